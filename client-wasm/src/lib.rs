@@ -1,0 +1,1 @@
+//! osbackend-client-wasm
