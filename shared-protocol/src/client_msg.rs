@@ -1,0 +1,255 @@
+//! Messages from client to server (§2, §3).
+
+use crate::{json::JsonObject, room::RoomName, timestamp::Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// The `id` of a request, given back as it came: a string or a number.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(untagged)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub enum RequestId {
+    /// A number.
+    Number(#[cfg_attr(feature = "ts", ts(type = "number"))] serde_json::Number),
+    /// A string, at most 128 bytes.
+    Text(String),
+}
+
+impl From<u64> for RequestId {
+    fn from(id: u64) -> Self {
+        Self::Number(id.into())
+    }
+}
+
+/// A room and how far the client has read it; without `epoch` and `offset` it is a first join.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct RoomPosition {
+    /// The room.
+    pub room: RoomName,
+    /// The epoch in which `offset` counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub epoch: Option<String>,
+    /// The last offset that was received.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub offset: Option<u64>,
+}
+
+/// A session to take up again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct Resume {
+    /// The client id of the greeting.
+    pub client_id: String,
+    /// The resume token of the greeting.
+    pub token: String,
+}
+
+/// `connect`: the first message of a client that offered `osbackend.v1`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct Connect {
+    /// 1.
+    pub protocol: u32,
+    /// The user's token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub token: Option<String>,
+    /// The session that this connection goes on with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub resume: Option<Resume>,
+    /// Rooms to join at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "ts", ts(as = "Option<Vec<RoomPosition>>", optional))]
+    pub rooms: Vec<RoomPosition>,
+    /// Whether several messages may come as one array (§7).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "ts", ts(as = "Option<bool>", optional))]
+    pub batch: bool,
+    /// Name and version of the client, for the server's log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub client: Option<String>,
+    /// The fingerprint of the contract that the client was built with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub schema: Option<String>,
+}
+
+/// `auth`: authenticates, or refreshes the token in place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct Auth {
+    /// The token.
+    pub token: String,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_true(value: &bool) -> bool {
+    *value
+}
+
+/// `join`: becomes a member of a room, from a position or anew.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct Join {
+    /// The room.
+    pub room: RoomName,
+    /// The epoch in which `offset` counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub epoch: Option<String>,
+    /// The last offset that was received.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub offset: Option<u64>,
+    /// Whether the newest event of each key is wanted when the join doesn't recover; true when left out.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    #[cfg_attr(feature = "ts", ts(as = "Option<bool>", optional))]
+    pub snapshot: bool,
+}
+
+/// A message that names a room only: `leave`, `presence:get`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct OfRoom {
+    /// The room.
+    pub room: RoomName,
+}
+
+/// `publish`: an event for a room.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct Publish {
+    /// The room.
+    pub room: RoomName,
+    /// The event's name.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The event's data.
+    #[cfg_attr(feature = "ts", ts(type = "Record<string, unknown>"))]
+    pub data: JsonObject,
+    /// Publishing again with the same key within five minutes stores nothing new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub idempotency_key: Option<String>,
+    /// For who is there now only: no offset, no history (§5).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "ts", ts(as = "Option<bool>", optional))]
+    pub ephemeral: bool,
+}
+
+/// `metrics:get`: points of the stored metrics.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct MetricsGet {
+    /// Only this metric.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub kind: Option<String>,
+    /// From this time on (a date, or a full time).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub start_date: Option<Timestamp>,
+    /// Up to this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub end_date: Option<Timestamp>,
+    /// The most points, newest kept; 1 to 1000, 1000 when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub limit: Option<u32>,
+}
+
+/// `history:get`: events that a room still holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct HistoryGet {
+    /// The room.
+    pub room: RoomName,
+    /// Only events after this offset (before it when `reverse`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub since: Option<u64>,
+    /// The most events; 1 to 1000, 100 when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub limit: Option<u32>,
+    /// Newest first.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "ts", ts(as = "Option<bool>", optional))]
+    pub reverse: bool,
+}
+
+/// A message of a type that is not the system's, for the server's own handlers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Custom {
+    /// Its type.
+    pub kind: String,
+    /// Its payload.
+    pub payload: JsonObject,
+}
+
+/// Every message of §3.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ClientMessage {
+    /// `connect`
+    Connect(Connect),
+    /// `auth`
+    Auth(Auth),
+    /// `join`
+    Join(Join),
+    /// `leave`
+    Leave(OfRoom),
+    /// `publish`
+    Publish(Publish),
+    /// `metrics:get`
+    MetricsGet(MetricsGet),
+    /// `presence:get`
+    PresenceGet(OfRoom),
+    /// `history:get`
+    HistoryGet(HistoryGet),
+    /// `heartbeat`
+    Heartbeat,
+    /// Any other type.
+    Custom(Custom),
+}
+
+impl ClientMessage {
+    /// The type on the wire.
+    pub fn kind(&self) -> &str {
+        match self {
+            Self::Connect(_) => "connect",
+            Self::Auth(_) => "auth",
+            Self::Join(_) => "join",
+            Self::Leave(_) => "leave",
+            Self::Publish(_) => "publish",
+            Self::MetricsGet(_) => "metrics:get",
+            Self::PresenceGet(_) => "presence:get",
+            Self::HistoryGet(_) => "history:get",
+            Self::Heartbeat => "heartbeat",
+            Self::Custom(custom) => &custom.kind,
+        }
+    }
+}
+
+/// A message with its envelope (§2).
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClientFrame {
+    /// Given back in the answer.
+    pub id: Option<RequestId>,
+    /// The message.
+    pub message: ClientMessage,
+}
