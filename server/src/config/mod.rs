@@ -1,0 +1,335 @@
+//! The settings of a server as one typed value (docs/PROTOCOL.md §10), from defaults, environment and flags.
+//!
+//! Every name, default and description stands once, in [`settings::SETTINGS`]; parsing, `--help`,
+//! `osbackend config` and the README's table are made from it.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+mod flags;
+mod settings;
+mod table;
+mod value;
+
+pub use flags::SettingFlags;
+pub use settings::{SETTINGS, Setting};
+pub use table::{markdown_table, text_table};
+
+/// All settings of one server. [`Config::default`] has the defaults of §10, [`Config::dev`] those of `--dev`.
+///
+/// ```
+/// use osbackend_server::config::Config;
+/// let mut config = Config::default();
+/// config.listen.ws_port = 0; // any free port
+/// config.auth.jwt_secret = Some("a secret of at least 32 bytes, kept".into());
+/// assert_eq!(config.limits.max_rooms, Some(100));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Started with `--dev`: development conveniences, never for a public address.
+    pub dev: bool,
+    /// Where to listen.
+    pub listen: Listen,
+    /// Who may connect.
+    pub auth: Auth,
+    /// What a room remembers.
+    pub engine: Engine,
+    /// Bounds on clients. `None` lifts one.
+    pub limits: Limits,
+    /// Timers of connections and of the shutdown (§8).
+    pub liveness: Liveness,
+    /// What is logged, and how.
+    pub logs: Logs,
+}
+
+/// Addresses and ports.
+#[derive(Clone, Debug)]
+pub struct Listen {
+    /// Address of both listeners.
+    pub host: IpAddr,
+    /// Port of the API, the demo page and `/ws`. 0 takes a free one.
+    pub port: u16,
+    /// Port of `/ws` and the API. 0 takes a free one.
+    pub ws_port: u16,
+}
+
+/// Who may connect.
+#[derive(Clone, Debug)]
+pub struct Auth {
+    /// HS256 secret of the tokens.
+    pub jwt_secret: Option<Secret>,
+    /// Whether a connection without a token may stay (§1).
+    pub allow_anonymous: bool,
+    /// Origins that browsers may connect from; `None`: the same host, or any localhost with `--dev`.
+    pub allowed_origins: Option<Vec<String>>,
+    /// How long a connection may stay without a token; `None`: for ever.
+    pub timeout: Option<Duration>,
+}
+
+/// What a room remembers.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    /// Events kept per room; `None`: bounded by `history_ttl` only.
+    pub history_size: Option<usize>,
+    /// How long an event is kept; `None`: bounded by `history_size` only.
+    pub history_ttl: Option<Duration>,
+}
+
+/// Bounds on clients; `None` lifts one. The rates are of WebSocket connections, not of the HTTP API.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Connections of the whole server.
+    pub max_connections: Option<usize>,
+    /// Connections of one IP address.
+    pub max_connections_per_ip: Option<usize>,
+    /// Connections of one user.
+    pub max_connections_per_user: Option<usize>,
+    /// New connections a second.
+    pub connect_rate: Option<u32>,
+    /// Size of one incoming message in bytes; more: close 1009.
+    pub max_message_bytes: Option<usize>,
+    /// Rooms of one connection.
+    pub max_rooms: Option<usize>,
+    /// Messages a second of one connection.
+    pub message_rate: Option<u32>,
+    /// Messages at once of one connection.
+    pub message_burst: Option<u32>,
+    /// Joins a second of one connection.
+    pub join_rate: Option<u32>,
+    /// Joins at once of one connection. Fixed at 100 by §10; a field so that tests can shrink it.
+    pub join_burst: u32,
+    /// Bytes that may wait for one connection; more: close 4002.
+    pub outbox_bytes: Option<usize>,
+    /// How long the HTTP request head and the WebSocket handshake may take.
+    pub handshake_timeout: Option<Duration>,
+}
+
+/// Timers of connections and of the shutdown.
+#[derive(Clone, Debug)]
+pub struct Liveness {
+    /// Between two pings of the server; `None`: no pings.
+    pub heartbeat: Option<Duration>,
+    /// From a ping to close 4004 when no byte came; `None`: never.
+    pub pong_timeout: Option<Duration>,
+    /// Over how long a shutdown spreads the reconnects of its clients. Zero closes all at once.
+    pub drain: Duration,
+    /// How long a user without connections stays present. Zero: not at all.
+    pub presence_grace: Duration,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug)]
+pub struct Logs {
+    /// Lines for people or for machines.
+    pub format: LogFormat,
+    /// Filter in the syntax of `RUST_LOG`.
+    pub filter: String,
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A value that must not be shown: `Debug` prints `[redacted]`, and there is no `Display`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The value itself, for the one who checks or signs with it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(value: &str) -> Self {
+        Self(value.to_owned())
+    }
+}
+
+impl From<String> for Secret {
+    fn from(value: String) -> Self {
+        Self(value)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// A setting has a value that is not allowed. The message names the variable and what is allowed.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{variable}{} is not allowed. Use {allowed}", shown(.value))]
+pub struct ConfigError {
+    /// Name of the environment variable.
+    pub variable: &'static str,
+    /// What was given; `None` where the setting is a secret.
+    pub value: Option<String>,
+    /// What may be given.
+    pub allowed: &'static str,
+}
+
+fn shown(value: &Option<String>) -> String {
+    value.as_ref().map(|value| format!("={value:?}")).unwrap_or_default()
+}
+
+impl Config {
+    /// The settings for development: `--dev` and nothing else given.
+    pub fn dev() -> Self {
+        Self::of_defaults(true)
+    }
+
+    /// The settings of this process's environment. An empty variable counts as unset.
+    ///
+    /// # Errors
+    /// The first variable, in the order of [`SETTINGS`], whose value is not allowed.
+    pub fn from_env(dev: bool) -> Result<Self, ConfigError> {
+        Self::resolve(dev, |name| std::env::var(name).ok())
+    }
+
+    /// Settings with the values that `given` has for a variable's name, defaults for the others.
+    ///
+    /// # Errors
+    /// The first setting, in the order of [`SETTINGS`], whose value is not allowed.
+    pub fn resolve(dev: bool, given: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut config = Self::of_defaults(dev);
+        for setting in SETTINGS {
+            if let Some(value) = given(setting.name).filter(|value| !value.is_empty()) {
+                setting.set(&mut config, &value)?;
+            }
+        }
+        Ok(config)
+    }
+
+    fn of_defaults(dev: bool) -> Self {
+        let mut config = Self::unset(dev);
+        for setting in SETTINGS {
+            if let Some(value) = setting.default_for(dev) {
+                setting.set(&mut config, value).expect("a test sets every default of the table");
+            }
+        }
+        config
+    }
+
+    /// What stands before the table's defaults are applied: nothing of it is seen outside.
+    fn unset(dev: bool) -> Self {
+        Self {
+            dev,
+            listen: Listen { host: IpAddr::from([127, 0, 0, 1]), port: 0, ws_port: 0 },
+            auth: Auth { jwt_secret: None, allow_anonymous: false, allowed_origins: None, timeout: None },
+            engine: Engine { history_size: None, history_ttl: None },
+            limits: Limits {
+                max_connections: None,
+                max_connections_per_ip: None,
+                max_connections_per_user: None,
+                connect_rate: None,
+                max_message_bytes: None,
+                max_rooms: None,
+                message_rate: None,
+                message_burst: None,
+                join_rate: None,
+                join_burst: 100,
+                outbox_bytes: None,
+                handshake_timeout: None,
+            },
+            liveness: Liveness { heartbeat: None, pong_timeout: None, drain: Duration::ZERO, presence_grace: Duration::ZERO },
+            logs: Logs { format: LogFormat::Text, filter: String::new() },
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::of_defaults(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(name: &str, value: &str) -> Result<Config, ConfigError> {
+        Config::resolve(false, |asked| (asked == name).then(|| value.to_owned()))
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_section_10() {
+        let config = Config::default();
+        assert_eq!((config.listen.port, config.listen.ws_port), (8080, 8082));
+        assert_eq!(config.listen.host.to_string(), "0.0.0.0");
+        assert_eq!(config.auth.timeout, Some(Duration::from_secs(10)));
+        assert!(config.auth.jwt_secret.is_none() && !config.auth.allow_anonymous);
+        assert_eq!(config.engine.history_size, Some(1000));
+        assert_eq!(config.engine.history_ttl, Some(Duration::from_secs(3600)));
+        let limits = &config.limits;
+        assert_eq!(limits.max_connections, None);
+        assert_eq!((limits.max_connections_per_ip, limits.max_connections_per_user), (Some(100), Some(20)));
+        assert_eq!((limits.connect_rate, limits.max_message_bytes), (Some(500), Some(65536)));
+        assert_eq!((limits.max_rooms, limits.message_rate, limits.message_burst), (Some(100), Some(50), Some(100)));
+        assert_eq!((limits.join_rate, limits.join_burst, limits.outbox_bytes), (Some(20), 100, Some(1_048_576)));
+        assert_eq!(limits.handshake_timeout, Some(Duration::from_secs(10)));
+        assert_eq!(config.liveness.heartbeat, Some(Duration::from_secs(25)));
+        assert_eq!(config.liveness.pong_timeout, Some(Duration::from_secs(10)));
+        assert_eq!(config.liveness.drain, Duration::from_secs(20));
+        assert_eq!(config.liveness.presence_grace, Duration::from_secs(15));
+        assert_eq!((config.logs.format, config.logs.filter.as_str()), (LogFormat::Text, "info"));
+    }
+
+    #[test]
+    fn dev_is_local_patient_and_without_limits_on_one_person() {
+        let config = Config::dev();
+        assert_eq!(config.listen.host.to_string(), "127.0.0.1");
+        assert_eq!(config.auth.timeout, Some(Duration::from_secs(300)));
+        assert_eq!((config.limits.max_connections_per_ip, config.limits.max_connections_per_user), (None, None));
+        assert_eq!(config.limits.max_rooms, Some(100), "the other limits stay");
+    }
+
+    #[test]
+    fn a_given_value_beats_the_default_of_dev() {
+        let config = Config::resolve(true, |name| (name == "AUTH_TIMEOUT").then(|| "3s".into())).unwrap();
+        assert_eq!(config.auth.timeout, Some(Duration::from_secs(3)));
+    }
+
+    #[test]
+    fn a_bad_value_names_the_variable_and_what_is_allowed() {
+        let error = with("WS_PORT", "eighty").unwrap_err().to_string();
+        assert!(error.contains("WS_PORT=\"eighty\"") && error.contains("0 to 65535"), "{error}");
+        let error = with("HEARTBEAT", "25").unwrap_err().to_string();
+        assert!(error.contains("HEARTBEAT") && error.contains("25s"), "{error}");
+        for (name, value) in [
+            ("PORT", "70000"),
+            ("HOST", "nowhere.example"),
+            ("ALLOW_ANONYMOUS", "maybe"),
+            ("ALLOWED_ORIGINS", "example.com"),
+            ("MAX_ROOMS", "-1"),
+            ("MAX_MESSAGE_BYTES", "12"),
+            ("LOG_FORMAT", "xml"),
+            ("RUST_LOG", "info=what=ever"),
+        ] {
+            assert_eq!(with(name, value).unwrap_err().variable, name);
+        }
+    }
+
+    #[test]
+    fn zero_lifts_a_limit_and_an_empty_variable_is_unset() {
+        assert_eq!(with("MAX_ROOMS", "0").unwrap().limits.max_rooms, None);
+        assert_eq!(with("AUTH_TIMEOUT", "0").unwrap().auth.timeout, None);
+        assert_eq!(with("DRAIN", "0").unwrap().liveness.drain, Duration::ZERO);
+        assert_eq!(with("MAX_ROOMS", "").unwrap().limits.max_rooms, Some(100));
+    }
+
+    #[test]
+    fn a_secret_is_never_shown() {
+        let config = with("JWT_SECRET", "hunter2-hunter2-hunter2-hunter2-x").unwrap();
+        assert!(!format!("{config:?}").contains("hunter2"));
+        assert_eq!(config.auth.jwt_secret.unwrap().reveal(), "hunter2-hunter2-hunter2-hunter2-x");
+    }
+}

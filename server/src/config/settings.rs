@@ -1,0 +1,278 @@
+//! The one table of settings: names, defaults, allowed values and what each is for.
+
+use super::value::{any_text, at_least, choice, duration, flag, host, limit, limit_from, log_filter, number, origins, pause};
+use super::{Config, ConfigError, LogFormat, Secret};
+
+/// One setting of §10.
+pub struct Setting {
+    /// Heading under which the tables show it.
+    pub group: &'static str,
+    /// Name of the environment variable; the flag is the same in lower case with dashes.
+    pub name: &'static str,
+    /// Value where none is given; `None`: unset.
+    pub default: Option<&'static str>,
+    /// Value with `--dev` where none is given and it differs.
+    pub dev_default: Option<&'static str>,
+    /// What may be given, to end the sentence "Use …".
+    pub allowed: &'static str,
+    /// What the setting does, in one line.
+    pub about: &'static str,
+    /// Whether the value must not be shown.
+    pub secret: bool,
+    apply: fn(&mut Config, &str) -> Option<()>,
+}
+
+impl Setting {
+    const fn dev(self, value: &'static str) -> Self {
+        Self { dev_default: Some(value), ..self }
+    }
+
+    const fn secret(self) -> Self {
+        Self { secret: true, ..self }
+    }
+
+    /// The name of the command-line flag, without dashes in front.
+    pub fn flag(&self) -> String {
+        self.name.to_ascii_lowercase().replace('_', "-")
+    }
+
+    /// The value that stands where none is given.
+    pub fn default_for(&self, dev: bool) -> Option<&'static str> {
+        if dev { self.dev_default.or(self.default) } else { self.default }
+    }
+
+    /// Puts `value` into `config`.
+    ///
+    /// # Errors
+    /// `value` is not allowed for this setting.
+    pub fn set(&self, config: &mut Config, value: &str) -> Result<(), ConfigError> {
+        (self.apply)(config, if self.secret { value } else { value.trim() }).ok_or_else(|| ConfigError {
+            variable: self.name,
+            value: (!self.secret).then(|| value.to_owned()),
+            allowed: self.allowed,
+        })
+    }
+}
+
+const NUMBER: &str = "a whole number; 0 lifts the limit";
+const TIME: &str = "a time such as 500ms, 25s, 5m, 1h or 2d; 0 lifts the limit";
+const PAUSE: &str = "a time such as 500ms, 25s, 5m, 1h or 2d; 0 for none";
+
+const PORT: &str = "a port, 0 to 65535; 0 takes a free one";
+
+const fn setting(
+    group: &'static str,
+    name: &'static str,
+    default: Option<&'static str>,
+    allowed: &'static str,
+    about: &'static str,
+    apply: fn(&mut Config, &str) -> Option<()>,
+) -> Setting {
+    Setting { group, name, default, dev_default: None, allowed, about, secret: false, apply }
+}
+
+/// `into!(group.field, parser)`: puts what the parser makes of the text into that field.
+macro_rules! into {
+    ($group:ident . $field:ident, $parse:expr) => {
+        |config: &mut Config, value: &str| {
+            config.$group.$field = $parse(value)?;
+            Some(())
+        }
+    };
+}
+
+/// Every setting, in the order of docs/PROTOCOL.md §10.
+pub const SETTINGS: &[Setting] = &[
+    setting(
+        "listen",
+        "WS_PORT",
+        Some("8082"),
+        PORT,
+        "Port of the WebSocket endpoint `/ws`; the API answers there too.",
+        into!(listen.ws_port, number),
+    ),
+    setting(
+        "listen",
+        "PORT",
+        Some("8080"),
+        PORT,
+        "Port of the HTTP API and the demo page; `/ws` answers there too.",
+        into!(listen.port, number),
+    ),
+    setting(
+        "listen",
+        "HOST",
+        Some("0.0.0.0"),
+        "an IP address, such as 0.0.0.0, 127.0.0.1 or ::",
+        "Address that both ports listen on.",
+        into!(listen.host, host),
+    )
+    .dev("127.0.0.1"),
+    setting(
+        "auth",
+        "JWT_SECRET",
+        None,
+        "the secret that your tokens are signed with",
+        "Secret of the HS256 tokens. Without it `serve` does not start, unless with `--dev`.",
+        into!(auth.jwt_secret, |v| any_text(v).map(|v| Some(Secret::from(v)))),
+    )
+    .secret(),
+    setting(
+        "auth",
+        "ALLOW_ANONYMOUS",
+        Some("false"),
+        "true or false",
+        "Whether a connection without a token may stay.",
+        into!(auth.allow_anonymous, flag),
+    ),
+    setting(
+        "auth",
+        "ALLOWED_ORIGINS",
+        None,
+        "origins with commas between, such as https://app.example.com,https://*.example.org, or * for any",
+        "Origins that browsers may connect from. Unset: the same host; with `--dev`: any localhost.",
+        into!(auth.allowed_origins, |v| origins(v).map(Some)),
+    ),
+    setting(
+        "auth",
+        "AUTH_TIMEOUT",
+        Some("10s"),
+        TIME,
+        "How long a connection may stay without a token.",
+        into!(auth.timeout, duration),
+    )
+    .dev("5m"),
+    setting(
+        "engine",
+        "HISTORY_SIZE",
+        Some("1000"),
+        NUMBER,
+        "Events kept per room, for recovery and `history:get`.",
+        into!(engine.history_size, limit),
+    ),
+    setting("engine", "HISTORY_TTL", Some("1h"), TIME, "How long an event is kept.", into!(engine.history_ttl, duration)),
+    setting(
+        "limits",
+        "MAX_CONNECTIONS",
+        Some("0"),
+        NUMBER,
+        "Connections of the whole server.",
+        into!(limits.max_connections, limit),
+    ),
+    setting(
+        "limits",
+        "MAX_CONNECTIONS_PER_IP",
+        Some("100"),
+        NUMBER,
+        "Connections of one IP address.",
+        into!(limits.max_connections_per_ip, limit),
+    )
+    .dev("0"),
+    setting(
+        "limits",
+        "MAX_CONNECTIONS_PER_USER",
+        Some("20"),
+        NUMBER,
+        "Connections of one user.",
+        into!(limits.max_connections_per_user, limit),
+    )
+    .dev("0"),
+    setting("limits", "CONNECT_RATE", Some("500"), NUMBER, "New connections a second.", into!(limits.connect_rate, limit)),
+    setting(
+        "limits",
+        "MAX_MESSAGE_BYTES",
+        Some("65536"),
+        "a number of bytes from 1024; 0 lifts the limit",
+        "Size of one incoming message; a larger one closes with 1009.",
+        into!(limits.max_message_bytes, |v| limit_from(v, 1024)),
+    ),
+    setting("limits", "MAX_ROOMS", Some("100"), NUMBER, "Rooms of one connection.", into!(limits.max_rooms, limit)),
+    setting(
+        "limits",
+        "MESSAGE_RATE",
+        Some("50"),
+        NUMBER,
+        "Messages a second of one connection.",
+        into!(limits.message_rate, limit),
+    ),
+    setting(
+        "limits",
+        "MESSAGE_BURST",
+        Some("100"),
+        NUMBER,
+        "Messages that one connection may send at once.",
+        into!(limits.message_burst, limit),
+    ),
+    setting(
+        "limits",
+        "JOIN_RATE",
+        Some("20"),
+        NUMBER,
+        "Joins a second of one connection (100 at once).",
+        into!(limits.join_rate, limit),
+    ),
+    setting(
+        "limits",
+        "OUTBOX_BYTES",
+        Some("1048576"),
+        "a number of bytes from 4096; 0 lifts the limit",
+        "Bytes that may wait for one slow connection before it is closed with 4002.",
+        into!(limits.outbox_bytes, |v| limit_from(v, 4096)),
+    ),
+    setting(
+        "limits",
+        "HANDSHAKE_TIMEOUT",
+        Some("10s"),
+        TIME,
+        "How long the HTTP request head and the `connect` handshake may take.",
+        into!(limits.handshake_timeout, duration),
+    ),
+    setting(
+        "liveness",
+        "HEARTBEAT",
+        Some("25s"),
+        "a time from 10ms, such as 500ms, 25s or 5m; 0 for no pings",
+        "Between two pings of the server.",
+        into!(liveness.heartbeat, |v| at_least(duration(v)?, 10)),
+    ),
+    setting(
+        "liveness",
+        "PONG_TIMEOUT",
+        Some("10s"),
+        "a time from 10ms, such as 500ms, 10s or 1m; 0 to wait for ever",
+        "From a ping to close 4004 when nothing came back.",
+        into!(liveness.pong_timeout, |v| at_least(duration(v)?, 10)),
+    ),
+    setting(
+        "liveness",
+        "DRAIN",
+        Some("20s"),
+        PAUSE,
+        "Over how long a shutdown spreads the reconnects of its clients.",
+        into!(liveness.drain, pause),
+    ),
+    setting(
+        "liveness",
+        "PRESENCE_GRACE",
+        Some("15s"),
+        PAUSE,
+        "How long a user who lost the last connection stays present.",
+        into!(liveness.presence_grace, pause),
+    ),
+    setting(
+        "logs",
+        "LOG_FORMAT",
+        Some("text"),
+        "text or json",
+        "Form of the log lines.",
+        into!(logs.format, |v| choice(v, &[("text", LogFormat::Text), ("json", LogFormat::Json)])),
+    ),
+    setting(
+        "logs",
+        "RUST_LOG",
+        Some("info"),
+        "a filter such as info, debug or osbackend_server=debug,info",
+        "What is logged.",
+        into!(logs.filter, log_filter),
+    ),
+];

@@ -1,0 +1,144 @@
+//! Parsers of setting values: text in, a typed value or `None` out. Knows nothing of which setting it is for.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::auth::origin::is_origin_pattern;
+
+/// `true` or `false`, and the other spellings that people use in environments.
+pub(super) fn flag(value: &str) -> Option<bool> {
+    choice(
+        value,
+        &[
+            ("true", true),
+            ("false", false),
+            ("1", true),
+            ("0", false),
+            ("yes", true),
+            ("no", false),
+            ("on", true),
+            ("off", false),
+        ],
+    )
+}
+
+/// One of a few words, whatever their case.
+pub(super) fn choice<T: Copy>(value: &str, choices: &[(&str, T)]) -> Option<T> {
+    choices.iter().find(|(word, _)| word.eq_ignore_ascii_case(value)).map(|(_, chosen)| *chosen)
+}
+
+/// A whole number of the field's type.
+pub(super) fn number<T: FromStr>(value: &str) -> Option<T> {
+    value.parse().ok()
+}
+
+/// A whole number; 0 is "no limit". The outer `Option` is about the text, the inner one about the limit.
+pub(super) fn limit<T: FromStr + Default + PartialEq>(value: &str) -> Option<Option<T>> {
+    let number: T = value.parse().ok()?;
+    Some((number != T::default()).then_some(number))
+}
+
+/// As [`limit`], but a limit below `least` would make the server useless and is refused.
+pub(super) fn limit_from(value: &str, least: usize) -> Option<Option<usize>> {
+    limit(value)?.map_or(Some(None), |number| (number >= least).then_some(Some(number)))
+}
+
+/// A time; 0 is "no limit".
+pub(super) fn duration(value: &str) -> Option<Option<Duration>> {
+    let time = pause(value)?;
+    Some((!time.is_zero()).then_some(time))
+}
+
+/// A time of no less than `least_ms` milliseconds, or no limit.
+pub(super) fn at_least(time: Option<Duration>, least_ms: u64) -> Option<Option<Duration>> {
+    match time {
+        Some(time) if time < Duration::from_millis(least_ms) => None,
+        time => Some(time),
+    }
+}
+
+/// A time as `500ms`, `25s`, `5m`, `1h`, `2d`, or `0`. A number without a unit is refused: nobody knows which was meant.
+pub(super) fn pause(value: &str) -> Option<Duration> {
+    let digits = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
+    let (number, unit) = value.split_at(digits);
+    let number: u64 = number.parse().ok()?;
+    let unit_ms = match unit.trim_start() {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        "" if number == 0 => 0,
+        _ => return None,
+    };
+    // A year is more than any timer here needs; beyond it arithmetic on deadlines could overflow.
+    number.checked_mul(unit_ms).filter(|ms| *ms <= 366 * 86_400_000).map(Duration::from_millis)
+}
+
+/// An IP address; `localhost` is 127.0.0.1.
+pub(super) fn host(value: &str) -> Option<IpAddr> {
+    if value.eq_ignore_ascii_case("localhost") {
+        return Some(Ipv4Addr::LOCALHOST.into());
+    }
+    value.trim_start_matches('[').trim_end_matches(']').parse().ok()
+}
+
+/// Any text but an empty one.
+pub(super) fn any_text(value: &str) -> Option<&str> {
+    (!value.is_empty()).then_some(value)
+}
+
+/// Origins with commas between.
+pub(super) fn origins(value: &str) -> Option<Vec<String>> {
+    let list: Vec<String> =
+        value.split(',').map(|one| one.trim().trim_end_matches('/').to_ascii_lowercase()).filter(|one| !one.is_empty()).collect();
+    (!list.is_empty() && list.iter().all(|one| is_origin_pattern(one))).then_some(list)
+}
+
+/// A filter that `tracing-subscriber` accepts.
+pub(super) fn log_filter(value: &str) -> Option<String> {
+    tracing_subscriber::EnvFilter::builder().parse(value).ok()?;
+    Some(value.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_take_every_unit_and_nothing_else() {
+        let of = |text| pause(text).map(|time| time.as_millis());
+        assert_eq!(
+            [of("500ms"), of("25s"), of("5m"), of("1h"), of("2d"), of("0"), of("0s"), of("3 s")],
+            [Some(500), Some(25_000), Some(300_000), Some(3_600_000), Some(172_800_000), Some(0), Some(0), Some(3_000)]
+        );
+        for bad in ["", "s", "25", "-1s", "1.5s", "1w", "5m30s", "99999999999999999999s", "400d"] {
+            assert_eq!(of(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn limits_are_numbers_and_zero_lifts() {
+        assert_eq!((limit::<usize>("7"), limit::<usize>("0"), limit::<usize>("many")), (Some(Some(7)), Some(None), None));
+        assert_eq!(
+            (limit_from("1024", 1024), limit_from("0", 1024), limit_from("1023", 1024)),
+            (Some(Some(1024)), Some(None), None)
+        );
+    }
+
+    #[test]
+    fn hosts_are_addresses() {
+        assert_eq!(host("localhost"), host("127.0.0.1"));
+        assert!(host("[::1]").is_some_and(|ip| ip.is_loopback()));
+        assert_eq!(host("example.com"), None);
+    }
+
+    #[test]
+    fn origins_are_listed_without_a_trailing_slash() {
+        assert_eq!(origins("https://A.example/, http://localhost:5173").unwrap(), ["https://a.example", "http://localhost:5173"]);
+        for bad in ["", ",", "a.example", "https://", "https://a.example/path"] {
+            assert_eq!(origins(bad), None, "{bad:?}");
+        }
+    }
+}
