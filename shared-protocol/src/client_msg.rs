@@ -1,6 +1,12 @@
 //! Messages from client to server (§2, §3).
 
-use crate::{json::JsonObject, room::RoomName, timestamp::Timestamp};
+use crate::{
+    codes::ErrorCode,
+    json::{self, JsonObject},
+    room::RoomName,
+    server_msg::{RoomError, RoomRefused},
+    timestamp::Timestamp,
+};
 use serde::{Deserialize, Serialize};
 
 /// The `id` of a request, given back as it came: a string or a number.
@@ -8,7 +14,7 @@ use serde::{Deserialize, Serialize};
 #[serde(untagged)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub enum RequestId {
-    /// A number.
+    /// A number; from a client, below 2^53.
     Number(#[cfg_attr(feature = "ts", ts(type = "number"))] serde_json::Number),
     /// A string, at most 128 bytes.
     Text(String),
@@ -32,7 +38,7 @@ pub struct RoomPosition {
     #[cfg_attr(feature = "ts", ts(optional))]
     pub epoch: Option<String>,
     /// The last offset that was received.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::integer", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(optional))]
     pub offset: Option<u64>,
 }
@@ -50,7 +56,7 @@ pub struct Resume {
 
 /// `connect`: the first message of a client that offered `osbackend.v1`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", from = "ConnectOnTheWire")]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Connect {
     /// 1.
@@ -67,6 +73,11 @@ pub struct Connect {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "ts", ts(as = "Option<Vec<RoomPosition>>", optional))]
     pub rooms: Vec<RoomPosition>,
+    /// Rooms asked for under a name that is none: each goes into the greeting's `rooms` as it is here (§4: a refused
+    /// room does not fail the connection). Filled by decoding only.
+    #[serde(skip)]
+    #[cfg_attr(feature = "ts", ts(skip))]
+    pub refused: Vec<RoomRefused>,
     /// Whether several messages may come as one array (§7).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[cfg_attr(feature = "ts", ts(as = "Option<bool>", optional))]
@@ -79,6 +90,71 @@ pub struct Connect {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(optional))]
     pub schema: Option<String>,
+}
+
+/// This protocol version, and nothing that is optional.
+impl Default for Connect {
+    fn default() -> Self {
+        Self {
+            protocol: crate::PROTOCOL_VERSION,
+            token: None,
+            resume: None,
+            rooms: Vec::new(),
+            refused: Vec::new(),
+            batch: false,
+            client: None,
+            schema: None,
+        }
+    }
+}
+
+/// [`Connect`] before its room names are looked at.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ConnectOnTheWire {
+    protocol: u32,
+    token: Option<String>,
+    resume: Option<json::Object<Resume>>,
+    #[serde(default)]
+    rooms: Vec<json::Object<AnyPosition>>,
+    #[serde(default)]
+    batch: bool,
+    client: Option<String>,
+    schema: Option<String>,
+}
+
+/// [`RoomPosition`] with any text for a room.
+#[derive(Deserialize)]
+struct AnyPosition {
+    room: String,
+    epoch: Option<String>,
+    #[serde(default, deserialize_with = "json::integer")]
+    offset: Option<u64>,
+}
+
+impl From<ConnectOnTheWire> for Connect {
+    fn from(wire: ConnectOnTheWire) -> Self {
+        let (mut rooms, mut refused) = (Vec::with_capacity(wire.rooms.len()), Vec::new());
+        for json::Object(AnyPosition { room, epoch, offset }) in wire.rooms {
+            match RoomName::parse(&room) {
+                Ok(room) => rooms.push(RoomPosition { room, epoch, offset }),
+                Err(error) => {
+                    let error = RoomError { code: ErrorCode::BadRequest, message: error.to_string() };
+                    refused.push(RoomRefused { room, error });
+                }
+            }
+        }
+        Self {
+            protocol: wire.protocol,
+            token: wire.token,
+            resume: wire.resume.map(|resume| resume.0),
+            rooms,
+            refused,
+            batch: wire.batch,
+            client: wire.client,
+            schema: wire.schema,
+        }
+    }
 }
 
 /// `auth`: authenticates, or refreshes the token in place.
@@ -109,7 +185,7 @@ pub struct Join {
     #[cfg_attr(feature = "ts", ts(optional))]
     pub epoch: Option<String>,
     /// The last offset that was received.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::integer", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(optional))]
     pub offset: Option<u64>,
     /// Whether the newest event of each key is wanted when the join doesn't recover; true when left out.
@@ -180,7 +256,7 @@ pub struct HistoryGet {
     /// The room.
     pub room: RoomName,
     /// Only events after this offset (before it when `reverse`).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::integer", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(optional))]
     pub since: Option<u64>,
     /// The most events; 1 to 1000, 100 when left out.

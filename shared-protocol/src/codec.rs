@@ -2,7 +2,10 @@
 
 use crate::{
     client_msg::{ClientFrame, ClientMessage, Custom, RequestId},
-    limits::{MAX_BATCH_BYTES, MAX_DEPTH, MAX_IDEMPOTENCY_KEY_BYTES, MAX_REQUEST_ID_BYTES, MAX_TYPE_BYTES},
+    limits::{
+        MAX_BATCH_BYTES, MAX_DEPTH, MAX_IDEMPOTENCY_KEY_BYTES, MAX_INTEGER, MAX_REQUEST_ID_BYTES, MAX_SERVER_DEPTH,
+        MAX_TYPE_BYTES,
+    },
     server_msg::ServerFrame,
 };
 use serde::{Deserialize, Serialize, ser::SerializeMap};
@@ -15,12 +18,12 @@ use std::borrow::Cow;
 pub struct DecodeError {
     /// The id of the request, where it could be read.
     pub id: Option<RequestId>,
-    /// The field, such as `payload.room`; `frame` for the whole.
+    /// The field, such as `payload.room`; `frame` for the whole. Never empty.
     pub path: String,
-    /// What is wrong with it, and what is expected.
+    /// What is wrong with it, and what is expected; a few hundred bytes at most, whatever was sent.
     pub message: String,
-    /// Whether it counts as a malformed frame (§2: ten within 10 s close the connection); a bad payload of a
-    /// well-formed envelope doesn't.
+    /// Whether it counts as a malformed frame (§2: ten within 10 s close the connection): not JSON, no object, no
+    /// readable `type`, too deep. A bad `id` or `payload` beside a good `type` doesn't count.
     pub malformed: bool,
     /// The room that the payload named, if it did.
     pub room: Option<String>,
@@ -34,11 +37,12 @@ impl DecodeError {
 
 /// Decodes what a client sent: one message, or an array of them in order (§7). Each is taken or refused by itself.
 pub fn decode_client(text: &str) -> Vec<Result<ClientFrame, DecodeError>> {
-    if let Err(error) = check_depth(text) {
-        return vec![Err(error)];
+    let array = is_array(text);
+    // The array itself is one level; it doesn't count towards the depth of a message.
+    if !nests_within(text, MAX_DEPTH + usize::from(array)) {
+        return vec![Err(DecodeError::malformed("frame", "nests deeper than 32 levels"))];
     }
-    if text.trim_start().starts_with('[') {
-        // The array itself is one level; it doesn't count towards the depth of a message.
+    if array {
         return match serde_json::from_str::<Vec<&RawValue>>(text) {
             Ok(items) if items.is_empty() => {
                 vec![Err(DecodeError::malformed("frame", "an array must hold at least one message"))]
@@ -71,14 +75,21 @@ fn decode_one(text: &str) -> Result<ClientFrame, DecodeError> {
     }
     let envelope: Envelope<'_> = serde_json::from_str(text).map_err(|error| not_json(&error))?;
     let id = match envelope.id.map(RawValue::get) {
-        None | Some("null") => None,
+        None | Some("null") => Ok(None),
         Some(raw) => match serde_json::from_str::<RequestId>(raw) {
-            Ok(RequestId::Text(text)) if text.len() > MAX_REQUEST_ID_BYTES => {
-                return Err(DecodeError::malformed("id", "must not be longer than 128 bytes"));
+            Ok(RequestId::Text(text)) if text.len() > MAX_REQUEST_ID_BYTES => Err("must not be longer than 128 bytes"),
+            // A larger one would come back rounded, and so match no request.
+            Ok(RequestId::Number(number)) if !number.as_f64().is_some_and(|n| n.abs() <= MAX_INTEGER as f64) => {
+                Err("must be a string, or a number below 2^53")
             }
-            Ok(id) => Some(id),
-            Err(_) => return Err(DecodeError::malformed("id", "must be a string or a number")),
+            Ok(id) => Ok(Some(id)),
+            Err(_) => Err("must be a string or a number"),
         },
+    };
+    // The type first: whether the frame counts as malformed hangs on it alone.
+    let (id, bad_id) = match id {
+        Ok(id) => (id, None),
+        Err(message) => (None, Some(message)),
     };
     let malformed = |path: &str, message: &str| DecodeError { id: id.clone(), ..DecodeError::malformed(path, message) };
     let kind = match envelope.kind.map(|raw| serde_json::from_str::<Cow<'_, str>>(raw.get())) {
@@ -86,13 +97,17 @@ fn decode_one(text: &str) -> Result<ClientFrame, DecodeError> {
         Some(Err(_)) => return Err(malformed("type", "must be a string")),
         None => return Err(malformed("type", "is missing: every message has a `type`")),
     };
+    let refused = |path: &str, message: &str| DecodeError { malformed: false, ..malformed(path, message) };
     if kind.is_empty() || kind.len() > MAX_TYPE_BYTES {
-        return Err(malformed("type", "must be 1 to 128 bytes"));
+        return Err(refused("type", "must be 1 to 128 bytes"));
+    }
+    if let Some(message) = bad_id {
+        return Err(refused("id", message));
     }
     let payload = match envelope.payload.map(RawValue::get) {
         None | Some("null") => "{}",
         Some(payload) if payload.starts_with('{') => payload,
-        Some(_) => return Err(malformed("payload", "must be an object")),
+        Some(_) => return Err(refused("payload", "must be an object")),
     };
     match decode_message(&kind, payload) {
         Ok(message) => Ok(ClientFrame { id, message }),
@@ -110,11 +125,24 @@ fn room_of(payload: &str) -> Option<String> {
     (named.room.len() <= crate::room::MAX_ROOM_BYTES).then_some(named.room)
 }
 
+/// A `T` out of the JSON object `text`, or path and message of what is wrong; `base` is the path of the object.
+pub(crate) fn typed<'a, T: Deserialize<'a>>(base: &str, text: &'a str) -> Result<T, (String, String)> {
+    if !text.trim_start().starts_with('{') {
+        return Err((base.to_owned(), "must be an object".to_owned()));
+    }
+    // Following the path costs an allocation a field: only what failed is read that way, once more.
+    serde_json::from_str(text).or_else(|first| {
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
+            Ok(_) => Err(locate(base, ".", &first)),
+            Err(error) => Err(locate(base, &error.path().to_string(), error.inner())),
+        }
+    })
+}
+
 fn decode_message(kind: &str, payload: &str) -> Result<ClientMessage, (String, String)> {
     fn typed<'a, T: Deserialize<'a>>(payload: &'a str) -> Result<T, (String, String)> {
-        let mut deserializer = serde_json::Deserializer::from_str(payload);
-        serde_path_to_error::deserialize(&mut deserializer)
-            .map_err(|error| locate("payload", &error.path().to_string(), error.inner()))
+        self::typed("payload", payload)
     }
     Ok(match kind {
         "connect" => ClientMessage::Connect(typed(payload)?),
@@ -136,34 +164,60 @@ fn decode_message(kind: &str, payload: &str) -> Result<ClientMessage, (String, S
     })
 }
 
-/// Path and message of a serde error: a missing field is named by its own path.
+/// Path and message of a serde error: a field that is missing, or there twice, is named by its own path.
 pub(crate) fn locate(base: &str, path: &str, error: &serde_json::Error) -> (String, String) {
     let message = plain_message(error);
-    let mut full = if path == "." { base.to_owned() } else { format!("{base}.{path}") };
-    let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
-    if let Some(field) = missing {
-        full = format!("{full}.{field}");
-        return (full, "is missing".to_owned());
+    let full = if path == "." { base.to_owned() } else { clip(format!("{base}.{path}")) };
+    for (begin, says) in [("missing field `", "is missing"), ("duplicate field `", "is there twice")] {
+        if let Some(field) = message.strip_prefix(begin).and_then(|rest| rest.split('`').next()) {
+            return (format!("{full}.{field}"), says.to_owned());
+        }
     }
     (full, message)
 }
 
+/// At most 300 bytes of `text`: serde quotes the client's own strings, however long.
+fn clip(mut text: String) -> String {
+    const MOST: usize = 300;
+    if text.len() > MOST {
+        text.truncate(text.floor_char_boundary(MOST));
+        text.push('…');
+    }
+    text
+}
+
 /// The error's text without the position, which means nothing inside a frame.
 pub(crate) fn plain_message(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    match text.rfind(" at line ") {
-        Some(at) => text[..at].to_owned(),
-        None => text,
+    let mut text = error.to_string();
+    if let Some(at) = text.rfind(" at line ") {
+        text.truncate(at);
+    }
+    clip(text)
+}
+
+/// The error of an envelope that can't be read.
+fn not_json(error: &serde_json::Error) -> DecodeError {
+    match error.classify() {
+        // All fields of the envelope are optional and of any type: it is one that is there twice.
+        serde_json::error::Category::Data => {
+            let (path, message) = locate("frame", ".", error);
+            DecodeError::malformed(path.strip_prefix("frame.").unwrap_or(&path), message)
+        }
+        _ => DecodeError::malformed("frame", format!("not JSON: {error}")),
     }
 }
 
-fn not_json(error: &serde_json::Error) -> DecodeError {
-    DecodeError::malformed("frame", format!("not JSON: {error}"))
+/// Whether the text can only be a JSON array (§7).
+fn is_array(text: &str) -> bool {
+    text.trim_start().starts_with('[')
 }
 
-/// Refuses nesting over [`MAX_DEPTH`] levels before anything is parsed. An outer array (§7) doesn't count.
-fn check_depth(text: &str) -> Result<(), DecodeError> {
-    let allowed = MAX_DEPTH + usize::from(text.trim_start().starts_with('['));
+/// Whether a JSON text nests no deeper than `allowed` levels; looked at before anything is parsed.
+pub(crate) fn nests_within(text: &str, allowed: usize) -> bool {
+    // What has no more brackets than levels needs no closer look: nearly every frame.
+    if text.bytes().filter(|byte| matches!(byte, b'{' | b'[')).count() <= allowed {
+        return true;
+    }
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     for byte in text.bytes() {
         if in_string {
@@ -179,7 +233,7 @@ fn check_depth(text: &str) -> Result<(), DecodeError> {
                 b'{' | b'[' => {
                     depth += 1;
                     if depth > allowed {
-                        return Err(DecodeError::malformed("frame", "nests deeper than 32 levels"));
+                        return false;
                     }
                 }
                 b'}' | b']' => depth = depth.saturating_sub(1),
@@ -187,7 +241,7 @@ fn check_depth(text: &str) -> Result<(), DecodeError> {
             }
         }
     }
-    Ok(())
+    true
 }
 
 /// A client's message as text.
@@ -231,13 +285,22 @@ fn to_text<T: Serialize>(value: &T) -> String {
 
 /// Decodes what a server sent: one message, or an array of them (§7).
 pub fn decode_server(text: &str) -> Result<Vec<ServerFrame>, DecodeError> {
-    check_depth(text)?;
-    let frames = if text.trim_start().starts_with('[') {
-        serde_json::from_str(text)
-    } else {
-        serde_json::from_str(text).map(|frame| vec![frame])
+    let array = is_array(text);
+    if !nests_within(text, MAX_SERVER_DEPTH + usize::from(array)) {
+        return Err(DecodeError::malformed("frame", "nests too deep"));
+    }
+    let one = |text: &str| {
+        ServerFrame::parse(text).map_err(|(path, message)| {
+            let field = path.strip_prefix("frame.").unwrap_or(&path);
+            DecodeError::malformed(field, message)
+        })
     };
-    frames.map_err(|error| DecodeError::malformed("frame", plain_message(&error)))
+    if array {
+        let items: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| not_json(&error))?;
+        items.into_iter().map(|item| one(item.get())).collect()
+    } else {
+        one(text).map(|frame| vec![frame])
+    }
 }
 
 /// Appends to `out` the longest run of `messages` (encoded ones) that fits one frame of [`MAX_BATCH_BYTES`] (§7) and

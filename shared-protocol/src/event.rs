@@ -1,6 +1,10 @@
 //! Domain events (§4): the typed payloads, where they are validated, which rooms they go to, how they are delivered.
 
-use crate::{json::JsonObject, limits::MAX_TYPE_BYTES, room::RoomName};
+use crate::{
+    json::JsonObject,
+    limits::{MAX_DEPTH, MAX_INTEGER, MAX_TYPE_BYTES},
+    room::RoomName,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -108,8 +112,10 @@ pub struct VoiceCloneProgress {
     #[cfg_attr(feature = "ts", ts(optional))]
     pub job_id: Option<String>,
     /// Its status.
+    #[serde(deserialize_with = "crate::json::name")]
     pub status: CloneStatus,
     /// Percent, 0 to 100.
+    #[serde(serialize_with = "crate::json::plain_number")]
     pub progress: f64,
     /// A line for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -204,11 +210,7 @@ impl DomainEvent {
     /// Parses and validates `data` when `kind` is a domain event; `None` for any other name.
     pub fn parse(kind: &str, data: &str) -> Option<Result<Self, EventError>> {
         fn typed<'a, T: Deserialize<'a>>(data: &'a str) -> Result<T, EventError> {
-            let mut deserializer = serde_json::Deserializer::from_str(data);
-            serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-                let (path, message) = crate::codec::locate("data", &error.path().to_string(), error.inner());
-                EventError { path, message }
-            })
+            crate::codec::typed("data", data).map_err(|(path, message)| EventError { path, message })
         }
         let event = match kind {
             "metric_update" => typed(data).map(Self::MetricUpdate),
@@ -261,7 +263,7 @@ impl DomainEvent {
             }
             Self::ClipPlayed(event) => {
                 named("data.clipId", &event.clip_id)?;
-                if event.plays < (1 << 53) { Ok(()) } else { Err(EventError::new("data.plays", "must be below 2^53")) }
+                if event.plays <= MAX_INTEGER { Ok(()) } else { Err(EventError::new("data.plays", "must be below 2^53")) }
             }
         }
     }
@@ -325,10 +327,13 @@ impl DomainEvent {
     }
 }
 
-/// Checks an event of any name before it is published: the name is free to use, and a domain event's data is valid.
-/// Tells how to deliver it.
+/// Checks an event of any name before it is published: the name is free to use, its frame will not nest too deep, and
+/// a domain event's data is valid. Tells how to deliver it.
 pub fn classify(kind: &str, data: &JsonObject) -> Result<Classified, EventError> {
     check_event_name(kind)?;
+    if !crate::codec::nests_within(data.get(), MAX_DEPTH - 1) {
+        return Err(EventError::new("data", "nests deeper than 31 levels"));
+    }
     match DomainEvent::parse(kind, data.get()) {
         Some(event) => event.map(|event| event.classify()),
         None => Ok(Classified { class: DeliveryClass::Reliable, key: None }),
@@ -340,7 +345,7 @@ pub fn check_event_name(kind: &str) -> Result<(), EventError> {
     if kind.is_empty() || kind.len() > MAX_TYPE_BYTES || kind.chars().any(char::is_control) {
         return Err(EventError::new("type", "must be 1 to 128 bytes without control characters"));
     }
-    if crate::server_msg::SYSTEM_TYPES.contains(&kind) || kind == "connect" || kind == "auth" {
+    if crate::server_msg::SYSTEM_TYPES.contains(&kind) {
         return Err(EventError::new("type", format!("{kind} is a name of the system: choose another for your event")));
     }
     Ok(())

@@ -1,7 +1,13 @@
-//! A JSON object kept as the text it arrived in: no precision is lost and it is encoded again for free.
+//! JSON as the contract means it, where serde alone is laxer: objects kept as their text, objects that are no arrays,
+//! names that are strings, integers that JavaScript can hold.
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use crate::limits::MAX_INTEGER;
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{Error as _, IntoDeserializer, MapAccess, Visitor, value::MapAccessDeserializer},
+};
 use serde_json::value::RawValue;
+use std::{borrow::Cow, fmt, marker::PhantomData};
 
 /// A JSON object, verbatim. `§2`: `data` and `payload` are always objects.
 #[derive(Clone, Debug)]
@@ -69,5 +75,47 @@ fn kind_of(text: &str) -> &'static str {
         Some(b't' | b'f') => "a boolean",
         Some(b'n') => "null",
         _ => "a number",
+    }
+}
+
+/// A `T` out of a JSON object only; serde's derived structs would take an array of their fields too.
+pub(crate) struct Object<T>(pub(crate) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+            type Value = T;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+        deserializer.deserialize_map(Fields(PhantomData)).map(Self)
+    }
+}
+
+/// An enum's name out of a string only; serde would take `{"name": null}` too.
+pub(crate) fn name<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    let text = Cow::<'de, str>::deserialize(deserializer)?;
+    T::deserialize(text.into_deserializer())
+}
+
+/// An integer from 0 that JavaScript holds exactly (below 2^53), or none.
+pub(crate) fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    match Option::<u64>::deserialize(deserializer)? {
+        Some(value) if value > MAX_INTEGER => Err(D::Error::custom("must be below 2^53")),
+        value => Ok(value),
+    }
+}
+
+/// Writes a whole number without a fraction (`42`, not `42.0`), so that clients with integer types can read it.
+pub(crate) fn plain_number<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    if value.fract() == 0.0 && (0.0..=MAX_INTEGER as f64).contains(value) {
+        serializer.serialize_u64(*value as u64)
+    } else {
+        serializer.serialize_f64(*value)
     }
 }

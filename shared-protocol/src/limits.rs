@@ -4,8 +4,12 @@ use serde::{Deserialize, Serialize};
 
 /// Largest message in bytes, by default (§1).
 pub const MAX_MESSAGE_BYTES: usize = 65_536;
-/// Deepest nesting of a frame (§2).
+/// Deepest nesting of a client's frame, and of an event as it is sent (§2).
 pub const MAX_DEPTH: usize = 32;
+/// Deepest nesting of a server's frame that is read: `history` holds events, three levels down.
+pub const MAX_SERVER_DEPTH: usize = MAX_DEPTH + 8;
+/// Largest integer on the wire: the last one below 2^53.
+pub const MAX_INTEGER: u64 = (1 << 53) - 1;
 /// Largest frame into which messages are batched, in bytes (§7).
 pub const MAX_BATCH_BYTES: usize = 65_536;
 /// Rooms a connection, by default (§1).

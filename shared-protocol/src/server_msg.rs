@@ -1,12 +1,18 @@
 //! Messages from server to client (§2, §4).
 
 use crate::{
-    client_msg::RequestId, codes::ErrorCode, event::MetricValue, json::JsonObject, limits::Limits, room::RoomName,
+    client_msg::RequestId,
+    codec,
+    codes::ErrorCode,
+    event::MetricValue,
+    json::{self, JsonObject},
+    limits::Limits,
+    room::RoomName,
     timestamp::Timestamp,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::SerializeMap};
-use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use serde_json::{Map, Value, value::RawValue};
+use std::{borrow::Cow, collections::BTreeMap};
 
 /// The types of the system's messages (§4): reserved, no event may have one of these names.
 pub const SYSTEM_TYPES: [&str; 15] = [
@@ -524,58 +530,66 @@ pub enum ServerFrame {
     Event(EventFrame),
 }
 
-impl<'de> Deserialize<'de> for ServerFrame {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        /// Every field that an envelope can have.
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Envelope {
-            #[serde(rename = "type")]
-            kind: String,
-            data: JsonObject,
-            timestamp: Timestamp,
-            room: Option<RoomName>,
-            offset: Option<u64>,
-            event_id: Option<String>,
-            id: Option<RequestId>,
-            #[serde(default)]
-            snapshot: bool,
-            #[serde(default)]
-            skipped: u64,
+impl ServerFrame {
+    /// Reads one frame; an error is the path of the field, and what is wrong with it.
+    pub(crate) fn parse(text: &str) -> Result<Self, (String, String)> {
+        let head: Envelope<'_> = codec::typed("frame", text)?;
+        if !head.data.get().starts_with('{') {
+            return Err(("frame.data".to_owned(), "must be an object".to_owned()));
         }
-        // Room names inside errors may be malformed: the envelope's room is read leniently for system messages.
-        let raw = JsonObject::deserialize(deserializer)?;
-        #[derive(Deserialize)]
-        struct Kind<'a> {
-            #[serde(rename = "type", borrow)]
-            kind: std::borrow::Cow<'a, str>,
-            #[serde(borrow)]
-            data: &'a serde_json::value::RawValue,
-            timestamp: Timestamp,
-            id: Option<RequestId>,
-        }
-        let head: Kind<'_> = serde_json::from_str(raw.get()).map_err(D::Error::custom)?;
+        let mut track = serde_path_to_error::Track::new();
         let mut data = serde_json::Deserializer::from_str(head.data.get());
-        if let Some(message) = ServerMessage::from_data(&head.kind, &mut data).map_err(D::Error::custom)? {
+        let data = serde_path_to_error::Deserializer::new(&mut data, &mut track);
+        let message = match ServerMessage::from_data(&head.kind, data) {
+            Ok(message) => message,
+            Err(error) => return Err(codec::locate("frame.data", &track.path().to_string(), &error)),
+        };
+        if let Some(message) = message {
             return Ok(Self::System(SystemFrame { message, id: head.id, timestamp: head.timestamp }));
         }
-        let envelope: Envelope = serde_json::from_str(raw.get()).map_err(D::Error::custom)?;
-        Ok(match (envelope.room, envelope.event_id) {
+        let kind = head.kind.into_owned();
+        let data = JsonObject::parse(head.data.get()).map_err(|error| ("frame.data".to_owned(), codec::plain_message(&error)))?;
+        Ok(match (head.room, head.event_id) {
             (Some(room), Some(event_id)) => Self::Event(EventFrame {
-                kind: envelope.kind,
-                data: envelope.data,
-                room,
-                offset: envelope.offset,
+                kind,
+                data,
+                room: RoomName::parse(&room).map_err(|error| ("frame.room".to_owned(), error.to_string()))?,
+                offset: head.offset,
                 event_id,
-                timestamp: envelope.timestamp,
-                snapshot: envelope.snapshot,
-                skipped: envelope.skipped,
+                timestamp: head.timestamp,
+                snapshot: head.snapshot,
+                skipped: head.skipped,
             }),
-            _ => Self::System(SystemFrame {
-                message: ServerMessage::Other { kind: envelope.kind, data: envelope.data },
-                id: envelope.id,
-                timestamp: envelope.timestamp,
-            }),
+            _ => {
+                Self::System(SystemFrame { message: ServerMessage::Other { kind, data }, id: head.id, timestamp: head.timestamp })
+            }
         })
+    }
+}
+
+/// Every field that a server's envelope can have. The room is any text: that of an `error` may be malformed.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Envelope<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    data: &'a RawValue,
+    timestamp: Timestamp,
+    room: Option<String>,
+    #[serde(default, deserialize_with = "json::integer")]
+    offset: Option<u64>,
+    event_id: Option<String>,
+    id: Option<RequestId>,
+    #[serde(default)]
+    snapshot: bool,
+    #[serde(default)]
+    skipped: u64,
+}
+
+impl<'de> Deserialize<'de> for ServerFrame {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = JsonObject::deserialize(deserializer)?;
+        Self::parse(raw.get()).map_err(|(path, message)| D::Error::custom(format_args!("{path}: {message}")))
     }
 }
