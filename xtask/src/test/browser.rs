@@ -1,0 +1,74 @@
+//! The stages in Chromium: wasm-pack's tests of the client against a server, and the demo's end-to-end tests.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde_json::json;
+
+use super::dev_server::DevServer;
+use super::rust;
+use crate::project::Project;
+use crate::sh::cmd;
+use crate::tools::chromium::{self, Browser};
+use crate::tools::node::npm;
+
+/// `wasm-pack test --headless --chrome client-wasm`, with a server of its own for the tests to talk to.
+pub(super) fn wasm_pack_test(project: &Project) -> Result<()> {
+    let browser = chromium::ensure()?;
+    let server = DevServer::start(project, &rust::server(project)?)?;
+    let result = cmd("wasm-pack")
+        .args(["test", "--mode", "no-install", "--headless", "--chrome", "--chromedriver"])
+        .arg(&browser.driver)
+        .arg("client-wasm")
+        .arg("--locked")
+        // Read at compile time: the tests run in a page, which has no environment.
+        .env("OSB_TEST_WS_URL", server.ws_url())
+        .env("OSB_TEST_USER_TOKEN", server.user_token())
+        .env("OSB_TEST_ADMIN_TOKEN", server.admin_token())
+        .env("CHROMEDRIVER", &browser.driver)
+        .env("WASM_BINDGEN_TEST_WEBDRIVER_JSON", write_capabilities(project, &browser)?)
+        .env("WASM_BINDGEN_TEST_TIMEOUT", "120")
+        .dir(&project.root)
+        .run();
+    result.with_context(|| format!("the server's log is {}", server.log().display()))
+}
+
+/// The demo's own browser tests; they start, kill and restart the server themselves.
+pub(super) fn e2e(project: &Project) -> Result<()> {
+    let browser = chromium::ensure()?;
+    npm(project)
+        .args(["run", "e2e", "--workspace", "web-demo"])
+        .env("OSB_SERVER", rust::server(project)?)
+        .env("CHROME", &browser.chrome)
+        .run()
+}
+
+fn write_capabilities(project: &Project, browser: &Browser) -> Result<PathBuf> {
+    let path = project.work_dir()?.join("webdriver.json");
+    fs::write(&path, capabilities(&browser.chrome, chromium::needs_no_sandbox()).to_string())
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(path)
+}
+
+fn capabilities(chrome: &Path, no_sandbox: bool) -> serde_json::Value {
+    // In containers /dev/shm is too small for Chromium.
+    let mut args = vec!["--headless=new", "--disable-gpu", "--disable-dev-shm-usage"];
+    if no_sandbox {
+        args.push("--no-sandbox");
+    }
+    json!({ "goog:chromeOptions": { "binary": chrome, "args": args } })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::capabilities;
+    use std::path::Path;
+
+    #[test]
+    fn the_sandbox_is_off_only_where_it_cannot_work() {
+        let options = |no_sandbox| capabilities(Path::new("chrome"), no_sandbox).to_string();
+        assert!(options(true).contains("--no-sandbox"));
+        assert!(!options(false).contains("--no-sandbox"));
+    }
+}

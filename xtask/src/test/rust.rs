@@ -1,0 +1,54 @@
+//! The stages that cargo runs.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::artifact;
+use crate::project::Project;
+use crate::sh::{Cmd, cmd};
+use crate::tools::{rust, wasm_tools as tools};
+
+fn cargo(project: &Project) -> Cmd {
+    cmd("cargo").dir(&project.root)
+}
+
+pub(super) fn fmt(project: &Project) -> Result<()> {
+    rust::ensure_components(project)?;
+    cargo(project).args(["fmt", "--all", "--", "--check"]).run()
+}
+
+pub(super) fn wasm_tools(project: &Project) -> Result<()> {
+    tools::ensure_bindgen(project)?;
+    tools::ensure_pack(project)?;
+    tools::drop_build_files();
+    Ok(())
+}
+
+pub(super) fn clippy(project: &Project) -> Result<()> {
+    rust::ensure_components(project)?;
+    cargo(project).args(["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]).run()
+}
+
+pub(super) fn clippy_wasm(project: &Project) -> Result<()> {
+    rust::ensure_components(project)?;
+    cargo(project)
+        .args(["clippy", "--locked", "--package", "osbackend-client-wasm", "--all-targets"])
+        .args(["--target", rust::WASM_TARGET, "--", "-D", "warnings"])
+        .run()
+}
+
+pub(super) fn test(project: &Project) -> Result<()> {
+    cargo(project).args(["test", "--locked", "--workspace"]).run()
+}
+
+pub(super) fn doc(project: &Project) -> Result<()> {
+    cargo(project).args(["doc", "--locked", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings").run()
+}
+
+/// The server in the profile of the tests. With `--workspace`, so that features, and so the compiled
+/// dependencies, are those that `cargo test --workspace` has built already.
+pub(super) fn server(project: &Project) -> Result<PathBuf> {
+    let build = cargo(project).args(["build", "--locked", "--workspace", "--bin", "osbackend"]);
+    artifact::build(build, "osbackend", std::env::consts::EXE_SUFFIX)
+}

@@ -1,0 +1,68 @@
+//! The table of stages: cheap ones first, so that a slip is seen early.
+
+use super::{Stage, browser, rust, web};
+use crate::tools::{self, node};
+use crate::{codegen, tidy, wasm};
+
+pub(super) const STAGES: &[Stage] = &[
+    Stage { name: "fmt", about: "rustfmt has nothing to change", needs: &[], run: rust::fmt },
+    Stage { name: "tidy", about: "the invariants of ARCHITECTURE.md", needs: &[], run: tidy::check },
+    Stage { name: "codegen", about: "generated files are what the types say", needs: &[], run: codegen::check },
+    Stage {
+        name: "wasm-target",
+        about: "the Rust target for browsers is there",
+        needs: &[],
+        run: tools::rust::ensure_wasm_target,
+    },
+    Stage {
+        name: "npm-ci",
+        about: "Node is new enough, packages are those of package-lock.json",
+        needs: &[],
+        run: node::ensure_packages,
+    },
+    Stage {
+        name: "chromium",
+        about: "Chromium and its driver are there",
+        needs: &[],
+        run: |_| tools::chromium::ensure().map(drop),
+    },
+    Stage {
+        name: "wasm-tools",
+        about: "wasm-bindgen and wasm-pack in the right versions are there",
+        needs: &[],
+        run: rust::wasm_tools,
+    },
+    Stage { name: "clippy", about: "no warning in any target", needs: &[], run: rust::clippy },
+    Stage { name: "clippy-wasm", about: "no warning in the browser client", needs: &["wasm-target"], run: rust::clippy_wasm },
+    Stage {
+        name: "rust",
+        about: "unit, integration, property and simulation tests; examples build",
+        needs: &[],
+        run: rust::test,
+    },
+    Stage { name: "doc", about: "the documentation builds without a warning", needs: &[], run: rust::doc },
+    Stage {
+        name: "wasm-browser",
+        about: "the browser client against a real server, in Chromium",
+        needs: &["wasm-target", "wasm-tools", "chromium"],
+        run: browser::wasm_pack_test,
+    },
+    Stage {
+        name: "wasm",
+        about: "the browser client for the package",
+        needs: &["wasm-target", "wasm-tools", "npm-ci"],
+        run: wasm::build,
+    },
+    Stage { name: "biome", about: "format and lints of TypeScript, JSON and CSS", needs: &["npm-ci"], run: web::biome },
+    Stage { name: "package", about: "the npm package builds", needs: &["wasm"], run: web::build_package },
+    Stage { name: "types", about: "tsc has nothing to say about package and demo", needs: &["package"], run: web::typecheck },
+    Stage { name: "vitest", about: "tests of the npm package", needs: &["package"], run: web::vitest },
+    Stage { name: "pack", about: "the packed tarball, seen by publint", needs: &["package"], run: web::pack },
+    Stage { name: "demo", about: "the demo's page builds", needs: &["package"], run: web::build_page },
+    Stage {
+        name: "e2e",
+        about: "the demo in Chromium, with the server killed and restarted under it",
+        needs: &["demo", "chromium"],
+        run: browser::e2e,
+    },
+];

@@ -1,0 +1,59 @@
+//! The stages that npm runs.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+
+use crate::demo;
+use crate::project::Project;
+use crate::sh::cmd;
+use crate::tools::node::{npm, package_bin};
+
+pub(super) fn biome(project: &Project) -> Result<()> {
+    cmd(package_bin(project, "biome")?).args(["ci", "--error-on-warnings", "."]).dir(&project.root).run()
+}
+
+pub(super) fn build_package(project: &Project) -> Result<()> {
+    demo::build_package(project)
+}
+
+pub(super) fn build_page(project: &Project) -> Result<()> {
+    demo::build_page(project)
+}
+
+pub(super) fn typecheck(project: &Project) -> Result<()> {
+    npm(project).args(["run", "typecheck", "--workspaces"]).run()
+}
+
+pub(super) fn vitest(project: &Project) -> Result<()> {
+    npm(project).args(["run", "test", "--workspace", "npm-package"]).run()
+}
+
+/// Packs the tarball that would be published and lets publint look into it.
+pub(super) fn pack(project: &Project) -> Result<()> {
+    let folder = project.work_dir()?.join("pack");
+    if folder.exists() {
+        fs::remove_dir_all(&folder).with_context(|| format!("cannot empty {}", folder.display()))?;
+    }
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    npm(project)
+        .args(["pack", "--workspace", "npm-package", "--pack-destination"])
+        .arg(&folder)
+        // Built already; a `prepack` would do it again.
+        .arg("--ignore-scripts")
+        .run()?;
+    let tarball = only_file(&folder)?;
+    cmd(package_bin(project, "publint")?).args(["run", "--strict"]).arg(&tarball).dir(&project.root).run()
+}
+
+fn only_file(folder: &PathBuf) -> Result<PathBuf> {
+    let mut files = fs::read_dir(folder)
+        .with_context(|| format!("cannot list {}", folder.display()))?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<Vec<_>, _>>()?;
+    match (files.pop(), files.is_empty()) {
+        (Some(file), true) => Ok(file),
+        _ => bail!("`npm pack` should have written exactly one file into {}", folder.display()),
+    }
+}

@@ -1,0 +1,123 @@
+//! `cargo xtask wasm`: the browser client as wasm and JavaScript in `npm-package/wasm`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::artifact;
+use crate::project::Project;
+use crate::sh::cmd;
+use crate::stamp::Stamp;
+use crate::tools::rust::WASM_TARGET;
+use crate::tools::{node, rust, wasm_tools};
+
+const OUT: &str = "npm-package/wasm";
+const CRATE: &str = "osbackend_client_wasm";
+
+/// What rustc turns on for this target by default; binaryen needs to be told.
+const WASM_FEATURES: &[&str] = &[
+    "--enable-bulk-memory",
+    "--enable-bulk-memory-opt",
+    "--enable-call-indirect-overlong",
+    "--enable-multivalue",
+    "--enable-mutable-globals",
+    "--enable-nontrapping-float-to-int",
+    "--enable-reference-types",
+    "--enable-sign-ext",
+];
+
+/// The command.
+pub(crate) fn run(project: &Project, args: &[String]) -> Result<()> {
+    if !args.is_empty() {
+        bail!("`cargo xtask wasm` takes no arguments");
+    }
+    rust::ensure_wasm_target(project)?;
+    wasm_tools::ensure_bindgen(project)?;
+    wasm_tools::drop_build_files();
+    node::ensure_packages(project)?;
+    build(project)
+}
+
+/// Builds where something changed, and prints the sizes. The tools must be there.
+pub(crate) fn build(project: &Project) -> Result<()> {
+    let stamp = Stamp::new(
+        project,
+        "wasm",
+        &[
+            "Cargo.toml",
+            "Cargo.lock",
+            "shared-protocol/Cargo.toml",
+            "shared-protocol/src",
+            "client-core/Cargo.toml",
+            "client-core/src",
+            "client-wasm",
+            "node_modules/binaryen/package.json",
+            "xtask/src/wasm.rs",
+        ],
+        &[OUT],
+    )?;
+    let wasm = project.path(OUT).join(format!("{CRATE}_bg.wasm"));
+    if stamp.is_fresh()? {
+        eprintln!("{OUT} is up to date");
+        return print_sizes(&wasm);
+    }
+    let module = compile(project)?;
+    bind(project, &module)?;
+    optimize(project, &wasm)?;
+    stamp.record()?;
+    print_sizes(&wasm)
+}
+
+fn compile(project: &Project) -> Result<PathBuf> {
+    let cargo = cmd("cargo")
+        .args(["build", "--locked", "--package", "osbackend-client-wasm", "--profile", "wasm"])
+        .args(["--target", WASM_TARGET])
+        .env("CARGO_ENCODED_RUSTFLAGS", rust_flags(project))
+        .dir(&project.root);
+    artifact::build(cargo, CRATE, ".wasm")
+}
+
+/// Panic messages carry file names: without these flags the paths of the machine that built it would be published.
+fn rust_flags(project: &Project) -> String {
+    let mut flags: Vec<String> = std::env::var("RUSTFLAGS").unwrap_or_default().split_whitespace().map(str::to_owned).collect();
+    flags.push(format!("--remap-path-prefix={}=.", project.root.display()));
+    let cargo_home = std::env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
+    if let Some(home) = cargo_home {
+        flags.push(format!("--remap-path-prefix={}=cargo", home.display()));
+    }
+    // The separator that cargo defines for this variable.
+    flags.join("\u{1f}")
+}
+
+fn bind(project: &Project, module: &Path) -> Result<()> {
+    let out = project.path(OUT);
+    if out.exists() {
+        fs::remove_dir_all(&out).with_context(|| format!("cannot empty {}", out.display()))?;
+    }
+    cmd("wasm-bindgen").arg(module).args(["--target", "web", "--out-name", CRATE, "--out-dir", OUT]).dir(&project.root).run()
+}
+
+fn optimize(project: &Project, wasm: &Path) -> Result<()> {
+    cmd(node::package_bin(project, "wasm-opt")?)
+        .arg("-Oz")
+        .args(WASM_FEATURES)
+        .args(["--strip-debug", "--strip-producers", "--strip-target-features"])
+        .arg(wasm)
+        .arg("-o")
+        .arg(wasm)
+        .dir(&project.root)
+        .run()
+}
+
+fn print_sizes(wasm: &Path) -> Result<()> {
+    let raw = fs::metadata(wasm).with_context(|| format!("wasm-bindgen wrote no {}", wasm.display()))?.len();
+    let gzipped = cmd("node")
+        .args(["-p", "require('node:zlib').gzipSync(require('node:fs').readFileSync(process.argv[1]), {level: 9}).length"])
+        .arg(wasm)
+        .read()?;
+    println!("{CRATE}_bg.wasm: {raw} bytes, {} bytes with gzip -9", gzipped.trim());
+    Ok(())
+}
