@@ -1,0 +1,447 @@
+//! The set of rooms: what is wanted, what is joined, and how far each stream has been read (§5).
+
+use crate::{control::RoomOutcome, pending::Failure};
+use osbackend_protocol::{RoomName, RoomPosition};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// A room's handle for the hot path. Belongs to one membership: after a leave it names nothing any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RoomKey(pub u32);
+
+impl RoomKey {
+    /// A key that no room ever has.
+    pub const NONE: Self = Self(u32::MAX);
+
+    fn new(slot: u16, generation: u16) -> Self {
+        Self(u32::from(generation) << 16 | u32::from(slot))
+    }
+
+    fn slot(self) -> usize {
+        (self.0 & 0xFFFF) as usize
+    }
+
+    fn generation(self) -> u16 {
+        (self.0 >> 16) as u16
+    }
+}
+
+/// What is to be done with an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Delivery {
+    /// It is the next one: show it. The position has moved.
+    Deliver = 0,
+    /// It was shown before: never show it again.
+    Duplicate = 1,
+    /// Something before it was lost without being told. Not shown: the machine joins again from its position, and
+    /// either it comes once more, in order, or the room is told `recovered: false`.
+    Gap = 2,
+    /// The room isn't joined now: not shown.
+    NotJoined = 3,
+}
+
+/// Where a room stands, as the application sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RoomStatus {
+    /// Asked for, or will be as soon as there is a connection.
+    Joining,
+    /// A member.
+    Joined,
+    /// The server said no; asked again with the next connection or the next `join`.
+    Refused,
+}
+
+/// A room, as the application sees it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RoomState {
+    /// The room.
+    pub room: String,
+    /// Where it stands.
+    pub status: RoomStatus,
+    /// The epoch in which `offset` counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<String>,
+    /// The offset of the last event that was shown, or from which the stream goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
+    /// Whether the last join missed nothing since the position it had.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recovered: Option<bool>,
+    /// Connections in the room at the last join.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_count: Option<u64>,
+    /// Why it was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Failure>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Position {
+    pub(crate) epoch: String,
+    pub(crate) offset: u64,
+}
+
+/// A `join` that was written: its id, and when it is written again for want of an answer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Ask {
+    pub(crate) id: u64,
+    pub(crate) again_at: u64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Membership {
+    /// Not asked for on this connection yet.
+    Wanted,
+    /// Part of the `connect` that isn't answered yet.
+    Greeting,
+    Asked(Ask),
+    /// Refused for now; asked again at this time.
+    Later(u64),
+    /// A member; `healing` while it joins again after a gap.
+    Joined { healing: Option<Ask> },
+    Refused(Failure),
+}
+
+#[derive(Debug)]
+pub(crate) struct Room {
+    name: RoomName,
+    snapshot: bool,
+    /// Joined by the server, not by the application.
+    auto: bool,
+    position: Option<Position>,
+    membership: Membership,
+    recovered: Option<bool>,
+    client_count: Option<u64>,
+    /// Gaps in a row without an event that fitted.
+    strikes: u32,
+}
+
+impl Room {
+    fn state(&self) -> RoomState {
+        let (status, error) = match &self.membership {
+            Membership::Joined { healing: None } => (RoomStatus::Joined, None),
+            Membership::Refused(failure) => (RoomStatus::Refused, Some(failure.clone())),
+            _ => (RoomStatus::Joining, None),
+        };
+        RoomState {
+            room: self.name.as_str().to_owned(),
+            status,
+            epoch: self.position.as_ref().map(|position| position.epoch.clone()),
+            offset: self.position.as_ref().map(|position| position.offset),
+            recovered: self.recovered,
+            client_count: self.client_count,
+            error,
+        }
+    }
+}
+
+/// What a gap asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heal {
+    /// Joining again is under way already.
+    UnderWay,
+    /// Join again from the position.
+    Resume,
+    /// That brought nothing: join anew, so that the room is told `recovered: false`.
+    Restart,
+    /// Not even that helped: the connection itself can't be trusted.
+    Reconnect,
+}
+
+/// A `join` to be written.
+#[derive(Debug, PartialEq)]
+pub(crate) struct JoinFrame {
+    pub(crate) room: RoomName,
+    pub(crate) position: Option<(String, u64)>,
+    pub(crate) snapshot: bool,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    generation: u16,
+    room: Option<Room>,
+}
+
+/// All rooms, by key and by name.
+#[derive(Debug, Default)]
+pub(crate) struct Rooms {
+    slots: Vec<Slot>,
+    by_name: BTreeMap<RoomName, RoomKey>,
+}
+
+/// Bytes of a `connect` that room positions may take; those beyond it are joined one by one.
+const CONNECT_ROOM_BYTES: usize = 32 * 1024;
+
+impl Rooms {
+    pub(crate) fn key(&self, name: &str) -> Option<RoomKey> {
+        self.by_name.get(name).copied()
+    }
+
+    fn get(&mut self, key: RoomKey) -> Option<&mut Room> {
+        let slot = self.slots.get_mut(key.slot())?;
+        if slot.generation == key.generation() { slot.room.as_mut() } else { None }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (RoomKey, &Room)> {
+        self.by_name.values().filter_map(|key| Some((*key, self.slots.get(key.slot())?.room.as_ref()?)))
+    }
+
+    fn iter_mut(&mut self) -> impl Iterator<Item = &mut Room> {
+        self.slots.iter_mut().filter_map(|slot| slot.room.as_mut())
+    }
+
+    pub(crate) fn names(&self) -> Vec<RoomName> {
+        self.by_name.keys().cloned().collect()
+    }
+
+    /// Adds a room, or gives the one that is there. `None` when there are 65,535 rooms.
+    fn insert(&mut self, name: &RoomName, snapshot: bool, auto: bool) -> Option<RoomKey> {
+        if let Some(key) = self.key(name.as_str()) {
+            return Some(key);
+        }
+        let index = match self.slots.iter().position(|slot| slot.room.is_none()) {
+            Some(free) => free,
+            None => {
+                self.slots.push(Slot::default());
+                self.slots.len() - 1
+            }
+        };
+        let slot_number = u16::try_from(index).ok().filter(|number| *number != u16::MAX)?;
+        let slot = &mut self.slots[index];
+        slot.generation = slot.generation.wrapping_add(1);
+        slot.room = Some(Room {
+            name: name.clone(),
+            snapshot,
+            auto,
+            position: None,
+            membership: Membership::Wanted,
+            recovered: None,
+            client_count: None,
+            strikes: 0,
+        });
+        let key = RoomKey::new(slot_number, slot.generation);
+        self.by_name.insert(name.clone(), key);
+        Some(key)
+    }
+
+    /// The application wants this room. True when it has to be asked for now.
+    pub(crate) fn want(&mut self, name: &RoomName, snapshot: bool) -> Option<(RoomKey, bool)> {
+        let key = self.insert(name, snapshot, false)?;
+        let room = self.get(key)?;
+        room.auto = false;
+        if matches!(room.membership, Membership::Refused(_)) {
+            room.membership = Membership::Wanted;
+        }
+        Some((key, room.membership == Membership::Wanted))
+    }
+
+    /// Forgets a room. True when the server may think of this connection as a member.
+    pub(crate) fn remove(&mut self, name: &str) -> bool {
+        let Some(key) = self.by_name.remove(name) else { return false };
+        let room = self.slots.get_mut(key.slot()).and_then(|slot| slot.room.take());
+        room.is_some_and(|room| {
+            matches!(room.membership, Membership::Asked(_) | Membership::Joined { .. } | Membership::Later(_))
+        })
+    }
+
+    /// The `join` for a room that is to be asked for, noting under which id.
+    pub(crate) fn ask(&mut self, key: RoomKey, ask: Ask, from_position: bool) -> Option<JoinFrame> {
+        let room = self.get(key)?;
+        room.membership = match room.membership {
+            Membership::Joined { .. } => Membership::Joined { healing: Some(ask) },
+            _ => Membership::Asked(ask),
+        };
+        let position = room.position.as_ref().filter(|_| from_position);
+        Some(JoinFrame {
+            room: room.name.clone(),
+            position: position.map(|position| (position.epoch.clone(), position.offset)),
+            snapshot: room.snapshot,
+        })
+    }
+
+    /// The connection is gone: every membership has to be won again; positions stay.
+    pub(crate) fn disconnected(&mut self) {
+        for room in self.iter_mut() {
+            if !matches!(room.membership, Membership::Refused(_)) {
+                room.membership = Membership::Wanted;
+            }
+        }
+    }
+
+    /// Another user takes over: rooms that the server joined for the last one are not ours any more.
+    pub(crate) fn forget_auto(&mut self) {
+        let auto: Vec<RoomName> = self.iter().filter(|(_, room)| room.auto).map(|(_, room)| room.name.clone()).collect();
+        for name in auto {
+            self.remove(name.as_str());
+        }
+    }
+
+    /// The rooms for `connect`, refused ones too (the token may be another one now), as far as they fit.
+    pub(crate) fn positions(&mut self, most: usize) -> Vec<RoomPosition> {
+        let mut bytes = 0;
+        let mut positions = Vec::new();
+        for room in self.iter_mut() {
+            let epoch = room.position.as_ref().map_or(0, |position| position.epoch.len());
+            bytes += room.name.as_str().len() + epoch + 64;
+            if bytes > CONNECT_ROOM_BYTES || positions.len() >= most {
+                break;
+            }
+            if room.membership == Membership::Wanted {
+                room.membership = Membership::Greeting;
+            }
+            positions.push(RoomPosition {
+                room: room.name.clone(),
+                epoch: room.position.as_ref().map(|position| position.epoch.clone()),
+                offset: room.position.as_ref().map(|position| position.offset),
+            });
+        }
+        positions
+    }
+
+    /// After a greeting: rooms that it doesn't speak of, to be asked for one by one. `again` takes the refused
+    /// along whose refusal another token may lift.
+    pub(crate) fn unasked(&mut self, again: bool) -> Vec<RoomKey> {
+        for room in self.iter_mut() {
+            let lifted = again && matches!(&room.membership, Membership::Refused(failure) if failure.is_permission());
+            if lifted || room.membership == Membership::Greeting {
+                room.membership = Membership::Wanted;
+            }
+        }
+        self.iter().filter(|(_, room)| room.membership == Membership::Wanted).map(|(key, _)| key).collect()
+    }
+
+    /// Joins that are due again at `now`.
+    pub(crate) fn due(&self, now: u64) -> Vec<RoomKey> {
+        self.iter().filter(|(_, room)| again_at(room).is_some_and(|at| at <= now)).map(|(key, _)| key).collect()
+    }
+
+    /// When the earliest join is due again.
+    pub(crate) fn next_due(&self) -> Option<u64> {
+        self.iter().filter_map(|(_, room)| again_at(room)).min()
+    }
+
+    /// The room whose unanswered join has this id.
+    pub(crate) fn asked_with(&self, id: u64) -> Option<RoomKey> {
+        self.iter().find(|(_, room)| ask_of(room).is_some_and(|ask| ask.id == id)).map(|(key, _)| key)
+    }
+
+    /// Adds a room that the server joined by itself.
+    pub(crate) fn adopt(&mut self, name: &RoomName) -> Option<RoomKey> {
+        self.insert(name, true, true)
+    }
+
+    /// Joined: takes over epoch and offset as §5 says.
+    pub(crate) fn joined(&mut self, key: RoomKey, result: &RoomOutcome) -> Option<RoomState> {
+        let room = self.get(key)?;
+        let same_epoch = room.position.as_ref().is_some_and(|position| position.epoch == result.epoch);
+        let recovered = result.recovered && same_epoch;
+        if !recovered {
+            // A recovery of a room that had no position here counts from before its replay.
+            let behind = if result.recovered { result.replayed } else { 0 };
+            room.position =
+                Some(Position { epoch: result.epoch.clone(), offset: result.offset.saturating_sub(behind) });
+        }
+        room.membership = Membership::Joined { healing: None };
+        room.recovered = Some(recovered);
+        room.client_count = Some(result.client_count);
+        Some(room.state())
+    }
+
+    /// Refused for good, until the next connection or the next `join`. A room of the server's own is dropped; the
+    /// same refusal isn't told twice.
+    pub(crate) fn refused(&mut self, key: RoomKey, failure: Failure) -> Option<RoomState> {
+        let room = self.get(key)?;
+        if room.auto {
+            let name = room.name.clone();
+            self.remove(name.as_str());
+            return None;
+        }
+        let told = matches!(&room.membership, Membership::Refused(before) if before.code == failure.code);
+        room.membership = Membership::Refused(failure);
+        room.position = None;
+        room.recovered = None;
+        room.client_count = None;
+        (!told).then(|| room.state())
+    }
+
+    /// Refused for now.
+    pub(crate) fn later(&mut self, key: RoomKey, at: u64) {
+        if let Some(room) = self.get(key) {
+            room.membership = Membership::Later(at);
+        }
+    }
+
+    /// Whether the server's own `room_left` is about the membership that stands (and not about one from before a
+    /// join that is still unanswered).
+    pub(crate) fn is_joined(&mut self, key: RoomKey) -> bool {
+        self.get(key).is_some_and(|room| matches!(room.membership, Membership::Joined { .. }))
+    }
+
+    /// Judges an event (§5). `offset` 0 stands for an ephemeral one.
+    pub(crate) fn judge(&mut self, key: RoomKey, offset: u64, skipped: u64, snapshot: bool) -> Delivery {
+        let Some(room) = self.get(key) else { return Delivery::NotJoined };
+        let Membership::Joined { healing } = room.membership else { return Delivery::NotJoined };
+        let Some(position) = room.position.as_mut() else { return Delivery::NotJoined };
+        if offset == 0 {
+            return Delivery::Deliver;
+        }
+        if snapshot && offset <= position.offset {
+            return if room.snapshot { Delivery::Deliver } else { Delivery::Duplicate };
+        }
+        if offset <= position.offset {
+            return Delivery::Duplicate;
+        }
+        if offset > position.offset.saturating_add(1).saturating_add(skipped) {
+            return Delivery::Gap;
+        }
+        position.offset = offset;
+        if healing.is_none() {
+            room.strikes = 0;
+        }
+        Delivery::Deliver
+    }
+
+    /// What to do about a gap in this room.
+    pub(crate) fn gap(&mut self, key: RoomKey) -> Heal {
+        let Some(room) = self.get(key) else { return Heal::UnderWay };
+        if room.membership != (Membership::Joined { healing: None }) {
+            return Heal::UnderWay;
+        }
+        room.strikes += 1;
+        match room.strikes {
+            1 => Heal::Resume,
+            2 => Heal::Restart,
+            _ => {
+                room.strikes = 0;
+                Heal::Reconnect
+            }
+        }
+    }
+
+    /// How the application sees the room.
+    pub(crate) fn state(&self, key: RoomKey) -> Option<RoomState> {
+        self.iter().find(|(other, _)| *other == key).map(|(_, room)| room.state())
+    }
+
+    /// All rooms, in the order of their names.
+    pub(crate) fn states(&self) -> Vec<RoomState> {
+        self.iter().map(|(_, room)| room.state()).collect()
+    }
+}
+
+fn ask_of(room: &Room) -> Option<Ask> {
+    match room.membership {
+        Membership::Asked(ask) | Membership::Joined { healing: Some(ask) } => Some(ask),
+        _ => None,
+    }
+}
+
+fn again_at(room: &Room) -> Option<u64> {
+    match room.membership {
+        Membership::Later(at) => Some(at),
+        _ => ask_of(room).map(|ask| ask.again_at),
+    }
+}

@@ -1,0 +1,132 @@
+//! The states of a connection: the public view, and the machine's own with the data of each.
+
+use osbackend_protocol::{Identity, Limits, RoomName};
+use serde::Serialize;
+
+/// The connection, as the application sees it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "status", rename_all = "snake_case", rename_all_fields = "camelCase")]
+pub enum ConnectionState {
+    /// Not asked to connect yet.
+    Idle,
+    /// An attempt is being made.
+    Connecting {
+        /// From 1, since a session last lived long enough.
+        attempt: u32,
+    },
+    /// Live.
+    Connected {
+        /// This client; kept over reconnects that resume.
+        client_id: String,
+        /// Whether there is a user.
+        authenticated: bool,
+        /// The user.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        user_id: Option<String>,
+        /// The user's role.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        role: Option<String>,
+        /// Whether the server took up the session from before.
+        resumed: bool,
+        /// How long the client was away, in milliseconds, when resumed.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        downtime_ms: Option<u64>,
+    },
+    /// Waiting for the next attempt.
+    Reconnecting {
+        /// The number that the next attempt will have.
+        attempt: u32,
+        /// When it begins, in the machine's milliseconds.
+        retry_at_ms: u64,
+        /// The close code of the connection that was lost.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        code: Option<u16>,
+        /// Why.
+        reason: String,
+    },
+    /// Over, until `connect` is called again.
+    Closed {
+        /// The close code, where a server sent one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        code: Option<u16>,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Where the machine is. Each phase holds what only that phase knows.
+#[derive(Debug)]
+pub(crate) enum Phase {
+    Idle,
+    /// The token provider was asked.
+    Token { attempt: u32 },
+    /// The socket is being opened.
+    Opening { attempt: u32, token: Option<String> },
+    /// `connect` was written. `asked` are its rooms; `newer_token` came too late for it.
+    Greeting { attempt: u32, connect_id: u64, asked: Vec<RoomName>, newer_token: Option<String> },
+    Live(Box<Live>),
+    Backoff(Wait),
+    Closed { code: Option<u16>, reason: String },
+}
+
+/// Waiting before an attempt.
+#[derive(Debug)]
+pub(crate) struct Wait {
+    pub(crate) attempt: u32,
+    pub(crate) retry_at: u64,
+    pub(crate) code: Option<u16>,
+    pub(crate) reason: String,
+    /// The server gave this time (`draining`): nothing may shorten it.
+    pub(crate) slot: bool,
+}
+
+/// A greeted connection.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) since: u64,
+    pub(crate) client_id: String,
+    pub(crate) identity: Option<Identity>,
+    pub(crate) resumed: bool,
+    pub(crate) downtime_ms: Option<u64>,
+    pub(crate) limits: Limits,
+    pub(crate) heartbeat_ms: u64,
+    pub(crate) heard_at: u64,
+    /// A heartbeat was sent at this time to see whether the server still answers.
+    pub(crate) probed_at: Option<u64>,
+    /// The unanswered `auth`.
+    pub(crate) auth_id: Option<u64>,
+    /// When the draining server wants this client to reconnect.
+    pub(crate) slot_at: Option<u64>,
+}
+
+impl Phase {
+    /// How the application sees this phase.
+    pub(crate) fn public(&self) -> ConnectionState {
+        match self {
+            Self::Idle => ConnectionState::Idle,
+            Self::Token { attempt } | Self::Opening { attempt, .. } | Self::Greeting { attempt, .. } => {
+                ConnectionState::Connecting { attempt: *attempt }
+            }
+            Self::Live(live) => ConnectionState::Connected {
+                client_id: live.client_id.clone(),
+                authenticated: live.identity.is_some(),
+                user_id: live.identity.as_ref().map(|identity| identity.sub.clone()),
+                role: live.identity.as_ref().and_then(|identity| identity.role.clone()),
+                resumed: live.resumed,
+                downtime_ms: live.downtime_ms,
+            },
+            Self::Backoff(wait) => ConnectionState::Reconnecting {
+                attempt: wait.attempt,
+                retry_at_ms: wait.retry_at,
+                code: wait.code,
+                reason: wait.reason.clone(),
+            },
+            Self::Closed { code, reason } => ConnectionState::Closed { code: *code, reason: reason.clone() },
+        }
+    }
+
+    /// Whether there is a socket, open or opening.
+    pub(crate) fn has_socket(&self) -> bool {
+        matches!(self, Self::Opening { .. } | Self::Greeting { .. } | Self::Live(_))
+    }
+}
