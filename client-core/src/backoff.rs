@@ -64,16 +64,19 @@ impl Backoff {
         // A power that overflows is infinite, and min() brings it back to the cap.
         let capped = (self.config.initial_ms as f64 * factor.powi(exponent)).min(self.config.max_ms as f64);
         self.failures = self.failures.saturating_add(1);
-        let jitter = self.config.jitter.clamp(0.0, 1.0);
+        let jitter = if (0.0..=1.0).contains(&self.config.jitter) { self.config.jitter } else { 0.5 };
         let share = 1.0 - jitter * self.rng.unit();
-        (capped * share) as u64
+        // Never at once: a loop of failures must leave the machine some air.
+        ((capped * share) as u64).max(1)
     }
 
-    /// A session ended that had lived `lived_ms`: if that was long enough, all before it is forgotten.
-    pub(crate) fn session_ended(&mut self, lived_ms: u64) {
-        if lived_ms >= self.config.reset_after_ms {
+    /// A session ended that had lived `lived_ms`: if that was long enough (then true), all before it is forgotten.
+    pub(crate) fn session_ended(&mut self, lived_ms: u64) -> bool {
+        let long_enough = lived_ms >= self.config.reset_after_ms;
+        if long_enough {
             self.reset();
         }
+        long_enough
     }
 
     /// Forgets all attempts and failures.

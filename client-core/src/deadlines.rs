@@ -42,10 +42,6 @@ impl Deadlines {
         self.0[due as usize] = None;
     }
 
-    pub(crate) fn get(&self, due: Due) -> Option<u64> {
-        self.0[due as usize]
-    }
-
     /// The earliest of all.
     pub(crate) fn next(&self) -> Option<u64> {
         self.0.iter().flatten().min().copied()

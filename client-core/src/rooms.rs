@@ -78,6 +78,21 @@ pub struct RoomState {
     pub error: Option<Failure>,
 }
 
+impl RoomState {
+    /// A room for which the client has no place left.
+    pub(crate) fn unjoinable(room: &RoomName) -> Self {
+        Self {
+            room: room.as_str().to_owned(),
+            status: RoomStatus::Refused,
+            epoch: None,
+            offset: None,
+            recovered: None,
+            client_count: None,
+            error: Some(Failure::local("limit_reached", "this client is in too many rooms: leave one first")),
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Position {
     pub(crate) epoch: String,
@@ -193,10 +208,6 @@ impl Rooms {
         self.slots.iter_mut().filter_map(|slot| slot.room.as_mut())
     }
 
-    pub(crate) fn names(&self) -> Vec<RoomName> {
-        self.by_name.keys().cloned().collect()
-    }
-
     /// Adds a room, or gives the one that is there. `None` when there are 65,535 rooms.
     fn insert(&mut self, name: &RoomName, snapshot: bool, auto: bool) -> Option<RoomKey> {
         if let Some(key) = self.key(name.as_str()) {
@@ -273,7 +284,13 @@ impl Rooms {
 
     /// Another user takes over: rooms that the server joined for the last one are not ours any more.
     pub(crate) fn forget_auto(&mut self) {
-        let auto: Vec<RoomName> = self.iter().filter(|(_, room)| room.auto).map(|(_, room)| room.name.clone()).collect();
+        self.forget_auto_but(|_| false);
+    }
+
+    /// The same, but for those that the new one has too.
+    pub(crate) fn forget_auto_but(&mut self, keep: impl Fn(&RoomName) -> bool) {
+        let auto = self.iter().map(|(_, room)| room).filter(|room| room.auto && !keep(&room.name));
+        let auto: Vec<RoomName> = auto.map(|room| room.name.clone()).collect();
         for name in auto {
             self.remove(name.as_str());
         }
@@ -419,11 +436,6 @@ impl Rooms {
                 Heal::Reconnect
             }
         }
-    }
-
-    /// How the application sees the room.
-    pub(crate) fn state(&self, key: RoomKey) -> Option<RoomState> {
-        self.iter().find(|(other, _)| *other == key).map(|(_, room)| room.state())
     }
 
     /// All rooms, in the order of their names.

@@ -63,7 +63,7 @@ pub(crate) enum Phase {
     /// The socket is being opened.
     Opening { attempt: u32, token: Option<String> },
     /// `connect` was written. `asked` are its rooms; `newer_token` came too late for it.
-    Greeting { attempt: u32, connect_id: u64, asked: Vec<RoomName>, newer_token: Option<String> },
+    Greeting { attempt: u32, asked: Vec<RoomName>, newer_token: Option<String> },
     Live(Box<Live>),
     Backoff(Wait),
     Closed { code: Option<u16>, reason: String },

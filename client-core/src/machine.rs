@@ -1,0 +1,401 @@
+//! The machine: inputs and time in, outputs and a deadline out.
+//!
+//! What happens between two sessions is in `machine/connecting.rs`, what happens within one in `machine/session.rs`.
+
+mod connecting;
+mod session;
+
+use crate::{
+    backoff::Backoff,
+    config::Config,
+    control::Control,
+    deadlines::{Deadlines, Due},
+    frames,
+    pending::{Failure, Message, Pending, Settled},
+    rooms::{Ask, Delivery, Heal, RoomKey, RoomState, Rooms},
+    state::{ConnectionState, Phase},
+};
+use osbackend_protocol::{Action, Policy, RoomName, allowed, client_msg::Resume};
+use std::collections::VecDeque;
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// The application wants a connection. Does nothing where there is one, or one is being made.
+    Connect,
+    /// The application wants none any more: the socket is closed with 1000, and what waits is refused.
+    Disconnect,
+    /// The network came back.
+    Online,
+    /// The page is seen again; its timers may have slept.
+    Visible,
+    /// The provider's answer to [`Output::NeedToken`]: a token, none (anonymous), or why there is none. Unasked on a
+    /// live connection it refreshes the token in place.
+    Token(Result<Option<String>, String>),
+    /// The socket of the last [`Output::OpenSocket`] is open.
+    SocketOpened,
+    /// That socket is closed, or couldn't be opened (1006).
+    SocketClosed {
+        /// The close code; 1006 when there was none.
+        code: u16,
+        /// The close reason.
+        reason: String,
+    },
+    /// A system message.
+    Control(Control),
+    /// Any frame arrived.
+    Activity,
+    /// A frame arrived that isn't this protocol's.
+    Malformed,
+    /// The application wants to be in a room. Does nothing where it is, or asked already.
+    Join {
+        /// The room.
+        room: RoomName,
+        /// Whether it wants the newest event of each key at first (§5).
+        snapshot: bool,
+    },
+    /// The application doesn't want to be in a room any more.
+    Leave {
+        /// The room.
+        room: RoomName,
+    },
+    /// A message with an answer; see [`Machine::request`].
+    Request {
+        /// From [`Machine::request`]: unique.
+        id: u64,
+        /// The message type.
+        kind: String,
+        /// A JSON object as text.
+        payload: Option<String>,
+        /// Milliseconds for the answer, time in the queue included; the configured time when `None`.
+        timeout_ms: Option<u64>,
+    },
+    /// A message without an answer.
+    Send {
+        /// The message type.
+        kind: String,
+        /// A JSON object as text.
+        payload: Option<String>,
+    },
+    /// [`Machine::next_deadline`] may have passed.
+    Timer,
+}
+
+/// Something to do, in this order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// Ask the token provider, then answer with [`Input::Token`].
+    NeedToken,
+    /// Open a socket with the subprotocol `osbackend.v1`.
+    OpenSocket,
+    /// Close the socket and report nothing of it any more, not its close either.
+    CloseSocket {
+        /// 1000, or 4000 and above.
+        code: u16,
+        /// The reason.
+        reason: &'static str,
+    },
+    /// Write a text frame.
+    Write(String),
+    /// Tell the application the new state.
+    State(ConnectionState),
+    /// Tell the application what became of a room.
+    Room(RoomState),
+    /// Tell the application that a request failed. (Where it succeeded, [`Machine::settle`] said so.)
+    RequestFailed {
+        /// The request.
+        id: u64,
+        /// Why.
+        failure: Failure,
+    },
+    /// Tell the application that a send was given up without being written.
+    SendRefused {
+        /// The message type.
+        kind: String,
+        /// The payload's text.
+        payload: Option<String>,
+        /// Why.
+        failure: Failure,
+    },
+}
+
+/// The client's side of a connection.
+#[derive(Debug)]
+pub struct Machine {
+    config: Config,
+    phase: Phase,
+    backoff: Backoff,
+    deadlines: Deadlines,
+    rooms: Rooms,
+    pending: Pending,
+    outputs: VecDeque<Output>,
+    resume: Option<Resume>,
+    /// The user of the last session: rooms of the server's own belong to them.
+    user: Option<String>,
+    next_id: u64,
+    policy: Policy,
+    now: u64,
+}
+
+impl Machine {
+    /// An idle machine. `seed` decides the jitter; `now_ms` may count from any fixed moment.
+    pub fn new(config: Config, seed: u64, now_ms: u64) -> Self {
+        Self {
+            backoff: Backoff::new(config.backoff, seed),
+            config,
+            phase: Phase::Idle,
+            deadlines: Deadlines::default(),
+            rooms: Rooms::default(),
+            pending: Pending::default(),
+            outputs: VecDeque::new(),
+            resume: None,
+            user: None,
+            next_id: 1,
+            policy: Policy::default(),
+            now: now_ms,
+        }
+    }
+
+    /// Takes in what happened. A `now_ms` before the last one counts as the last one.
+    pub fn handle(&mut self, input: Input, now_ms: u64) {
+        self.now = self.now.max(now_ms);
+        match input {
+            Input::Connect => self.connect(),
+            Input::Disconnect => self.disconnect(),
+            Input::Online | Input::Visible => self.nudge(),
+            Input::Token(answer) => self.token(answer),
+            Input::SocketOpened => self.socket_opened(),
+            Input::SocketClosed { code, reason } => self.socket_closed(code, reason),
+            Input::Control(control) => self.control(control),
+            Input::Activity => self.heard(),
+            Input::Malformed => self.malformed(),
+            Input::Join { room, snapshot } => self.join(&room, snapshot),
+            Input::Leave { room } => self.leave(room),
+            Input::Request { id, kind, payload, timeout_ms } => {
+                self.next_id = self.next_id.max(id.saturating_add(1));
+                let timeout = timeout_ms.unwrap_or(self.config.request_timeout_ms);
+                let request = Some((id, self.now.saturating_add(timeout)));
+                self.enqueue(Message { request, kind, payload });
+            }
+            Input::Send { kind, payload } => self.enqueue(Message { request: None, kind, payload }),
+            Input::Timer => {}
+        }
+        self.run_deadlines();
+        self.flush();
+        self.deadlines.put(Due::Requests, self.pending.next_deadline());
+        let joins = if matches!(self.phase, Phase::Live(_)) { self.rooms.next_due() } else { None };
+        self.deadlines.put(Due::Joins, joins);
+    }
+
+    /// The next thing to do. Do it (listeners may call back into the machine), then ask again.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Input::Timer`] is due, in the machine's milliseconds.
+    pub fn next_deadline(&self) -> Option<u64> {
+        self.deadlines.next()
+    }
+
+    /// The hot path: judges an event. Poll the outputs after a [`Delivery::Gap`].
+    ///
+    /// `offset` 0 stands for an ephemeral event (§5), which is delivered wherever its room is joined.
+    pub fn on_event(&mut self, room: RoomKey, offset: u64, skipped: u64, snapshot: bool) -> Delivery {
+        if !matches!(self.phase, Phase::Live(_)) {
+            return Delivery::NotJoined;
+        }
+        let delivery = self.rooms.judge(room, offset, skipped, snapshot);
+        if delivery == Delivery::Gap {
+            self.heal(room);
+        }
+        delivery
+    }
+
+    /// A frame arrived at `now_ms`: [`Input::Activity`] without its outputs and deadlines, cheap enough for each frame.
+    pub fn on_activity(&mut self, now_ms: u64) {
+        self.now = self.now.max(now_ms);
+        self.heard();
+    }
+
+    /// Sends a request and returns its id; its failure is an [`Output::RequestFailed`], its success comes by
+    /// [`Machine::settle`]. While there is no connection it waits in the queue.
+    pub fn request(&mut self, kind: &str, payload: Option<String>, timeout_ms: Option<u64>, now_ms: u64) -> u64 {
+        let id = self.allocate_id();
+        self.handle(Input::Request { id, kind: kind.to_owned(), payload, timeout_ms }, now_ms);
+        id
+    }
+
+    /// An answer that is not an `error` arrived for `id`: to whom does it belong?
+    pub fn settle(&mut self, id: u64) -> Settled {
+        if self.pending.settle(id) { Settled::Request } else { Settled::Nobody }
+    }
+
+    /// The key for the hot path, of a room that is joined or wanted.
+    pub fn room_key(&self, room: &str) -> Option<RoomKey> {
+        self.rooms.key(room)
+    }
+
+    /// Every room, in the order of their names.
+    pub fn rooms(&self) -> Vec<RoomState> {
+        self.rooms.states()
+    }
+
+    /// The connection, as the application sees it.
+    pub fn state(&self) -> ConnectionState {
+        self.phase.public()
+    }
+
+    /// The client id of the live session, or the one that the next session will try to resume.
+    pub fn client_id(&self) -> Option<&str> {
+        match &self.phase {
+            Phase::Live(live) => Some(&live.client_id),
+            _ => self.resume.as_ref().map(|resume| resume.client_id.as_str()),
+        }
+    }
+
+    /// Whether the live session's user may do `action`, by the default policy: to show or hide things. The server
+    /// decides by itself.
+    pub fn can(&self, room: &RoomName, action: Action) -> bool {
+        match &self.phase {
+            Phase::Live(live) => allowed(&self.policy, live.identity.as_ref(), room, action).is_ok(),
+            _ => false,
+        }
+    }
+
+    fn allocate_id(&mut self) -> u64 {
+        let id = self.next_id;
+        self.next_id += 1;
+        id
+    }
+
+    fn emit(&mut self, output: Output) {
+        self.outputs.push_back(output);
+    }
+
+    fn emit_state(&mut self) {
+        let state = self.phase.public();
+        self.emit(Output::State(state));
+    }
+
+    fn emit_room(&mut self, state: Option<RoomState>) {
+        if let Some(state) = state {
+            self.emit(Output::Room(state));
+        }
+    }
+
+    fn step_timeout(&self) -> u64 {
+        self.now.saturating_add(self.config.connect_timeout_ms.max(1))
+    }
+
+    fn run_deadlines(&mut self) {
+        while let Some(due) = self.deadlines.expired(self.now) {
+            match due {
+                Due::Connecting => self.step_timed_out(),
+                Due::Retry => self.begin_attempt(),
+                Due::Liveness => self.check_liveness(),
+                Due::Drain => self.slot_came(),
+                Due::Refresh => self.emit(Output::NeedToken),
+                Due::Requests => {
+                    for id in self.pending.expired(self.now) {
+                        self.emit(Output::RequestFailed { id, failure: Failure::timeout() });
+                    }
+                }
+                Due::Joins => {
+                    for key in self.rooms.due(self.now) {
+                        self.ask_for(key, true);
+                    }
+                }
+                // flush() follows.
+                Due::Queue => {}
+            }
+            // The provider may leave a refresh unanswered.
+            if due == Due::Refresh {
+                let again = self.step_timeout();
+                self.deadlines.set(Due::Refresh, again);
+            }
+        }
+    }
+
+    fn join(&mut self, room: &RoomName, snapshot: bool) {
+        match self.rooms.want(room, snapshot) {
+            Some((key, true)) if matches!(self.phase, Phase::Live(_)) => self.ask_for(key, true),
+            Some(_) => {}
+            None => self.emit(Output::Room(RoomState::unjoinable(room))),
+        }
+    }
+
+    fn leave(&mut self, room: RoomName) {
+        if self.rooms.remove(room.as_str()) && matches!(self.phase, Phase::Live(_)) {
+            let id = self.allocate_id();
+            self.emit(Output::Write(frames::leave(id, room)));
+        }
+    }
+
+    /// Writes the `join` for a room.
+    fn ask_for(&mut self, key: RoomKey, from_position: bool) {
+        let id = self.allocate_id();
+        let again_at = self.now.saturating_add(self.config.request_timeout_ms.max(1));
+        if let Some(frame) = self.rooms.ask(key, Ask { id, again_at }, from_position) {
+            self.deadlines.put(Due::Joins, self.rooms.next_due());
+            self.emit(Output::Write(frames::join(id, frame)));
+        }
+    }
+
+    fn heal(&mut self, key: RoomKey) {
+        match self.rooms.gap(key) {
+            Heal::UnderWay => {}
+            Heal::Resume => self.ask_for(key, true),
+            Heal::Restart => self.ask_for(key, false),
+            Heal::Reconnect => self.abandon("the stream of a room doesn't heal"),
+        }
+    }
+
+    fn enqueue(&mut self, message: Message) {
+        if matches!(self.phase, Phase::Closed { .. }) {
+            return self.refuse(message, Failure::closed());
+        }
+        // A live connection drains the queue in this same call, as far as the rate allows.
+        let room_for_this = usize::from(matches!(self.phase, Phase::Live(_)) && !self.pending.is_waiting());
+        for oldest in self.pending.push(message, self.config.queue_limit.max(room_for_this)) {
+            self.refuse(oldest, Failure::overflow());
+        }
+    }
+
+    fn refuse(&mut self, message: Message, failure: Failure) {
+        self.emit(match message.request {
+            Some((id, _)) => Output::RequestFailed { id, failure },
+            None => Output::SendRefused { kind: message.kind, payload: message.payload, failure },
+        });
+    }
+
+    /// Writes what waits, as far as the server's rate allows.
+    fn flush(&mut self) {
+        self.deadlines.clear(Due::Queue);
+        let most = match &self.phase {
+            Phase::Live(live) => live.limits.max_message_bytes as usize,
+            _ => return,
+        };
+        loop {
+            match self.pending.next(self.now) {
+                Ok(message) => {
+                    let id = message.request.map(|(id, _)| id);
+                    let text = frames::envelope(&message.kind, id, message.payload.as_deref());
+                    if most != 0 && text.len() > most {
+                        self.refuse(message, Failure::too_large());
+                        continue;
+                    }
+                    if let Some((id, deadline)) = message.request {
+                        self.pending.written(id, deadline);
+                    }
+                    self.emit(Output::Write(text));
+                }
+                Err(Some(at)) => return self.deadlines.set(Due::Queue, at),
+                Err(None) => return,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "machine/tests.rs"]
+mod tests;

@@ -1,0 +1,288 @@
+//! Within a session: the greeting, rooms, answers, the token's refresh, liveness, draining.
+
+use super::{Machine, Output};
+use crate::{
+    control::{Authenticated, Control, ErrorBody, Greeting, RoomLeft, RoomOutcome},
+    deadlines::Due,
+    frames,
+    pending::Failure,
+    rooms::RoomKey,
+    state::{Live, Phase},
+};
+use osbackend_protocol::{CloseCode, Identity, PROTOCOL_VERSION, RoomName, client_msg::Resume};
+
+/// How much longer than its heartbeat interval a server may be silent, in milliseconds (§8).
+const SILENCE_GRACE_MS: u64 = 10_000;
+/// How often a server that promises no heartbeat is asked for one, in milliseconds.
+const OWN_HEARTBEAT_MS: u64 = 25_000;
+/// How long until a token provider that failed on a live connection is asked again, in milliseconds.
+const REFRESH_AGAIN_MS: u64 = 5_000;
+/// How long until a join is tried again that the server refused for now without saying when, in milliseconds.
+const JOIN_AGAIN_MS: u64 = 1_000;
+
+impl Machine {
+    pub(super) fn control(&mut self, control: Control) {
+        match (&self.phase, control) {
+            (Phase::Greeting { .. }, Control::Greeting(greeting)) => self.greeted(*greeting),
+            (Phase::Greeting { .. }, Control::Error { error, .. }) => {
+                // The server closes 4501 behind this; should that be lost, the answer is known all the same.
+                if error.code == "unauthorized" {
+                    self.drop_socket(CloseCode::Normal.code(), CloseCode::Normal.reason());
+                    self.close(Some(CloseCode::Unauthorized.code()), CloseCode::Unauthorized.reason().to_owned());
+                }
+            }
+            (Phase::Live(_), Control::Authenticated(user)) => self.authenticated(user),
+            (Phase::Live(_), Control::RoomJoined { id, result }) => self.room_joined(id, result),
+            (Phase::Live(_), Control::RoomLeft { id, left }) => self.room_left(id, left),
+            (Phase::Live(_), Control::Error { id: Some(id), error }) => self.refused(id, error),
+            (Phase::Live(_), Control::TokenExpiring) => {
+                let again = self.step_timeout();
+                self.deadlines.set(Due::Refresh, again);
+                self.emit(Output::NeedToken);
+            }
+            (Phase::Live(_), Control::Draining(draining)) => {
+                let at = self.now.saturating_add(draining.reconnect_after_ms);
+                if let Phase::Live(live) = &mut self.phase {
+                    live.slot_at = Some(at);
+                }
+                self.deadlines.set(Due::Drain, at);
+            }
+            _ => {}
+        }
+    }
+
+    fn greeted(&mut self, greeting: Greeting) {
+        let Phase::Greeting { asked, newer_token, .. } = &mut self.phase else { return };
+        let (asked, newer_token) = (std::mem::take(asked), newer_token.take());
+        if greeting.protocol != PROTOCOL_VERSION {
+            let code = CloseCode::UpgradeRequired;
+            self.drop_socket(code.code(), code.reason());
+            return self.close(Some(code.code()), code.reason().to_owned());
+        }
+        if self.user != greeting.user_id {
+            self.forget_auto_but(&greeting.rooms);
+            self.user.clone_from(&greeting.user_id);
+        }
+        self.resume =
+            greeting.resume.map(|grant| Resume { client_id: greeting.client_id.clone(), token: grant.token });
+        self.deadlines.clear(Due::Connecting);
+        self.pending.connected(greeting.limits, self.now);
+        self.phase = Phase::Live(Box::new(Live {
+            since: self.now,
+            client_id: greeting.client_id,
+            identity: identity(greeting.user_id.filter(|_| greeting.authenticated), greeting.role),
+            resumed: greeting.downtime_ms.is_some(),
+            downtime_ms: greeting.downtime_ms,
+            limits: greeting.limits,
+            heartbeat_ms: greeting.heartbeat_interval_ms,
+            heard_at: self.now,
+            probed_at: None,
+            auth_id: None,
+            slot_at: None,
+        }));
+        self.arm_liveness();
+        self.emit_state();
+        for result in greeting.rooms {
+            self.room_result(&result, &asked);
+        }
+        for key in self.rooms.unasked(false) {
+            self.ask_for(key, true);
+        }
+        if newer_token.is_some() {
+            self.refresh(Ok(newer_token));
+        }
+    }
+
+    fn forget_auto_but(&mut self, keep: &[RoomOutcome]) {
+        self.rooms.forget_auto_but(|name| keep.iter().any(|result| result.room == *name && result.error.is_none()));
+    }
+
+    /// A room of the greeting: asked for, joined by the server's own will, or left while the greeting was under way.
+    fn room_result(&mut self, result: &RoomOutcome, asked: &[RoomName]) {
+        let key = match self.rooms.key(result.room.as_str()) {
+            Some(key) => Some(key),
+            None if result.error.is_some() => None,
+            None if asked.contains(&result.room) => {
+                let id = self.allocate_id();
+                self.emit(Output::Write(frames::leave(id, result.room.clone())));
+                None
+            }
+            None => self.rooms.adopt(&result.room),
+        };
+        let Some(key) = key else { return };
+        match &result.error {
+            None => self.take_membership(key, result),
+            Some(error) => self.join_refused(key, error.clone().into()),
+        }
+    }
+
+    fn take_membership(&mut self, key: RoomKey, result: &RoomOutcome) {
+        let state = self.rooms.joined(key, result);
+        self.emit_room(state);
+    }
+
+    fn join_refused(&mut self, key: RoomKey, failure: Failure) {
+        if failure.is_transient() {
+            let base = failure.retry_after_ms.unwrap_or(JOIN_AGAIN_MS).max(1);
+            // Spread, so that the rooms that were refused together aren't refused together again.
+            let at = self.now.saturating_add(base).saturating_add(self.backoff.spread(0, base));
+            self.rooms.later(key, at);
+        } else {
+            let state = self.rooms.refused(key, failure);
+            self.emit_room(state);
+        }
+    }
+
+    fn room_joined(&mut self, id: Option<u64>, result: RoomOutcome) {
+        let asked = id.and_then(|id| self.rooms.asked_with(id));
+        let key = match (id, asked) {
+            (_, Some(key)) => key,
+            // An answer to a join from before a leave: a newer join, or nothing, stands in its place.
+            (Some(_), None) => return,
+            // The server's own doing.
+            (None, None) => match self.rooms.adopt(&result.room) {
+                Some(key) => key,
+                None => return,
+            },
+        };
+        self.take_membership(key, &result);
+    }
+
+    fn room_left(&mut self, id: Option<u64>, left: RoomLeft) {
+        // With an id it answers our own leave, and the room is forgotten already.
+        let Some(key) = self.rooms.key(left.room.as_str()).filter(|_| id.is_none()) else { return };
+        if !self.rooms.is_joined(key) {
+            return;
+        }
+        let failure = match left.reason.as_str() {
+            "permission_lost" => Failure::local("forbidden", "the token doesn't allow this room any more"),
+            "room_closed" => Failure::local("not_joined", "the server closed the room; join again to reopen it"),
+            _ => Failure::local("not_joined", "the server ended the membership; join again to renew it"),
+        };
+        let state = self.rooms.refused(key, failure);
+        self.emit_room(state);
+    }
+
+    fn refused(&mut self, id: u64, error: ErrorBody) {
+        let failure = Failure::from(error);
+        if self.pending.settle(id) {
+            self.emit(Output::RequestFailed { id, failure });
+        } else if let Some(key) = self.rooms.asked_with(id) {
+            self.join_refused(key, failure);
+        } else if let Phase::Live(live) = &mut self.phase
+            && live.auth_id == Some(id)
+        {
+            live.auth_id = None;
+            self.refresh_refused(&failure);
+        }
+    }
+
+    fn authenticated(&mut self, user: Authenticated) {
+        let Phase::Live(live) = &mut self.phase else { return };
+        live.auth_id = None;
+        let before = live.identity.take();
+        live.identity = identity(Some(user.user_id.clone()), user.role);
+        let changed = before != live.identity;
+        self.user = Some(user.user_id);
+        self.deadlines.clear(Due::Refresh);
+        if changed {
+            self.emit_state();
+        }
+        for result in user.rooms {
+            self.room_result(&result, &[]);
+        }
+        for key in self.rooms.unasked(true) {
+            self.ask_for(key, true);
+        }
+    }
+
+    /// The provider's answer on a live connection.
+    pub(super) fn refresh(&mut self, answer: Result<Option<String>, String>) {
+        match answer {
+            Ok(Some(token)) => {
+                let id = self.allocate_id();
+                if let Phase::Live(live) = &mut self.phase {
+                    live.auth_id = Some(id);
+                }
+                let timeout = self.step_timeout();
+                self.deadlines.set(Due::Refresh, timeout);
+                self.emit(Output::Write(frames::auth(id, token)));
+            }
+            Ok(None) => self.deadlines.clear(Due::Refresh),
+            // Asked again until the server closes 4001, 25 s after the expiry.
+            Err(_) => self.deadlines.set(Due::Refresh, self.now.saturating_add(REFRESH_AGAIN_MS)),
+        }
+    }
+
+    fn refresh_refused(&mut self, failure: &Failure) {
+        if failure.code == "forbidden" {
+            // The token is another user's: that is another session.
+            self.resume = None;
+            self.rooms.forget_auto();
+            self.drop_socket(CloseCode::Normal.code(), CloseCode::Normal.reason());
+            self.again(None, "another user's token".to_owned());
+        } else {
+            self.deadlines.set(Due::Refresh, self.now.saturating_add(REFRESH_AGAIN_MS));
+        }
+    }
+
+    pub(super) fn heard(&mut self) {
+        if let Phase::Live(live) = &mut self.phase {
+            live.heard_at = self.now;
+            live.probed_at = None;
+        }
+    }
+
+    /// Asks the server to say something at once, unless it was asked already.
+    pub(super) fn probe(&mut self) {
+        let Phase::Live(live) = &mut self.phase else { return };
+        if live.probed_at.is_none() {
+            live.probed_at = Some(self.now);
+            let id = self.allocate_id();
+            self.emit(Output::Write(frames::heartbeat(id)));
+            self.arm_liveness();
+        }
+    }
+
+    fn arm_liveness(&mut self) {
+        if let Phase::Live(live) = &self.phase {
+            let at = silent_until(live);
+            self.deadlines.set(Due::Liveness, at);
+        }
+    }
+
+    /// The deadline passed. It isn't moved with every frame, so first look whether it still is the one.
+    pub(super) fn check_liveness(&mut self) {
+        let Phase::Live(live) = &self.phase else { return };
+        if silent_until(live) > self.now {
+            self.arm_liveness();
+        } else if live.heartbeat_ms == 0 && live.probed_at.is_none() {
+            self.probe();
+        } else {
+            self.abandon("the server went silent");
+        }
+    }
+
+    /// This client's slot in the drain.
+    pub(super) fn slot_came(&mut self) {
+        self.drop_socket(CloseCode::Normal.code(), CloseCode::Normal.reason());
+        self.again(Some(CloseCode::Restart.code()), "the server is restarting".to_owned());
+    }
+}
+
+/// Until when the server may be silent.
+fn silent_until(live: &Live) -> u64 {
+    let unasked = match live.heartbeat_ms {
+        0 => live.heard_at.saturating_add(OWN_HEARTBEAT_MS),
+        interval => live.heard_at.saturating_add(interval).saturating_add(SILENCE_GRACE_MS),
+    };
+    match live.probed_at {
+        Some(at) if live.heartbeat_ms == 0 => at.saturating_add(SILENCE_GRACE_MS),
+        Some(at) => at.saturating_add(SILENCE_GRACE_MS).min(unasked),
+        None => unasked,
+    }
+}
+
+fn identity(user_id: Option<String>, role: Option<String>) -> Option<Identity> {
+    user_id.map(|sub| Identity::new(sub, role.as_deref()))
+}
