@@ -116,7 +116,9 @@ enum Membership {
     /// Refused for now; asked again at this time.
     Later(u64),
     /// A member; `healing` while it joins again after a gap.
-    Joined { healing: Option<Ask> },
+    Joined {
+        healing: Option<Ask>,
+    },
     Refused(Failure),
 }
 
@@ -358,8 +360,7 @@ impl Rooms {
         if !recovered {
             // A recovery of a room that had no position here counts from before its replay.
             let behind = if result.recovered { result.replayed } else { 0 };
-            room.position =
-                Some(Position { epoch: result.epoch.clone(), offset: result.offset.saturating_sub(behind) });
+            room.position = Some(Position { epoch: result.epoch.clone(), offset: result.offset.saturating_sub(behind) });
         }
         room.membership = Membership::Joined { healing: None };
         room.recovered = Some(recovered);

@@ -59,14 +59,26 @@ pub enum ConnectionState {
 pub(crate) enum Phase {
     Idle,
     /// The token provider was asked.
-    Token { attempt: u32 },
+    Token {
+        attempt: u32,
+    },
     /// The socket is being opened.
-    Opening { attempt: u32, token: Option<String> },
+    Opening {
+        attempt: u32,
+        token: Option<String>,
+    },
     /// `connect` was written. `asked` are its rooms; `newer_token` came too late for it.
-    Greeting { attempt: u32, asked: Vec<RoomName>, newer_token: Option<String> },
+    Greeting {
+        attempt: u32,
+        asked: Vec<RoomName>,
+        newer_token: Option<String>,
+    },
     Live(Box<Live>),
     Backoff(Wait),
-    Closed { code: Option<u16>, reason: String },
+    Closed {
+        code: Option<u16>,
+        reason: String,
+    },
 }
 
 /// Waiting before an attempt.

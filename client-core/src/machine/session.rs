@@ -24,12 +24,10 @@ impl Machine {
     pub(super) fn control(&mut self, control: Control) {
         match (&self.phase, control) {
             (Phase::Greeting { .. }, Control::Greeting(greeting)) => self.greeted(*greeting),
-            (Phase::Greeting { .. }, Control::Error { error, .. }) => {
-                // The server closes 4501 behind this; should that be lost, the answer is known all the same.
-                if error.code == "unauthorized" {
-                    self.drop_socket(CloseCode::Normal.code(), CloseCode::Normal.reason());
-                    self.close(Some(CloseCode::Unauthorized.code()), CloseCode::Unauthorized.reason().to_owned());
-                }
+            // The server closes 4501 behind this; should that be lost, the answer is known all the same.
+            (Phase::Greeting { .. }, Control::Error { error, .. }) if error.code == "unauthorized" => {
+                self.drop_socket(CloseCode::Normal.code(), CloseCode::Normal.reason());
+                self.close(Some(CloseCode::Unauthorized.code()), CloseCode::Unauthorized.reason().to_owned());
             }
             (Phase::Live(_), Control::Authenticated(user)) => self.authenticated(user),
             (Phase::Live(_), Control::RoomJoined { id, result }) => self.room_joined(id, result),
@@ -63,8 +61,7 @@ impl Machine {
             self.forget_auto_but(&greeting.rooms);
             self.user.clone_from(&greeting.user_id);
         }
-        self.resume =
-            greeting.resume.map(|grant| Resume { client_id: greeting.client_id.clone(), token: grant.token });
+        self.resume = greeting.resume.map(|grant| Resume { client_id: greeting.client_id.clone(), token: grant.token });
         self.deadlines.clear(Due::Connecting);
         self.pending.connected(greeting.limits, self.now);
         self.phase = Phase::Live(Box::new(Live {

@@ -15,15 +15,7 @@ fn room(name: &str) -> RoomName {
 }
 
 fn outcome(name: &str, epoch: &str, offset: u64, recovered: bool) -> RoomOutcome {
-    RoomOutcome {
-        room: room(name),
-        epoch: epoch.to_owned(),
-        offset,
-        recovered,
-        replayed: 0,
-        client_count: 1,
-        error: None,
-    }
+    RoomOutcome { room: room(name), epoch: epoch.to_owned(), offset, recovered, replayed: 0, client_count: 1, error: None }
 }
 
 fn greeting(rooms: Vec<RoomOutcome>) -> Greeting {
@@ -149,10 +141,7 @@ fn join_of(outputs: Vec<Output>) -> (u64, osbackend_protocol::client_msg::Join) 
 #[test]
 fn the_way_to_a_session() {
     let mut rig = Rig::new();
-    assert_eq!(
-        rig.input(Input::Connect),
-        [Output::State(ConnectionState::Connecting { attempt: 1 }), Output::NeedToken]
-    );
+    assert_eq!(rig.input(Input::Connect), [Output::State(ConnectionState::Connecting { attempt: 1 }), Output::NeedToken]);
     assert_eq!(rig.input(Input::Connect), []);
     let connect = rig.open();
     assert_eq!((connect.protocol, connect.token.as_deref(), connect.batch), (1, Some("t"), true));
@@ -194,8 +183,7 @@ fn ten_attempts_then_closed_and_what_waits_is_refused() {
         assert_eq!(rig.machine.state(), ConnectionState::Connecting { attempt });
         let outputs = rig.input(Input::Token(Err("no".to_owned())));
         if attempt == 10 {
-            let [Output::State(ConnectionState::Closed { .. }), Output::SendRefused { kind, failure, .. }] = &outputs[..]
-            else {
+            let [Output::State(ConnectionState::Closed { .. }), Output::SendRefused { kind, failure, .. }] = &outputs[..] else {
                 panic!("{outputs:?}")
             };
             assert_eq!((kind.as_str(), &*failure.code), ("hello", "unavailable"));
@@ -226,9 +214,21 @@ fn attempts_are_forgotten_only_after_a_session_of_five_seconds() {
 
 #[test]
 fn close_codes_are_decided_by_their_range() {
-    for (code, stays_closed) in [(1000, false), (1001, false), (1006, false), (1009, false), (1012, false), (3000, false), (4002, false),
-        (4499, false), (4500, true), (4501, true), (4503, true), (4505, true), (4999, true)]
-    {
+    for (code, stays_closed) in [
+        (1000, false),
+        (1001, false),
+        (1006, false),
+        (1009, false),
+        (1012, false),
+        (3000, false),
+        (4002, false),
+        (4499, false),
+        (4500, true),
+        (4501, true),
+        (4503, true),
+        (4505, true),
+        (4999, true),
+    ] {
         let mut rig = Rig::live(vec![]);
         rig.advance(6_000);
         rig.close(code);
@@ -258,10 +258,7 @@ fn an_unauthorized_answer_closes_for_good_even_without_its_close_frame() {
     rig.open();
     let outputs = rig.control(Control::Error { id: None, error: error("unauthorized") });
     assert!(matches!(outputs[0], Output::CloseSocket { .. }));
-    assert_eq!(
-        rig.machine.state(),
-        ConnectionState::Closed { code: Some(4501), reason: "unauthorized".to_owned() }
-    );
+    assert_eq!(rig.machine.state(), ConnectionState::Closed { code: Some(4501), reason: "unauthorized".to_owned() });
 }
 
 #[test]
@@ -272,10 +269,7 @@ fn disconnect_closes_with_1000_and_nothing_follows() {
     let outputs = rig.input(Input::Disconnect);
     assert_eq!(outputs[0], Output::CloseSocket { code: 1000, reason: "normal" });
     assert!(outputs.contains(&Output::RequestFailed { id, failure: Failure::lost() }));
-    assert_eq!(
-        rig.machine.state(),
-        ConnectionState::Closed { code: None, reason: "disconnected".to_owned() }
-    );
+    assert_eq!(rig.machine.state(), ConnectionState::Closed { code: None, reason: "disconnected".to_owned() });
     assert_eq!(rig.close(1000), []);
     assert_eq!(rig.machine.next_deadline(), None);
     assert_eq!(rig.event("agent:7", 6), Delivery::NotJoined);
@@ -295,7 +289,8 @@ fn a_reconnect_resumes_the_session_and_every_position() {
     assert_eq!((resume.client_id.as_str(), resume.token.as_str()), ("c1", "r1"));
     assert_eq!((connect.rooms[0].epoch.as_deref(), connect.rooms[0].offset), (Some("e"), Some(6)));
     // The replay goes on from our position, not from the room's newest offset.
-    for (offset, delivery) in [(6, Delivery::Duplicate), (7, Delivery::Deliver), (8, Delivery::Deliver), (8, Delivery::Duplicate)] {
+    for (offset, delivery) in [(6, Delivery::Duplicate), (7, Delivery::Deliver), (8, Delivery::Deliver), (8, Delivery::Duplicate)]
+    {
         assert_eq!(rig.event("agent:7", offset), delivery, "{offset}");
     }
 }
