@@ -54,7 +54,7 @@ impl Stamp {
 }
 
 /// Folders that never are an input of anything.
-const SKIPPED: &[&str] = &["node_modules", "target", ".git"];
+const SKIPPED: &[&str] = &["node_modules", "target", ".git", "shots"];
 
 fn hash_tree(path: &Path, hasher: &mut DefaultHasher) -> Result<()> {
     if path.is_dir() {
