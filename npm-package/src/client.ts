@@ -1,0 +1,360 @@
+/** The client: one connection, its rooms and its listeners, as the application sees them. */
+import type { Core, CoreFactory, Sink } from "./core.js";
+import { EarlyCalls } from "./early.js";
+import { type Call, Emitter } from "./emitter.js";
+import { fromBody, messageOf, RealtimeError } from "./errors.js";
+import { isLocal, type Remove, type Subscribe } from "./events.js";
+import type { Action, Published } from "./generated/protocol.js";
+import { MetricStore } from "./metrics.js";
+import { coreOptions, sameOptions } from "./options.js";
+import { Replies } from "./replies.js";
+import { reportFailure, reportUnheard } from "./report.js";
+import type { Emit, Request, RequestOptions } from "./requests.js";
+import type { PublishOptions, RoomHandle, RoomOwner } from "./room.js";
+import { Rooms } from "./rooms.js";
+import { changesUser } from "./token.js";
+import type {
+  ClientOptions,
+  ClientSnapshot,
+  ConnectionState,
+  RoomState,
+  TokenSource,
+  Unsubscribe,
+} from "./types.js";
+import { Waiter } from "./waiter.js";
+
+const QUEUE_LIMIT = 256;
+const REQUEST_TIMEOUT_MS = 10_000;
+
+/** One connection to a server. Nothing is touched before `connect`: making one is safe on a server. */
+export class RealtimeClient {
+  /** Listens by name; an event that arrives by two rooms fires once. Gives back what ends it. */
+  readonly on: Subscribe;
+  /** As `on`, for the next time only. */
+  readonly once: Subscribe;
+  /** Ends what `on` or `once` began with this listener. */
+  readonly off: Remove;
+  /** Asks the server something; rejects with a `RealtimeError`. Waits in order while offline. */
+  readonly request: Request;
+  /** Publishes into a room, for who may (`can(room, "publish")`). */
+  readonly emit: Emit;
+  /** The newest value of each metric that has arrived. */
+  readonly metrics = new MetricStore();
+
+  readonly #defaults: ClientOptions;
+  readonly #load: () => Promise<CoreFactory>;
+  readonly #wire = new Emitter((thrown, name) => this.#listenerFailed(thrown, name));
+  readonly #local = new Emitter((thrown, name) => this.#listenerFailed(thrown, name));
+  readonly #rooms: Rooms;
+  readonly #early = new EarlyCalls();
+  readonly #replies = new Replies();
+  readonly #connected = new Waiter();
+  readonly #readers = new Set<() => void>();
+  readonly #roomOwner: RoomOwner;
+  #options: ClientOptions;
+  #token: TokenSource = null;
+  #tokenCall = 0;
+  #factory: CoreFactory | undefined;
+  #core: Core | undefined;
+  #loading = false;
+  /** Between `connect` and whatever closes the connection for good. */
+  #wanted = false;
+  #state: ConnectionState = { status: "idle" };
+  #snapshot: ClientSnapshot | undefined;
+
+  /** @internal Use `createClient`. */
+  constructor(options: ClientOptions, load: () => Promise<CoreFactory>) {
+    this.#defaults = options;
+    this.#options = options;
+    this.#load = load;
+    this.#rooms = new Rooms(
+      (thrown, name) => this.#listenerFailed(thrown, name),
+      (state) => this.#roomChanged(state),
+    );
+    this.#roomOwner = {
+      roomState: (room) => this.roomState(room),
+      can: (room, action) => this.can(room, action),
+      publish: (room, type, data, options) => this.#publish(room, type, data, options),
+      release: (handle) => this.#release(handle),
+    };
+    const emitter = (name: string) => (isLocal(name) ? this.#local : this.#wire);
+    this.on = ((name: string, call: Call) => emitter(name).on(name, call)) as Subscribe;
+    this.once = ((name: string, call: Call) => emitter(name).on(name, call, true)) as Subscribe;
+    this.off = ((name: string, call: Call) => emitter(name).off(name, call)) as Remove;
+    this.request = ((type: string, payload?: unknown, options?: RequestOptions) =>
+      this.#request(type, payload, options)) as Request;
+    this.emit = ((room: string, type: string, data: unknown, options?: PublishOptions) =>
+      this.#publish(room, type, data, options)) as Emit;
+  }
+
+  /** Where the connection is; the same object until it changes. */
+  get state(): ConnectionState {
+    return this.#state;
+  }
+
+  /** This client's id on the server, kept over reconnects that resume. */
+  get clientId(): string | undefined {
+    return this.#core?.clientId;
+  }
+
+  /** Every room with its position as of now. */
+  get rooms(): RoomState[] {
+    const known = this.#rooms.states();
+    if (this.#core === undefined) return known;
+    const live = new Map(this.#core.rooms().map((state) => [state.room, state]));
+    return known.map((state) => live.get(state.room) ?? state);
+  }
+
+  /**
+   * Connects, and stays connected over losses until `disconnect`. What is left out is as it was in the
+   * call before. Resolves when first connected; rejects with a `RealtimeError` when closed before that
+   * (the state tells it too, so the promise may be ignored). On a live connection a fresh token of the
+   * same user is taken over in place; another user's token, or other options, make a new connection.
+   */
+  connect(token?: TokenSource, options?: ClientOptions): Promise<void> {
+    const tokenBefore = this.#token;
+    const optionsBefore = this.#options;
+    if (token !== undefined) this.#token = token;
+    if (options !== undefined) this.#options = { ...this.#defaults, ...options };
+    this.#wanted = true;
+    const connected = this.#connected.promise();
+    if (this.#core !== undefined) {
+      const otherUser = changesUser(tokenBefore, this.#token);
+      if (otherUser || !sameOptions(optionsBefore, this.#options)) this.#drop(otherUser);
+    }
+    if (this.#core !== undefined) {
+      if (typeof this.#token === "string" && this.#token !== tokenBefore) this.#core.setToken(this.#token);
+      if (this.#state.status === "connected") this.#connected.resolve();
+      else this.#core.connect();
+    } else if (this.#factory !== undefined) {
+      this.#open(this.#factory);
+    } else if (!this.#loading) {
+      this.#loadCore();
+    }
+    return connected;
+  }
+
+  /** Closes for good; rooms and listeners stay and serve the next `connect`. */
+  disconnect(): void {
+    this.#wanted = false;
+    if (this.#core !== undefined) this.#core.disconnect();
+    else if (this.#loading) this.#closed({ status: "closed", reason: "disconnected" });
+  }
+
+  /**
+   * Joins a room now or as soon as there is a connection, and again after every loss. Each call gives a
+   * handle of its own; the room is left when the last of them is. A refusal (also of a malformed name)
+   * is told by the handle's state and by "error".
+   */
+  joinRoom(room: string, options: { snapshot?: boolean } = {}): RoomHandle {
+    return this.#rooms.join(room, options.snapshot ?? true, this.#core, this.#roomOwner);
+  }
+
+  /** Ends every handle of the room, and so leaves it. */
+  leaveRoom(room: string): void {
+    const handles = this.#rooms.handles(room);
+    for (const handle of handles) handle.leave();
+    // One that the server joined us to.
+    if (handles.length === 0 && this.#rooms.state(room) !== undefined) this.#core?.leave(room);
+  }
+
+  /** How a room stands; the same object until it changes, undefined for a room that nobody joined. */
+  roomState(room: string): RoomState | undefined {
+    return this.#rooms.state(room);
+  }
+
+  /** Sends a message without waiting for an answer; a refusal is told by "error". Waits while offline. */
+  send(type: string, payload?: object): void {
+    if (this.#core !== undefined) {
+      this.#core.send(type, payload);
+      return;
+    }
+    const pass = (core: Core) => core.send(type, payload);
+    const refuse = (error: RealtimeError) => this.#failed(fromBody(error, { messageType: type }));
+    this.#early.add({ pass, refuse }, this.#options.queueLimit ?? QUEUE_LIMIT, 0);
+  }
+
+  /** Whether the server's policy lets this user do that in that room; false while it is not known. */
+  can(room: string, action: Action): boolean {
+    return this.#core?.can(room, action) ?? false;
+  }
+
+  /** Calls `changed` when `getSnapshot` has something new: a store for `useSyncExternalStore`. */
+  readonly subscribe = (changed: () => void): Unsubscribe => {
+    this.#readers.add(changed);
+    return () => this.#readers.delete(changed);
+  };
+
+  /** State and rooms; the same object until one of them changes. */
+  readonly getSnapshot = (): ClientSnapshot => {
+    this.#snapshot ??= { state: this.#state, rooms: this.#rooms.states() };
+    return this.#snapshot;
+  };
+
+  #loadCore(): void {
+    this.#loading = true;
+    this.#setState({ status: "connecting", attempt: 1 });
+    this.#load().then(
+      (factory) => {
+        this.#loading = false;
+        this.#factory = factory;
+        if (this.#wanted) this.#open(factory);
+      },
+      (cause) => {
+        this.#loading = false;
+        if (!this.#wanted) return;
+        const reason = `the WebAssembly module could not be loaded: ${messageOf(cause)}`;
+        this.#closed({ status: "closed", reason }, new RealtimeError("load_failed", reason, { cause }));
+      },
+    );
+  }
+
+  #open(factory: CoreFactory): void {
+    let core: Core;
+    try {
+      const options = coreOptions(this.#options);
+      // A core that was replaced may still have something to tell: not to us.
+      const sink = this.#sink(() => this.#core === core);
+      core = factory(options, sink);
+    } catch (cause) {
+      const error =
+        cause instanceof RealtimeError
+          ? cause
+          : new RealtimeError("bad_options", messageOf(cause), { cause });
+      this.#closed({ status: "closed", reason: error.message }, error);
+      return;
+    }
+    this.#core = core;
+    this.#rooms.restore(core);
+    this.#early.drain(core);
+    core.connect();
+  }
+
+  /** Gives the core up; the next one starts without session and positions. */
+  #drop(otherUser: boolean): void {
+    const core = this.#core;
+    this.#core = undefined;
+    this.#tokenCall += 1;
+    this.#replies.refuse(
+      new RealtimeError("disconnected", "the connection was replaced before the answer came"),
+    );
+    if (otherUser) this.metrics.forget();
+    core?.disconnect();
+    // Not at once: this may be running inside of a call of that very core.
+    setTimeout(() => core?.free(), 0);
+  }
+
+  #sink(current: () => boolean): Sink {
+    const ifCurrent =
+      <A extends unknown[]>(call: (...args: A) => void) =>
+      (...args: A) => {
+        if (current()) call(...args);
+      };
+    return {
+      needToken: ifCurrent(() => this.#giveToken()),
+      state: ifCurrent((state) => {
+        if (state.status === "closed") this.#closed(state);
+        else {
+          this.#setState(state);
+          if (state.status === "connected") this.#connected.resolve();
+        }
+      }),
+      // The hot path: no closure, no object, no rest parameter for an event.
+      event: (frame, first) => {
+        if (!current()) return;
+        if (first) {
+          if (frame.type === "metric_update") this.metrics.update(frame);
+          this.#wire.emit(frame.type, frame.data, frame);
+          this.#local.emit("*", frame);
+        }
+        const room = this.#rooms.emitter(frame.room);
+        if (room === undefined) return;
+        if (!isLocal(frame.type)) room.emit(frame.type, frame.data, frame);
+        room.emit("*", frame);
+      },
+      system: ifCurrent((frame) => {
+        if (frame.type === "error") return this.#failed(fromBody(frame.data, { room: frame.room }));
+        this.#wire.emit(frame.type, frame.data, frame);
+        if (frame.room !== undefined && !isLocal(frame.type)) {
+          this.#rooms.emitter(frame.room)?.emit(frame.type, frame.data, frame);
+        }
+      }),
+      room: ifCurrent((state) => this.#rooms.update(state)),
+      reply: ifCurrent((id, ok, value) => this.#replies.settle(id, ok, value)),
+      sendRefused: ifCurrent((type, _payload, error) => this.#failed(fromBody(error, { messageType: type }))),
+    };
+  }
+
+  /** Answers in a microtask, never from within the core's call; only the newest answer counts. */
+  #giveToken(): void {
+    const call = ++this.#tokenCall;
+    const source = this.#token;
+    Promise.resolve()
+      .then(() => (typeof source === "function" ? source() : source))
+      .then(
+        (token) => call === this.#tokenCall && this.#core?.setToken(token || null),
+        (thrown) => call === this.#tokenCall && this.#core?.tokenFailed(messageOf(thrown)),
+      );
+  }
+
+  #request(type: string, payload: unknown, { timeoutMs }: RequestOptions = {}): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const promise = { resolve, reject };
+      if (this.#core !== undefined) return this.#replies.ask(this.#core, type, payload, timeoutMs, promise);
+      const total = timeoutMs ?? this.#options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
+      const asked = Date.now();
+      const pass = (core: Core) =>
+        this.#replies.ask(core, type, payload, Math.max(1, total - (Date.now() - asked)), promise);
+      this.#early.add({ pass, refuse: reject }, this.#options.queueLimit ?? QUEUE_LIMIT, total);
+    });
+  }
+
+  #publish(room: string, type: string, data: unknown, options: PublishOptions = {}): Promise<Published> {
+    return this.#request("publish", { room, type, data, ...options }) as Promise<Published>;
+  }
+
+  #release(handle: RoomHandle): void {
+    if (this.#rooms.release(handle, this.#core)) this.metrics.forget(handle.name);
+  }
+
+  #roomChanged(state: RoomState): void {
+    this.#changed();
+    this.#local.emit("room", state);
+    if (state.status === "refused") this.#failed(fromBody(state.error, { room: state.room }));
+  }
+
+  #closed(state: ConnectionState & { status: "closed" }, error?: RealtimeError): void {
+    this.#wanted = false;
+    const code = /^[a-z_]+$/.test(state.reason) ? state.reason : "closed";
+    const why = error ?? new RealtimeError(code, `closed: ${state.reason}`, { closeCode: state.code });
+    this.#early.refuse(why);
+    this.#setState(state);
+    this.#connected.reject(why);
+  }
+
+  #setState(state: ConnectionState): void {
+    this.#state = state;
+    this.#changed();
+    this.#local.emit("state", state);
+  }
+
+  #changed(): void {
+    this.#snapshot = undefined;
+    for (const changed of [...this.#readers]) changed();
+  }
+
+  #failed(error: RealtimeError): void {
+    if (this.#local.has("error")) this.#local.emit("error", error);
+    else reportUnheard(error);
+  }
+
+  #listenerFailed(thrown: unknown, name: string): void {
+    // A listener of "error" that throws must not be told of itself.
+    if (name === "error" || !this.#local.has("error")) {
+      reportFailure(thrown);
+      return;
+    }
+    const message = `a listener of "${name}" threw: ${messageOf(thrown)}`;
+    this.#local.emit("error", new RealtimeError("listener_failed", message, { cause: thrown }));
+  }
+}

@@ -1,0 +1,41 @@
+/** What the WebAssembly client offers and expects: the seam between this package and client-wasm. */
+
+import type { SystemFrame } from "./events.js";
+import type { Action, EventFrame } from "./generated/protocol.js";
+import type { ClientOptions, ConnectionState, RoomState } from "./types.js";
+
+/** The options with the endpoint settled. */
+export type CoreOptions = Omit<ClientOptions, "url"> & { url: string };
+
+/** The connection machine in its browser shell. */
+export interface Core {
+  connect(): void;
+  disconnect(): void;
+  setToken(token: string | null): void;
+  tokenFailed(message: string): void;
+  join(room: string, snapshot: boolean): void;
+  leave(room: string): void;
+  request(type: string, payload: unknown, timeoutMs?: number): number;
+  send(type: string, payload: unknown): void;
+  can(room: string, action: Action): boolean;
+  rooms(): RoomState[];
+  state(): ConnectionState;
+  readonly clientId: string | undefined;
+  free(): void;
+}
+
+/** What the core calls. */
+export interface Sink {
+  /** Wanted before every connect and before expiry; answered by `setToken` or `tokenFailed`. */
+  needToken(): void;
+  state(state: ConnectionState): void;
+  /** `first` is false when the event was already delivered by another room. */
+  event(frame: EventFrame, first: boolean): void;
+  system(frame: SystemFrame): void;
+  room(state: RoomState): void;
+  reply(id: number, ok: boolean, value: unknown): void;
+  sendRefused(type: string, payload: unknown, error: unknown): void;
+}
+
+/** Makes a core; there is one as soon as the module is loaded. */
+export type CoreFactory = (options: CoreOptions, sink: Sink) => Core;

@@ -1,0 +1,67 @@
+/** The one error type of the SDK, and the codes that arise in the browser rather than on the server. */
+import type { ErrorBody, ErrorCode } from "./generated/protocol.js";
+
+/** Codes of failures that no server sent. */
+export type LocalErrorCode =
+  /** The request got no answer in time. */
+  | "timeout"
+  /** `disconnect()` was called, or the server closed for good, before it was done. */
+  | "disconnected"
+  /** The connection is closed for good; `message` is the reason. */
+  | "closed"
+  /** The WebAssembly module could not be fetched or compiled; calling `connect` again tries again. */
+  | "load_failed"
+  /** The options can't work as given. */
+  | "bad_options"
+  /** A listener threw; `cause` is what it threw. */
+  | "listener_failed";
+
+/** Any code; the server may know more of them than this version of the SDK. */
+export type RealtimeErrorCode = ErrorCode | LocalErrorCode | (string & {});
+
+/** What is known about a failure beside its code and message. */
+export interface RealtimeErrorDetails {
+  retryAfterMs?: number | undefined;
+  room?: string | undefined;
+  closeCode?: number | undefined;
+  messageType?: string | undefined;
+  cause?: unknown;
+}
+
+/** A refusal by the server (§6, error codes), or a failure on this side. */
+export class RealtimeError extends Error {
+  override readonly name = "RealtimeError";
+  readonly code: RealtimeErrorCode;
+  /** When trying again makes sense, in milliseconds from now. */
+  readonly retryAfterMs: number | undefined;
+  /** The room that it concerns. */
+  readonly room: string | undefined;
+  /** The WebSocket close code, where a connection ended by it (§6). */
+  readonly closeCode: number | undefined;
+  /** The `type` of the message that was refused. */
+  readonly messageType: string | undefined;
+
+  constructor(code: RealtimeErrorCode, message: string, details: RealtimeErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.code = code;
+    this.retryAfterMs = details.retryAfterMs;
+    this.room = details.room;
+    this.closeCode = details.closeCode;
+    this.messageType = details.messageType;
+  }
+}
+
+/** An error from what the server or the core reported, which is data and may miss anything. */
+export function fromBody(body: unknown, details: RealtimeErrorDetails = {}): RealtimeError {
+  const { code, message, retryAfterMs, room } = (body ?? {}) as Partial<ErrorBody>;
+  return new RealtimeError(code ?? "internal", message ?? code ?? "unknown error", {
+    ...details,
+    retryAfterMs,
+    room: room ?? details.room,
+  });
+}
+
+/** The text of anything that was thrown. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}

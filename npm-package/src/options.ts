@@ -1,0 +1,41 @@
+/** From what the user gave to what the core needs: the endpoint settled, nothing undefined. */
+import type { CoreOptions } from "./core.js";
+import { RealtimeError } from "./errors.js";
+import type { ClientOptions } from "./types.js";
+
+declare const __VERSION__: string;
+
+/** The options for a core. Throws `bad_options` where no endpoint can be made of them. */
+export function coreOptions(options: ClientOptions): CoreOptions {
+  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+  return { batch: true, client: `@osbackend/realtime ${__VERSION__}`, ...given, url: endpoint(options.url) };
+}
+
+/** Whether a core made for the one would serve the other. */
+export function sameOptions(a: ClientOptions, b: ClientOptions): boolean {
+  const key = ({ WebSocket: _, ...rest }: ClientOptions) => JSON.stringify(Object.entries(rest).sort());
+  return a.WebSocket === b.WebSocket && key(a) === key(b);
+}
+
+/** An absolute `ws:` or `wss:` URL. */
+function endpoint(url: string | URL = "/ws"): string {
+  const page = globalThis.location?.href;
+  let absolute: URL;
+  try {
+    absolute = new URL(url, page);
+  } catch (cause) {
+    throw new RealtimeError(
+      "bad_options",
+      `${url} is no endpoint: outside of a page give a full ws: or wss: url`,
+      {
+        cause,
+      },
+    );
+  }
+  absolute.protocol = absolute.protocol.replace("http", "ws");
+  if (absolute.protocol !== "ws:" && absolute.protocol !== "wss:") {
+    throw new RealtimeError("bad_options", `${url} is no endpoint: give a ws: or wss: url`);
+  }
+  absolute.hash = "";
+  return absolute.href;
+}

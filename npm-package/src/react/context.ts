@@ -1,0 +1,12 @@
+/** Which client the hooks below a provider use. */
+import { createContext, useContext } from "react";
+import type { RealtimeClient } from "../client.js";
+import service from "../index.js";
+
+/** The default service, where no provider says otherwise. */
+export const ClientContext = createContext<RealtimeClient>(service);
+
+/** The client of the nearest provider, or the default service. */
+export function useRealtimeClient(): RealtimeClient {
+  return useContext(ClientContext);
+}

@@ -1,0 +1,7 @@
+/** The entry of the React hooks. */
+export { useRealtimeClient } from "./context.js";
+export { RealtimeProvider, type RealtimeProviderProps } from "./provider.js";
+export { useConnectionState } from "./use-connection-state.js";
+export { useWebSocket, type WebSocketResult } from "./use-websocket.js";
+export { type MetricsByName, useWebSocketMetrics } from "./use-websocket-metrics.js";
+export { type RoomOptions, useWebSocketRoom } from "./use-websocket-room.js";

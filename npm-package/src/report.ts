@@ -1,0 +1,16 @@
+/** Where failures go that nobody listens for. */
+import type { RealtimeError } from "./errors.js";
+
+/** A listener threw: told as the browser tells of its own listeners. Never throws. */
+export function reportFailure(thrown: unknown): void {
+  if (typeof globalThis.reportError === "function") globalThis.reportError(thrown);
+  // biome-ignore lint/suspicious/noConsole: Node has no reportError
+  else console.error(thrown);
+}
+
+/** A refusal without a listener for "error": visible all the same. */
+export function reportUnheard(error: RealtimeError): void {
+  const about = [error.messageType, error.room].filter(Boolean).join(" ");
+  // biome-ignore lint/suspicious/noConsole: silence would hide it
+  console.warn(`[osbackend] ${about === "" ? "" : `${about}: `}${error.code}: ${error.message}`);
+}

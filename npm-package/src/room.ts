@@ -1,0 +1,138 @@
+/** A room as one user of it holds it. */
+import type { Call, Emitter } from "./emitter.js";
+import type {
+  EventMap,
+  EventMeta,
+  RealtimeEvent,
+  SystemEvents,
+  SystemFrame,
+  UnknownListener,
+} from "./events.js";
+import type { Action, Published } from "./generated/protocol.js";
+import type { RoomState, Unsubscribe } from "./types.js";
+
+/** What a room tells beside its events. */
+export interface RoomTells {
+  /** The room was joined, refused or left. */
+  room: RoomState;
+  /** Every event of the room, whatever its name. */
+  "*": RealtimeEvent;
+}
+
+type RoomSystem = Pick<SystemEvents, "presence_join" | "presence_leave">;
+
+/** Every name that a room's types know. */
+export type RoomEventName = keyof EventMap | keyof RoomSystem | keyof RoomTells;
+
+/** The listener for a name in a room. */
+export type RoomListener<K extends RoomEventName> = K extends keyof RoomTells
+  ? (value: RoomTells[K]) => void
+  : K extends keyof RoomSystem
+    ? (data: RoomSystem[K], meta: SystemFrame) => void
+    : K extends keyof EventMap
+      ? (data: EventMap[K], meta: EventMeta) => void
+      : never;
+
+type OtherName<N extends string> = N extends RoomEventName ? never : N;
+
+/** `on` and `once` of a room. */
+export interface RoomSubscribe {
+  <K extends RoomEventName>(name: K, listener: RoomListener<K>): Unsubscribe;
+  <N extends string>(name: OtherName<N>, listener: UnknownListener): Unsubscribe;
+}
+
+/** `off` of a room. */
+export interface RoomRemove {
+  <K extends RoomEventName>(name: K, listener: RoomListener<K>): void;
+  <N extends string>(name: OtherName<N>, listener: UnknownListener): void;
+}
+
+/** How an event is published. */
+export interface PublishOptions {
+  /** Publishing again with the same key within five minutes stores nothing new. */
+  idempotencyKey?: string;
+  /** For who is there now only: no offset, no history (§5). */
+  ephemeral?: boolean;
+}
+
+/** `emit`, with the room left out. */
+export interface RoomEmit {
+  <K extends keyof EventMap>(type: K, data: EventMap[K], options?: PublishOptions): Promise<Published>;
+  <N extends string>(
+    type: N extends keyof EventMap ? never : N,
+    data: Record<string, unknown>,
+    options?: PublishOptions,
+  ): Promise<Published>;
+}
+
+/** What a handle asks of the client. */
+export interface RoomOwner {
+  roomState(room: string): RoomState | undefined;
+  can(room: string, action: Action): boolean;
+  publish(room: string, type: string, data: unknown, options?: PublishOptions): Promise<Published>;
+  release(handle: RoomHandle): void;
+}
+
+/** Holds a membership until `leave`; the room is left when its last handle is. */
+export class RoomHandle {
+  /** The room's name. */
+  readonly name: string;
+  /** Listens to this room only; fires for an event in it even when another room brought it first. */
+  readonly on: RoomSubscribe;
+  /** As `on`, for the next time only. */
+  readonly once: RoomSubscribe;
+  /** Ends what `on` or `once` of this handle began with this listener. */
+  readonly off: RoomRemove;
+  /** Publishes into the room, for who may (`can("publish")`). Rejects with a `RealtimeError`. */
+  readonly emit: RoomEmit;
+  readonly #owner: RoomOwner;
+  readonly #subscriptions = new Set<{ name: string; call: Call; end: Unsubscribe }>();
+  readonly #leftState: RoomState;
+  #left = false;
+
+  /** @internal */
+  constructor(name: string, emitter: Emitter, owner: RoomOwner) {
+    this.name = name;
+    this.#owner = owner;
+    this.#leftState = { room: name, status: "left", reason: "requested" };
+    const listen = (once: boolean) => (event: string, call: Call) => {
+      if (this.#left) return () => {};
+      const subscription = { name: event, call, end: emitter.on(event, call, once) };
+      this.#subscriptions.add(subscription);
+      return () => {
+        this.#subscriptions.delete(subscription);
+        subscription.end();
+      };
+    };
+    this.on = listen(false) as RoomSubscribe;
+    this.once = listen(true) as RoomSubscribe;
+    this.off = ((event: string, call: Call) => {
+      for (const subscription of this.#subscriptions) {
+        if (subscription.name !== event || subscription.call !== call) continue;
+        this.#subscriptions.delete(subscription);
+        subscription.end();
+      }
+    }) as RoomRemove;
+    this.emit = ((type: string, data: unknown, options?: PublishOptions) =>
+      owner.publish(name, type, data, options)) as RoomEmit;
+  }
+
+  /** Where the room is; the same object until it changes. */
+  get state(): RoomState {
+    return (this.#left ? undefined : this.#owner.roomState(this.name)) ?? this.#leftState;
+  }
+
+  /** Whether the policy lets this user do that here; false while it is not known. */
+  can(action: Action): boolean {
+    return this.#owner.can(this.name, action);
+  }
+
+  /** Ends this handle and its listeners. Calling it again does nothing. */
+  leave(): void {
+    if (this.#left) return;
+    this.#left = true;
+    for (const subscription of this.#subscriptions) subscription.end();
+    this.#subscriptions.clear();
+    this.#owner.release(this);
+  }
+}

@@ -1,0 +1,115 @@
+/** Which rooms are wanted, by whom, and how each stands. */
+import type { Core } from "./core.js";
+import { Emitter } from "./emitter.js";
+import { messageOf } from "./errors.js";
+import { RoomHandle, type RoomOwner } from "./room.js";
+import type { RoomState } from "./types.js";
+
+interface Entry {
+  readonly emitter: Emitter;
+  readonly handles: Set<RoomHandle>;
+  state: RoomState;
+  snapshot: boolean;
+}
+
+/** The rooms of a client. A room without a handle was joined by the server (`user:{id}`, §5). */
+export class Rooms {
+  readonly #entries = new Map<string, Entry>();
+  readonly #failed: (thrown: unknown, name: string) => void;
+  readonly #changed: (state: RoomState) => void;
+
+  /** `failed` is told what a listener threw, `changed` each new state. */
+  constructor(failed: (thrown: unknown, name: string) => void, changed: (state: RoomState) => void) {
+    this.#failed = failed;
+    this.#changed = changed;
+  }
+
+  /** A new handle; the first of a room joins it. */
+  join(room: string, snapshot: boolean, core: Core | undefined, owner: RoomOwner): RoomHandle {
+    const entry = this.#entry(room);
+    const handle = new RoomHandle(room, entry.emitter, owner);
+    const first = entry.handles.size === 0;
+    entry.handles.add(handle);
+    if (first) {
+      entry.snapshot = snapshot;
+      if (core === undefined) this.#changed(entry.state);
+      else this.#joinNow(core, room, entry);
+    } else if (entry.state.status === "refused" || entry.state.status === "left") {
+      // The earlier handles were told no; who asks anew wants it tried again.
+      if (core !== undefined) this.#joinNow(core, room, entry);
+    }
+    return handle;
+  }
+
+  /** Ends a handle's membership; the last one leaves the room. True when it did. */
+  release(handle: RoomHandle, core: Core | undefined): boolean {
+    const entry = this.#entries.get(handle.name);
+    if (entry === undefined || !entry.handles.delete(handle) || entry.handles.size > 0) return false;
+    this.#entries.delete(handle.name);
+    core?.leave(handle.name);
+    this.#changed({ room: handle.name, status: "left", reason: "requested" });
+    return true;
+  }
+
+  /** The handles of a room. */
+  handles(room: string): RoomHandle[] {
+    return [...(this.#entries.get(room)?.handles ?? [])];
+  }
+
+  /** Asks a new core for every wanted room; what only the server had joined is forgotten. */
+  restore(core: Core): void {
+    for (const [room, entry] of [...this.#entries]) {
+      if (entry.handles.size === 0) this.#entries.delete(room);
+      else this.#joinNow(core, room, entry);
+    }
+  }
+
+  /** Takes what the core tells of a room. */
+  update(state: RoomState): void {
+    if (state.status === "left" && !this.#entries.has(state.room)) return;
+    const entry = this.#entry(state.room);
+    entry.state = state;
+    if (state.status === "left" && entry.handles.size === 0) this.#entries.delete(state.room);
+    entry.emitter.emit("room", state);
+    this.#changed(state);
+  }
+
+  /** The listeners of a room. */
+  emitter(room: string): Emitter | undefined {
+    return this.#entries.get(room)?.emitter;
+  }
+
+  /** How a room stands; the same object until it changes. */
+  state(room: string): RoomState | undefined {
+    return this.#entries.get(room)?.state;
+  }
+
+  /** How every room stands. */
+  states(): RoomState[] {
+    return Array.from(this.#entries.values(), (entry) => entry.state);
+  }
+
+  #entry(room: string): Entry {
+    let entry = this.#entries.get(room);
+    if (entry === undefined) {
+      entry = {
+        emitter: new Emitter(this.#failed),
+        handles: new Set(),
+        state: { room, status: "joining" },
+        snapshot: true,
+      };
+      this.#entries.set(room, entry);
+    }
+    return entry;
+  }
+
+  #joinNow(core: Core, room: string, entry: Entry): void {
+    try {
+      // `update` may be called from within.
+      core.join(room, entry.snapshot);
+    } catch (thrown) {
+      // The name is malformed (§5). A hook can't catch this, so it is told as any refusal is.
+      this.update({ room, status: "refused", error: { code: "bad_request", message: messageOf(thrown) } });
+    }
+  }
+}

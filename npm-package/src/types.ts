@@ -1,0 +1,93 @@
+/** The public vocabulary that is not on the wire: options, connection state, room state. */
+import type { RoomError } from "./generated/protocol.js";
+
+/** A token, a function that gives a fresh one (asked before every connect and before expiry), or none. */
+export type TokenSource =
+  | string
+  | null
+  | (() => string | null | undefined | Promise<string | null | undefined>);
+
+/** How reconnecting is paced (docs/PROTOCOL.md §6 says when it is done at all). */
+export interface BackoffOptions {
+  /** The first delay, in milliseconds. Default 5000. */
+  initialMs?: number;
+  /** The longest delay, in milliseconds. Default 30000. */
+  maxMs?: number;
+  /** What each delay is multiplied by. Default 2. */
+  factor?: number;
+  /** Attempts before the state is `closed`; 0 is unlimited. Default 10. */
+  attempts?: number;
+  /** The share of a delay that is random, 0 to 1: 0.5 waits between half of it and all of it. Default 0.5. */
+  jitter?: number;
+  /** How long a connection lives before the attempts count from one again, in milliseconds. Default 5000. */
+  resetAfterMs?: number;
+}
+
+/** What a client can be told; everything has a default. */
+export interface ClientOptions {
+  /** The endpoint; `http(s):` and paths are understood. Default: `/ws` on the page's host. */
+  url?: string | URL;
+  /** Whether several messages may arrive in one frame (§7). Default true. */
+  batch?: boolean;
+  /** Name and version of your application, for the server's log. */
+  client?: string;
+  backoff?: BackoffOptions;
+  /** How long a request waits for its answer, in milliseconds. Default 10000. */
+  requestTimeoutMs?: number;
+  /** How many messages are kept while offline. Default 256; past it the oldest is refused. */
+  queueLimit?: number;
+  /** How long one attempt to connect may take, in milliseconds. Default 10000. */
+  connectTimeoutMs?: number;
+  /** The WebSocket class, where there is no global one (Node: the `ws` package). */
+  WebSocket?: unknown;
+}
+
+/** Where the connection is. */
+export type ConnectionState =
+  | { status: "idle" }
+  | { status: "connecting"; attempt: number }
+  | {
+      status: "connected";
+      clientId: string;
+      authenticated: boolean;
+      userId?: string;
+      role?: string;
+      /** The same session as before went on: the `clientId` is the same. */
+      resumed: boolean;
+      /** How long the client was away, in milliseconds; only when resumed. */
+      downtimeMs?: number;
+    }
+  | {
+      status: "reconnecting";
+      attempt: number;
+      /** When the next attempt is made, in milliseconds since 1970. */
+      retryAtMs: number;
+      code?: number;
+      reason: string;
+    }
+  | { status: "closed"; code?: number; reason: string };
+
+/** Where a room is. */
+export interface RoomState {
+  room: string;
+  /** `left`: the server ended the membership; `reason` says why. */
+  status: "joining" | "joined" | "refused" | "left";
+  epoch?: string;
+  /** The offset of the newest event that arrived. */
+  offset?: number;
+  /** Whether nothing was missed since the last time (§5). */
+  recovered?: boolean;
+  /** Connections in the room when it was joined. */
+  clientCount?: number;
+  error?: RoomError;
+  reason?: string;
+}
+
+/** What a store's reader sees: the same object until something in it changed. */
+export interface ClientSnapshot {
+  readonly state: ConnectionState;
+  readonly rooms: readonly RoomState[];
+}
+
+/** Ends a subscription; calling it again does nothing. */
+export type Unsubscribe = () => void;

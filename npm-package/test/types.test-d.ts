@@ -1,0 +1,79 @@
+/** The types: what each name carries, what augmentation adds, what must not compile. */
+import { expectTypeOf, test } from "vitest";
+import service, {
+  type AgentStatusChange,
+  type ConnectionState,
+  type Metrics,
+  type MetricUpdate,
+  type MetricValue,
+  type Presence,
+  type Published,
+  type RealtimeError,
+  type RealtimeEvent,
+} from "../src/index.js";
+import { useWebSocketMetrics, useWebSocketRoom } from "../src/react/index.js";
+
+declare module "../src/index.js" {
+  interface RealtimeEvents {
+    order_placed: { orderId: string; total: number };
+  }
+}
+
+test("listeners are typed by name", () => {
+  service.on("metric_update", (data, meta) => {
+    expectTypeOf(data).toEqualTypeOf<MetricUpdate>();
+    expectTypeOf(meta.offset).toEqualTypeOf<number | undefined>();
+    expectTypeOf(meta.room).toEqualTypeOf<string>();
+  });
+  service.once("state", (state) => expectTypeOf(state).toEqualTypeOf<ConnectionState>());
+  service.on("error", (error) => expectTypeOf(error).toEqualTypeOf<RealtimeError>());
+  service.on("draining", (data) => expectTypeOf(data.reconnectAfterMs).toEqualTypeOf<number>());
+  service.on("unheard_of", (data) => expectTypeOf(data).toEqualTypeOf<Record<string, unknown>>());
+  expectTypeOf(service.on("metric_update", () => {})).toEqualTypeOf<() => void>();
+  // @ts-expect-error: a known name with a wrong listener doesn't slip through as an unknown one
+  service.on("metric_update", (data: { wrong: number }) => data.wrong);
+});
+
+test("augmented events are known everywhere", () => {
+  service.on("order_placed", (data) => expectTypeOf(data.total).toEqualTypeOf<number>());
+  const room = service.joinRoom("shop:1");
+  room.on("order_placed", (data) => expectTypeOf(data.orderId).toEqualTypeOf<string>());
+  expectTypeOf(room.emit("order_placed", { orderId: "1", total: 2 })).toEqualTypeOf<Promise<Published>>();
+  // @ts-expect-error: total is missing
+  room.emit("order_placed", { orderId: "1" });
+  // @ts-expect-error: total is missing
+  service.emit("shop:1", "order_placed", { orderId: "1" });
+  service.emit("shop:1", "anything_else", { at: "all" });
+});
+
+test("an event of a room is a union that its type narrows", () => {
+  useWebSocketRoom("dashboard:overview", (event) => {
+    expectTypeOf(event).toEqualTypeOf<RealtimeEvent>();
+    if (event.type === "agent_status_change") expectTypeOf(event.data).toEqualTypeOf<AgentStatusChange>();
+    if (event.type === "order_placed") expectTypeOf(event.data.total).toEqualTypeOf<number>();
+    expectTypeOf(event.snapshot).toEqualTypeOf<boolean | undefined>();
+  });
+});
+
+test("requests take their payload and give their reply", () => {
+  expectTypeOf(service.request("metrics:get", { type: "voice_call" })).toEqualTypeOf<Promise<Metrics>>();
+  expectTypeOf(service.request("metrics:get")).toEqualTypeOf<Promise<Metrics>>();
+  expectTypeOf(service.request("presence:get", { room: "agent:7" })).toEqualTypeOf<Promise<Presence>>();
+  expectTypeOf(service.request("shop:stock", { sku: "1" })).toEqualTypeOf<Promise<Record<string, unknown>>>();
+  expectTypeOf(service.request<{ stock: number }>("shop:stock")).toEqualTypeOf<Promise<{ stock: number }>>();
+  // @ts-expect-error: the room is required
+  service.request("presence:get");
+});
+
+test("metrics are keyed by the names asked for", () => {
+  const metrics = useWebSocketMetrics(["voice_call"]);
+  expectTypeOf(metrics.voice_call?.values).toEqualTypeOf<Readonly<Record<string, MetricValue>> | undefined>();
+  // @ts-expect-error: not asked for
+  metrics.call_cost;
+});
+
+test("the state narrows by its status", () => {
+  const { state } = service;
+  if (state.status === "connected") expectTypeOf(state.clientId).toEqualTypeOf<string>();
+  if (state.status === "reconnecting") expectTypeOf(state.retryAtMs).toEqualTypeOf<number>();
+});

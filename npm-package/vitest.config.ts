@@ -1,0 +1,13 @@
+/** How the tests run: on Node with the built module; React tests choose a DOM in their first line. */
+import { defineConfig } from "vitest/config";
+import { constants, wasmPlugin } from "./build/wasm-plugin.ts";
+
+export default defineConfig({
+  define: constants("../wasm/osbackend_client_wasm_bg.wasm"),
+  plugins: [wasmPlugin()],
+  test: {
+    include: ["test/**/*.test.{ts,tsx}"],
+    typecheck: { enabled: true, include: ["test/**/*.test-d.ts"], tsconfig: "./tsconfig.json" },
+    restoreMocks: true,
+  },
+});
