@@ -39,7 +39,7 @@ pub(super) fn clippy_wasm(project: &Project) -> Result<()> {
 }
 
 pub(super) fn test(project: &Project) -> Result<()> {
-    cargo(project).args(["test", "--locked", "--workspace"]).run()
+    cargo(project).args(["test", "--locked", "--workspace", "--no-fail-fast"]).run()
 }
 
 pub(super) fn doc(project: &Project) -> Result<()> {

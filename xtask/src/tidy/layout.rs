@@ -3,7 +3,8 @@
 use super::tree::{File, Finding, Tree};
 
 const RUST: &[&str] = &["rs"];
-const SCRIPT: &[&str] = &["ts", "tsx", "js", "mjs", "cjs", "css"];
+const SCRIPT: &[&str] = &["ts", "tsx", "js", "mjs", "cjs"];
+const STYLE: &[&str] = &["css"];
 const MOST_LINES: usize = 500;
 const LONG: usize = 400;
 
@@ -16,6 +17,8 @@ pub(super) fn starts_with_a_header(tree: &Tree) -> Vec<Finding> {
                 "//!"
             } else if file.has_extension(SCRIPT) {
                 "/**"
+            } else if file.has_extension(STYLE) {
+                "/*"
             } else {
                 return None;
             };
@@ -81,6 +84,8 @@ mod tests {
     fn a_source_file_without_a_header_is_found() {
         assert_eq!(starts_with_a_header(&Tree::of("a.rs", "use x;\n")).len(), 1);
         assert_eq!(starts_with_a_header(&Tree::of("a.tsx", "import x;\n")).len(), 1);
+        assert_eq!(starts_with_a_header(&Tree::of("a.css", "p {}\n")).len(), 1);
+        assert!(starts_with_a_header(&Tree::of("a.css", "/* Why. */\n")).is_empty());
         assert!(starts_with_a_header(&Tree::of("a.rs", "//! Why.\n")).is_empty());
         assert!(starts_with_a_header(&Tree::of("a.mjs", "#!/usr/bin/env node\n/** Why. */\n")).is_empty());
         assert!(starts_with_a_header(&Tree::of("a.md", "# Title\n")).is_empty());

@@ -6,6 +6,7 @@
 mod layout;
 mod protocol_doc;
 mod purity;
+mod test_code;
 mod tree;
 mod versions;
 mod words;

@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 
+use super::test_code::{is_test_file, test_lines};
 use super::tree::{Finding, Tree};
-use super::words::{first_test_line, is_test_file};
 use crate::project::Project;
 use crate::sh::cmd;
 
@@ -54,8 +54,8 @@ pub(super) fn hub_and_session_are_synchronous(tree: &Tree) -> Vec<Finding> {
         if !inside || !file.has_extension(&["rs"]) || is_test_file(file) {
             continue;
         }
-        let tests = first_test_line(text);
-        for (index, line) in text.lines().enumerate().take_while(|(index, _)| index + 1 < tests) {
+        let in_tests = test_lines(text);
+        for (index, line) in text.lines().enumerate().filter(|(index, _)| !in_tests[*index]) {
             let code = line.split("//").next().unwrap_or_default();
             for word in [".await", "async fn", "tokio::"] {
                 if code.contains(word) {
@@ -85,6 +85,8 @@ mod tests {
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].line, 2);
         assert!(hub_and_session_are_synchronous(&Tree::of("server/src/gateway.rs", text)).is_empty());
+        let after = "//! Hub.\n#[cfg(test)]\nmod tests;\nfn f() { x.await }\n";
+        assert_eq!(hub_and_session_are_synchronous(&Tree::of("server/src/hub/mod.rs", after)).len(), 1);
         let uses = "//! Session.\nuse tokio::sync::Notify;\n";
         assert_eq!(hub_and_session_are_synchronous(&Tree::of("server/src/session/a.rs", uses)).len(), 1);
     }

@@ -1,5 +1,6 @@
 //! Rules about what may not be written: unfinished work, machine paths, sleeping and skipped tests.
 
+use super::test_code::{is_test_file, test_lines};
 use super::tree::{File, Finding, Tree};
 
 /// The rules and their tests have to spell what they forbid.
@@ -23,15 +24,12 @@ pub(super) fn no_machine_paths(tree: &Tree) -> Vec<Finding> {
 /// Tests wait for events, never for the wall clock.
 pub(super) fn tests_do_not_sleep(tree: &Tree) -> Vec<Finding> {
     const SLEEPS: &[&str] = &["sleep(", "waitForTimeout("];
-    let mut findings = find(tree, is_test_file, SLEEPS, "waits for the clock in a test; wait for the event");
-    for (file, text) in tree.texts() {
-        if file.has_extension(&["rs"]) && !is_test_file(file) && !exempt(file) {
-            let from = first_test_line(text);
-            findings.extend(
-                search(file, text, SLEEPS, "waits for the clock in a test; wait for the event")
-                    .filter(|finding| finding.line > from),
-            );
-        }
+    const WHY: &str = "waits for the clock in a test; wait for the event";
+    let mut findings = find(tree, is_test_file, SLEEPS, WHY);
+    let others = |file: &File| file.has_extension(&["rs"]) && !is_test_file(file) && !exempt(file);
+    for (file, text) in tree.texts().filter(|(file, _)| others(file)) {
+        let in_tests = test_lines(text);
+        findings.extend(search(file, text, SLEEPS, WHY).filter(|finding| in_tests[finding.line - 1]));
     }
     findings
 }
@@ -46,22 +44,6 @@ pub(super) fn tests_are_not_skipped(tree: &Tree) -> Vec<Finding> {
     );
     findings.extend(find(tree, |file| file.has_extension(&["rs"]), &["#[ignore"], "keeps a test from running"));
     findings
-}
-
-/// The lines of non-test code come before this one (from 1); `usize::MAX` where there is no test module.
-pub(super) fn first_test_line(text: &str) -> usize {
-    text.lines().position(|line| line.trim_start().starts_with("#[cfg(test)]")).map_or(usize::MAX, |index| index + 1)
-}
-
-/// Whether a file holds tests only.
-pub(super) fn is_test_file(file: &File) -> bool {
-    let path = &file.path;
-    file.has_extension(&["rs", "ts", "tsx", "js", "mjs"])
-        && (path.split('/').any(|part| matches!(part, "tests" | "test" | "e2e" | "__tests__"))
-            && !path.starts_with("xtask/src/test/")
-            || path.ends_with("/tests.rs")
-            || path.contains(".test.")
-            || path.contains(".spec."))
 }
 
 fn exempt(file: &File) -> bool {
