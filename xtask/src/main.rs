@@ -1,6 +1,7 @@
 //! `cargo xtask COMMAND`: the project's own commands. This file only finds the command that was asked for.
 
 mod artifact;
+mod bench;
 mod codegen;
 mod demo;
 mod project;
@@ -37,6 +38,11 @@ const COMMANDS: &[Command] = &[
         name: "codegen",
         about: "write what is generated from the Rust types [--check: fail where it differs]",
         run: codegen::run,
+    },
+    Command {
+        name: "bench",
+        about: "measure server and client beside their peers [--quick] [--only …] [--peers …] [--json …]",
+        run: bench::run,
     },
     Command { name: "tidy", about: "check the invariants of ARCHITECTURE.md", run: tidy::run },
 ];

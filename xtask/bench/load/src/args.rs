@@ -20,35 +20,24 @@ impl Args {
     /// Reads the process's arguments.
     pub(crate) fn from_env() -> Result<Self> {
         let mut words = std::env::args().skip(1);
-        let command = words
-            .next()
-            .context("usage: osbackend-bench-load fanout|ramp --name value …")?;
+        let command = words.next().context("usage: osbackend-bench-load fanout|ramp --name value …")?;
         let mut options = HashMap::new();
         while let Some(word) = words.next() {
-            let name = word
-                .strip_prefix("--")
-                .with_context(|| format!("expected --name, got {word}"))?;
-            let value = words
-                .next()
-                .with_context(|| format!("--{name} needs a value"))?;
+            let name = word.strip_prefix("--").with_context(|| format!("expected --name, got {word}"))?;
+            let value = words.next().with_context(|| format!("--{name} needs a value"))?;
             options.insert(name.to_owned(), value);
         }
         Ok(Self { command, options })
     }
 
     fn text(&self, name: &str) -> Result<&str> {
-        self.options
-            .get(name)
-            .map(String::as_str)
-            .with_context(|| format!("--{name} is missing"))
+        self.options.get(name).map(String::as_str).with_context(|| format!("--{name} is missing"))
     }
 
     /// A number that must be given.
     pub(crate) fn number<N: FromStr>(&self, name: &str) -> Result<N> {
         let text = self.text(name)?;
-        text.parse()
-            .ok()
-            .with_context(|| format!("--{name} {text}: not a number in range"))
+        text.parse().ok().with_context(|| format!("--{name} {text}: not a number in range"))
     }
 
     /// A time given in milliseconds.
@@ -58,9 +47,7 @@ impl Args {
 
     /// Where the server listens.
     pub(crate) fn addr(&self) -> Result<SocketAddr> {
-        self.text("addr")?
-            .parse()
-            .context("--addr: expected HOST:PORT")
+        self.text("addr")?.parse().context("--addr: expected HOST:PORT")
     }
 
     /// How the server is spoken to.

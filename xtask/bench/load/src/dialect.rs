@@ -63,11 +63,7 @@ impl Dialect {
     pub(crate) fn opening(self, token: &str, member: bool) -> Option<String> {
         match self {
             Self::Batch | Self::Ws => {
-                let rooms = if member {
-                    json!([{"room": ROOM}])
-                } else {
-                    json!([])
-                };
+                let rooms = if member { json!([{"room": ROOM}]) } else { json!([]) };
                 let payload = json!({"protocol": 1, "token": token, "rooms": rooms, "batch": true});
                 Some(json!({"type": "connect", "payload": payload}).to_string())
             }
@@ -79,19 +75,14 @@ impl Dialect {
     pub(crate) fn greet(self, message: &[u8], token: &str, member: bool) -> Result<Greeting> {
         let has = |word: &str| memmem::find(message, word.as_bytes()).is_some();
         if has("\"error\"") || message.starts_with(b"44") {
-            bail!(
-                "refused by the server: {}",
-                String::from_utf8_lossy(message)
-            );
+            bail!("refused by the server: {}", String::from_utf8_lossy(message));
         }
         Ok(match self {
             Self::Batch | Self::Ws if has("\"connection_established\"") => Greeting::Done,
             Self::Plain if has("\"connection_established\"") && member => {
                 Greeting::Say(json!({"type": "join", "payload": {"room": ROOM}}).to_string())
             }
-            Self::Plain if has("\"connection_established\"") || has("\"room_joined\"") => {
-                Greeting::Done
-            }
+            Self::Plain if has("\"connection_established\"") || has("\"room_joined\"") => Greeting::Done,
             Self::SocketIo if message.starts_with(b"0") => {
                 let room = if member { ROOM } else { "publishers" };
                 Greeting::Say(format!("40{}", json!({"token": token, "room": room})))
@@ -106,9 +97,7 @@ impl Dialect {
         let data = event_data(seq, bytes);
         match self {
             Self::Batch | Self::Plain | Self::Ws => {
-                format!(
-                    r#"{{"type":"publish","payload":{{"room":"{ROOM}","type":"bench_event","data":{data}}}}}"#
-                )
+                format!(r#"{{"type":"publish","payload":{{"room":"{ROOM}","type":"bench_event","data":{data}}}}}"#)
             }
             Self::SocketIo => {
                 format!(r#"42["publish",{{"room":"{ROOM}","type":"bench_event","data":{data}}}]"#)
@@ -126,10 +115,7 @@ impl Dialect {
 fn event_data(seq: u64, bytes: usize) -> String {
     let head = format!(r#"{{{MARKER}:{seq},"status":"online","fill":""#);
     let fill = bytes.saturating_sub(head.len() + 2);
-    format!(
-        r#"{head}{}"}}"#,
-        "abcdefgh ".repeat(fill.div_ceil(9)).split_at(fill).0
-    )
+    format!(r#"{head}{}"}}"#, "abcdefgh ".repeat(fill.div_ceil(9)).split_at(fill).0)
 }
 
 #[cfg(test)]
@@ -141,11 +127,7 @@ mod tests {
         for seq in [1, 99_999] {
             let data = event_data(seq, 150);
             assert_eq!(data.len(), 150);
-            assert!(
-                serde_json::from_str::<serde_json::Value>(&data)
-                    .unwrap()
-                    .is_object()
-            );
+            assert!(serde_json::from_str::<serde_json::Value>(&data).unwrap().is_object());
             assert_eq!(memmem::find_iter(data.as_bytes(), MARKER).count(), 1);
         }
     }

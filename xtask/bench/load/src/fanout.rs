@@ -30,14 +30,7 @@ struct Ledger {
 
 impl Ledger {
     fn new(members: usize) -> Self {
-        Self {
-            members,
-            received: vec![0; members],
-            events: Vec::new(),
-            completed: 0,
-            deliveries: 0,
-            latencies: Vec::new(),
-        }
+        Self { members, received: vec![0; members], events: Vec::new(), completed: 0, deliveries: 0, latencies: Vec::new() }
     }
 
     fn published(&mut self) {
@@ -85,18 +78,10 @@ pub(crate) fn run(args: &Args) -> Result<Value> {
     let dialect = args.dialect()?;
 
     let mut identities = (0..members)
-        .map(|n| {
-            Ok(Identity {
-                token: token::sign(args.secret()?, &format!("bench-user-{n}"), "user")?,
-                member: true,
-            })
-        })
+        .map(|n| Ok(Identity { token: token::sign(args.secret()?, &format!("bench-user-{n}"), "user")?, member: true }))
         .collect::<Result<Vec<_>>>()?;
     // The publisher is the last connection: its index is the number of members.
-    identities.push(Identity {
-        token: token::sign(args.secret()?, "bench-admin", "admin")?,
-        member: false,
-    });
+    identities.push(Identity { token: token::sign(args.secret()?, "bench-admin", "admin")?, member: false });
     let mut swarm = Swarm::new(args.addr()?, dialect)?;
     swarm.connect(identities, args.millis("within-ms")?)?;
     swarm.settle(QUIET, Duration::from_secs(20))?;
@@ -108,9 +93,7 @@ pub(crate) fn run(args: &Args) -> Result<Value> {
     let mut window: Option<Window> = None;
     loop {
         let before = ledger.deliveries;
-        swarm.turn(Duration::from_millis(100), |member, count| {
-            ledger.delivered(member, count)
-        })?;
+        swarm.turn(Duration::from_millis(100), |member, count| ledger.delivered(member, count))?;
         publish(&mut swarm, &mut ledger, dialect, outstanding, bytes)?;
         let now = Instant::now();
         if ledger.deliveries > before {
@@ -121,13 +104,7 @@ pub(crate) fn run(args: &Args) -> Result<Value> {
         match &window {
             None if now - begun >= warmup => {
                 let (deliveries, latencies) = (ledger.deliveries, ledger.latencies.len());
-                window = Some(Window {
-                    started: now,
-                    server: server.cpu()?,
-                    own: own.cpu()?,
-                    deliveries,
-                    latencies,
-                });
+                window = Some(Window { started: now, server: server.cpu()?, own: own.cpu()?, deliveries, latencies });
             }
             Some(window) if now - window.started >= length => {
                 return report(&ledger, window, server, own);
@@ -138,28 +115,14 @@ pub(crate) fn run(args: &Args) -> Result<Value> {
 }
 
 /// Tops up to `outstanding` events on their way, as one write.
-fn publish(
-    swarm: &mut Swarm,
-    ledger: &mut Ledger,
-    dialect: Dialect,
-    outstanding: usize,
-    bytes: usize,
-) -> Result<()> {
+fn publish(swarm: &mut Swarm, ledger: &mut Ledger, dialect: Dialect, outstanding: usize, bytes: usize) -> Result<()> {
     let mut batch = Vec::new();
     while ledger.outstanding() < outstanding {
         let seq = ledger.events.len() as u64 + 1;
-        frames::encode(
-            frames::TEXT,
-            dialect.publish(seq, bytes).as_bytes(),
-            &mut batch,
-        );
+        frames::encode(frames::TEXT, dialect.publish(seq, bytes).as_bytes(), &mut batch);
         ledger.published();
     }
-    if batch.is_empty() {
-        Ok(())
-    } else {
-        swarm.send(ledger.members, &batch)
-    }
+    if batch.is_empty() { Ok(()) } else { swarm.send(ledger.members, &batch) }
 }
 
 fn report(ledger: &Ledger, window: &Window, server: Process, own: Process) -> Result<Value> {

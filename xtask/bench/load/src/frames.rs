@@ -48,9 +48,7 @@ pub(crate) fn first(bytes: &[u8]) -> Result<Option<(u8, &[u8], usize)>> {
         },
         len => (2, usize::from(*len)),
     };
-    Ok(bytes
-        .get(header..header + len)
-        .map(|payload| (head & 0x0F, payload, header + len)))
+    Ok(bytes.get(header..header + len).map(|payload| (head & 0x0F, payload, header + len)))
 }
 
 #[cfg(test)]
@@ -70,11 +68,7 @@ mod tests {
             assert_eq!(first(&frame[..frame.len() - 1]).unwrap(), None, "{len}");
             let whole = frame.len();
             frame.extend_from_slice(b"\x81");
-            assert_eq!(
-                first(&frame).unwrap(),
-                Some((TEXT, &payload[..], whole)),
-                "{len}"
-            );
+            assert_eq!(first(&frame).unwrap(), Some((TEXT, &payload[..], whole)), "{len}");
         }
     }
 }

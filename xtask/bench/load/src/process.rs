@@ -22,9 +22,7 @@ impl Process {
     pub(crate) fn cpu(self) -> Result<CpuReading> {
         let tasks = format!("/proc/{}/task", self.0);
         let mut threads = HashMap::new();
-        for entry in
-            fs::read_dir(&tasks).with_context(|| format!("{tasks}: is the server gone?"))?
-        {
+        for entry in fs::read_dir(&tasks).with_context(|| format!("{tasks}: is the server gone?"))? {
             let entry = entry?;
             // A thread may end between the listing and the reading.
             if let Ok(text) = fs::read_to_string(entry.path().join("schedstat")) {
@@ -35,33 +33,16 @@ impl Process {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.0))?;
         // The command in parentheses may hold spaces: fields are counted from behind it.
         let fields = stat.rsplit_once(')').context("malformed /proc stat")?.1;
-        let mut times = fields
-            .split_whitespace()
-            .skip(11)
-            .take(2)
-            .map(str::parse::<u64>);
-        let (user, system) = (
-            times.next().context("no utime")??,
-            times.next().context("no stime")??,
-        );
-        Ok(CpuReading {
-            threads,
-            ticks: user + system,
-        })
+        let mut times = fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
+        let (user, system) = (times.next().context("no utime")??, times.next().context("no stime")??);
+        Ok(CpuReading { threads, ticks: user + system })
     }
 
     /// Resident memory in bytes.
     pub(crate) fn resident(self) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.0))?;
-        let line = status
-            .lines()
-            .find(|line| line.starts_with("VmRSS:"))
-            .context("no VmRSS")?;
-        let kib: u64 = line
-            .split_whitespace()
-            .nth(1)
-            .context("no VmRSS")?
-            .parse()?;
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
+        let kib: u64 = line.split_whitespace().nth(1).context("no VmRSS")?.parse()?;
         Ok(kib * 1024)
     }
 }
@@ -69,10 +50,7 @@ impl Process {
 impl CpuReading {
     /// Microseconds of CPU from `self` to `later`.
     pub(crate) fn micros_until(&self, later: &Self) -> f64 {
-        let ended = self
-            .threads
-            .keys()
-            .any(|thread| !later.threads.contains_key(thread));
+        let ended = self.threads.keys().any(|thread| !later.threads.contains_key(thread));
         if ended {
             // The precise figures of an ended thread are lost; the ticks still hold them.
             return (later.ticks - self.ticks) as f64 * 10_000.0;

@@ -76,9 +76,7 @@ impl Swarm {
     pub(crate) fn connect(&mut self, identities: Vec<Identity>, within: Duration) -> Result<()> {
         let target = self.conns.len() + identities.len();
         if target > MOST_CONNECTIONS {
-            bail!(
-                "{target} connections: at most {MOST_CONNECTIONS}, or the ports of one address run out"
-            );
+            bail!("{target} connections: at most {MOST_CONNECTIONS}, or the ports of one address run out");
         }
         let deadline = Instant::now() + within;
         let mut waiting = identities.into_iter();
@@ -91,10 +89,7 @@ impl Swarm {
             }
             self.turn(Duration::from_millis(200), |_, _| ())?;
             if Instant::now() > deadline {
-                bail!(
-                    "only {} of {target} connections joined in {within:?}",
-                    self.joined
-                );
+                bail!("only {} of {target} connections joined in {within:?}", self.joined);
             }
         }
         Ok(())
@@ -103,11 +98,7 @@ impl Swarm {
     fn start(&mut self, identity: Identity) -> Result<()> {
         let mut stream = TcpStream::connect(self.addr).context("connect")?;
         let token = Token(self.conns.len());
-        self.poll.registry().register(
-            &mut stream,
-            token,
-            Interest::READABLE | Interest::WRITABLE,
-        )?;
+        self.poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
         self.conns.push(Conn {
             stream,
             identity,
@@ -121,11 +112,7 @@ impl Swarm {
 
     /// Waits for readiness once and handles it; `counted(connection, events)` hears of events that came. Returns
     /// whether anything was ready.
-    pub(crate) fn turn(
-        &mut self,
-        at_most: Duration,
-        mut counted: impl FnMut(usize, u32),
-    ) -> Result<bool> {
+    pub(crate) fn turn(&mut self, at_most: Duration, mut counted: impl FnMut(usize, u32)) -> Result<bool> {
         if let Err(error) = self.poll.poll(&mut self.ready, Some(at_most)) {
             if error.kind() == io::ErrorKind::Interrupted {
                 return Ok(true);
@@ -138,17 +125,15 @@ impl Swarm {
             if event.is_writable() {
                 if !conn.upgrade_sent {
                     conn.stream.set_nodelay(true)?;
-                    conn.unsent
-                        .extend_from_slice(self.dialect.upgrade(&conn.identity.token).as_bytes());
+                    conn.unsent.extend_from_slice(self.dialect.upgrade(&conn.identity.token).as_bytes());
                     conn.upgrade_sent = true;
                 }
                 conn.flush()?;
             }
             if event.is_readable() {
                 let was_joined = matches!(conn.stage, Stage::Joined);
-                let events = conn
-                    .receive(self.dialect, &mut self.buffer, &self.marker)
-                    .with_context(|| format!("connection {index}"))?;
+                let events =
+                    conn.receive(self.dialect, &mut self.buffer, &self.marker).with_context(|| format!("connection {index}"))?;
                 if events > 0 {
                     counted(index, events);
                 }
@@ -219,13 +204,7 @@ impl Conn {
     }
 
     /// Handles every complete frame at the front of `bytes`; returns how many bytes they were.
-    fn consume(
-        &mut self,
-        dialect: Dialect,
-        bytes: &[u8],
-        marker: &Finder<'_>,
-        events: &mut u32,
-    ) -> Result<usize> {
+    fn consume(&mut self, dialect: Dialect, bytes: &[u8], marker: &Finder<'_>, events: &mut u32) -> Result<usize> {
         let mut used = 0;
         if matches!(self.stage, Stage::Upgrading) {
             let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else {
@@ -247,10 +226,7 @@ impl Conn {
                     frames::encode(frames::PONG, payload, &mut self.unsent);
                     self.flush()?;
                 }
-                frames::CLOSE => bail!(
-                    "closed by the server: {}",
-                    String::from_utf8_lossy(payload.get(2..).unwrap_or_default())
-                ),
+                frames::CLOSE => bail!("closed by the server: {}", String::from_utf8_lossy(payload.get(2..).unwrap_or_default())),
                 frames::PONG => {}
                 _ if matches!(self.stage, Stage::Joined) => match dialect.pong(payload) {
                     Some(pong) => self.say(pong)?,

@@ -1,0 +1,107 @@
+//! `cargo xtask bench`: what a delivery, a connection and an event in the browser cost, beside the peers, in one run.
+//!
+//! Servers and load are processes of their own on loopback. Every measurement is bounded in count and time.
+
+mod client;
+mod figures;
+mod options;
+mod report;
+mod server;
+mod targets;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use self::figures::Figures;
+use self::options::{Options, Part};
+use self::server::{Programs, Server};
+use crate::project::Project;
+
+/// Members of the room in a fan-out measurement.
+const MEMBERS: usize = 1000;
+/// Bytes of an event's `data`; every server adds the envelope of its own protocol.
+const EVENT_BYTES: usize = 150;
+/// Events on their way at the same time.
+const OUTSTANDING: [usize; 2] = [4, 64];
+
+/// How much is measured.
+struct Amounts {
+    repeat: usize,
+    warmup: Duration,
+    window: Duration,
+    connections: usize,
+}
+
+/// The command.
+pub(crate) fn run(project: &Project, args: &[String]) -> Result<()> {
+    let options = Options::parse(args)?;
+    if !cfg!(target_os = "linux") {
+        bail!("the bench reads CPU and memory of the servers from /proc: it runs on Linux only");
+    }
+    let amounts = if options.quick {
+        Amounts { repeat: 1, warmup: Duration::from_millis(500), window: Duration::from_secs(1), connections: 2000 }
+    } else {
+        Amounts { repeat: 3, warmup: Duration::from_secs(1), window: Duration::from_secs(2), connections: 10_000 }
+    };
+    let programs = Programs::build(project, &options)?;
+    let mut figures = Figures::default();
+    // Round after round over all servers, not server after server: a disturbance then hits all alike.
+    for round in 1..=amounts.repeat {
+        eprintln!("round {round} of {}", amounts.repeat);
+        for &server in &options.servers() {
+            if options.has(Part::Fanout) {
+                for outstanding in OUTSTANDING {
+                    let result = fanout(&programs, server, outstanding, &amounts);
+                    figures.take(server.name(), &format!("fanout{outstanding}"), result);
+                }
+            }
+            // Plain mode differs from ours only in what is written: one row for connections is enough.
+            if (options.has(Part::Memory) || options.has(Part::Connect)) && server != Server::OursPlain {
+                figures.take(server.name(), "connections", ramp(&programs, server, amounts.connections));
+            }
+        }
+    }
+    if options.has(Part::Client) {
+        client::measure(project, &programs, &options, &mut figures)?;
+    }
+
+    let verdicts = targets::check(&figures);
+    print!("{}", report::markdown(&figures, &verdicts));
+    let file = match &options.json {
+        Some(path) => path.clone(),
+        None => project.work_dir()?.join("bench.json"),
+    };
+    std::fs::write(&file, report::json(&figures, &verdicts)?).with_context(|| format!("cannot write {}", file.display()))?;
+    eprintln!("the figures as JSON: {}", file.display());
+
+    if !figures.failures().is_empty() {
+        bail!("{} measurements failed: {}", figures.failures().len(), figures.failures().join("; "));
+    }
+    let missed = verdicts.iter().filter(|verdict| verdict.binding && !verdict.met).count();
+    if missed > 0 && !options.quick {
+        bail!("{missed} targets were missed");
+    }
+    Ok(())
+}
+
+fn fanout(programs: &Programs, server: Server, outstanding: usize, amounts: &Amounts) -> Result<serde_json::Value> {
+    let running = programs.start(server)?;
+    programs.load(
+        &running,
+        "fanout",
+        &[
+            ("members", MEMBERS.to_string()),
+            ("outstanding", outstanding.to_string()),
+            ("bytes", EVENT_BYTES.to_string()),
+            ("warmup-ms", amounts.warmup.as_millis().to_string()),
+            ("window-ms", amounts.window.as_millis().to_string()),
+            ("within-ms", "30000".to_owned()),
+        ],
+    )
+}
+
+fn ramp(programs: &Programs, server: Server, connections: usize) -> Result<serde_json::Value> {
+    let running = programs.start(server)?;
+    programs.load(&running, "ramp", &[("connections", connections.to_string()), ("within-ms", "60000".to_owned())])
+}

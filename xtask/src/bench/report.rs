@@ -1,0 +1,117 @@
+//! The figures as a Markdown table for people and as JSON for machines.
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+use serde_json::{Map, Value, json};
+
+use super::figures::{Figures, Spread};
+use super::targets::Verdict;
+
+/// A column: its head, where its figure is, what divides it, its decimals, and whether `ws` is the measure of it.
+type Column = (&'static str, &'static str, &'static str, f64, usize, bool);
+
+const COLUMNS: [Column; 5] = [
+    ("CPU µs a delivery, 4 outstanding", "fanout4", "cpuMicrosPerDelivery", 1.0, 2, true),
+    ("64 outstanding", "fanout64", "cpuMicrosPerDelivery", 1.0, 3, true),
+    ("KiB an idle joined connection", "connections", "bytesPerConnection", 1024.0, 1, true),
+    ("CPU µs a connect + JWT + join", "connections", "cpuMicrosPerConnection", 1.0, 0, true),
+    ("connects a second", "connections", "connectionsPerSecond", 1.0, 0, false),
+];
+
+const CLIENT_ROWS: [(&str, &str, usize); 5] = [
+    ("µs an event, real socket, 64 events a frame (main thread of Chromium)", "microsPerEvent", 2),
+    ("µs an event, real socket, one event a frame", "microsPerEventUnbatched", 2),
+    ("dispatch alone: ns an event by the SDK", "dispatchNanos", 0),
+    ("dispatch alone: ns an event by JSON.parse + call", "bareNanos", 0),
+    ("the SDK's dispatch ÷ JSON.parse + call", "timesBareDispatch", 2),
+];
+
+/// The tables and the verdicts.
+pub(crate) fn markdown(figures: &Figures, verdicts: &[Verdict]) -> String {
+    let mut text = String::from("\nMedian (lowest–highest) of the rounds; the ratio is to `ws` in the same run.\n\n");
+    let columns: Vec<&Column> =
+        COLUMNS.iter().filter(|(_, m, f, ..)| figures.servers().iter().any(|s| figures.get(s, m, f).is_some())).collect();
+    if !columns.is_empty() {
+        let heads: Vec<&str> = columns.iter().map(|column| column.0).collect();
+        let _ = writeln!(text, "| server | {} |\n|---|{}", heads.join(" | "), "---|".repeat(heads.len()));
+        for server in figures.servers() {
+            let cells: Vec<String> = columns.iter().map(|column| cell(figures, server, column)).collect();
+            let _ = writeln!(text, "| {server} | {} |", cells.join(" | "));
+        }
+        text.push('\n');
+    }
+    if figures.get("osbackend", "client", "microsPerEvent").is_some() {
+        text.push_str("| client in Chromium | |\n|---|---|\n");
+        for (head, figure, decimals) in CLIENT_ROWS {
+            if let Some(spread) = figures.get("osbackend", "client", figure) {
+                let _ = writeln!(text, "| {head} | {} |", number(spread, 1.0, decimals));
+            }
+        }
+        text.push('\n');
+    }
+    if !verdicts.is_empty() {
+        text.push_str("| target | at most | measured | |\n|---|---|---|---|\n");
+    }
+    for verdict in verdicts {
+        let word = match (verdict.met, verdict.binding) {
+            (true, _) => "met",
+            (false, true) => "**missed**",
+            (false, false) => "missed (depends on the machine: for information)",
+        };
+        let Verdict { what, at_most, unit, measured, .. } = verdict;
+        let _ = writeln!(text, "| {what} | {at_most} {unit} | {measured:.3} | {word} |");
+    }
+    text
+}
+
+fn cell(figures: &Figures, server: &str, (_, measurement, figure, unit, decimals, against_ws): &Column) -> String {
+    let Some(spread) = figures.get(server, measurement, figure) else { return "–".to_owned() };
+    let text = number(spread, *unit, *decimals);
+    match figures.get("ws", measurement, figure) {
+        Some(ws) if *against_ws => format!("{text} = {:.3} ×", spread.median / ws.median),
+        _ => text,
+    }
+}
+
+fn number(spread: Spread, unit: f64, decimals: usize) -> String {
+    let Spread { low, median, high } = spread;
+    if low == high {
+        return format!("{:.decimals$}", median / unit);
+    }
+    format!("{:.decimals$} ({:.decimals$}–{:.decimals$})", median / unit, low / unit, high / unit)
+}
+
+/// `{figures: {server: {measurement: {figure: [value a round]}}}, verdicts, failures}`.
+pub(crate) fn json(figures: &Figures, verdicts: &[Verdict]) -> Result<String> {
+    let mut servers = Map::new();
+    for (server, measurement, figure, values) in figures.all() {
+        let of_server = servers.entry(server).or_insert_with(|| json!({}));
+        of_server[measurement][figure] = json!(values);
+    }
+    let verdicts: Vec<Value> = verdicts
+        .iter()
+        .map(|v| json!({"target": v.what, "atMost": v.at_most, "unit": v.unit, "measured": v.measured, "met": v.met, "binding": v.binding}))
+        .collect();
+    let all = json!({"figures": servers, "verdicts": verdicts, "failures": figures.failures()});
+    Ok(serde_json::to_string_pretty(&all)? + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_has_the_ratio_to_ws_and_a_dash_for_what_is_missing() {
+        let mut figures = Figures::default();
+        for (server, micros) in [("osbackend", 1.0), ("ws", 4.0)] {
+            figures.take(server, "fanout4", Ok(json!({"cpuMicrosPerDelivery": micros})));
+        }
+        figures.take("ws", "fanout64", Ok(json!({"cpuMicrosPerDelivery": 5.0})));
+        let text = markdown(&figures, &[]);
+        assert!(text.contains("| osbackend | 1.00 = 0.250 × | – |"), "{text}");
+        assert!(text.contains("| ws | 4.00 = 1.000 × | 5.000 = 1.000 × |"), "{text}");
+        let parsed: Value = serde_json::from_str(&json(&figures, &[]).expect("json")).expect("parses");
+        assert_eq!(parsed["figures"]["ws"]["fanout64"]["cpuMicrosPerDelivery"], json!([5.0]));
+    }
+}

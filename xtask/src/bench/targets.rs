@@ -1,0 +1,60 @@
+//! What was promised, and whether this run keeps it.
+
+use super::figures::Figures;
+
+/// One promise beside what was measured.
+#[derive(Debug)]
+pub(crate) struct Verdict {
+    pub(crate) what: &'static str,
+    pub(crate) measured: f64,
+    pub(crate) at_most: f64,
+    pub(crate) unit: &'static str,
+    pub(crate) met: bool,
+    /// Absolute times hold only on the machine they were taken on: there they inform, the ratio decides.
+    pub(crate) binding: bool,
+}
+
+const OURS: &str = "osbackend";
+
+/// Every promise whose figures are there.
+pub(crate) fn check(figures: &Figures) -> Vec<Verdict> {
+    let median = |server, measurement, figure| figures.get(server, measurement, figure).map(|spread| spread.median);
+    let delivery = |server, measurement| median(server, measurement, "cpuMicrosPerDelivery");
+    let times_ws = |measurement| Some(delivery(OURS, measurement)? / delivery("ws", measurement)?);
+    let connection = |figure| median(OURS, "connections", figure);
+    let client = |figure| median(OURS, "client", figure);
+
+    let promises = [
+        ("fan-out, 4 outstanding", times_ws("fanout4"), 0.35, "× ws", true),
+        ("fan-out, 64 outstanding", times_ws("fanout64"), 0.03, "× ws", true),
+        ("a delivery, 4 outstanding", delivery(OURS, "fanout4"), 3.2, "µs", false),
+        ("a delivery, 64 outstanding", delivery(OURS, "fanout64"), 0.25, "µs", false),
+        ("an idle joined connection", connection("bytesPerConnection").map(|bytes| bytes / 1024.0), 7.0, "KiB", true),
+        ("connect + JWT + join", connection("cpuMicrosPerConnection"), 120.0, "µs", true),
+        ("an event in Chromium, server with a backlog", client("microsPerEvent"), 8.0, "µs", true),
+        ("the SDK's dispatch", client("timesBareDispatch"), 1.2, "× JSON.parse + call", true),
+    ];
+    promises
+        .into_iter()
+        .filter_map(|(what, measured, at_most, unit, binding)| {
+            let measured = measured?;
+            Some(Verdict { what, measured, at_most, unit, met: measured <= at_most, binding })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ratio_decides_and_a_missing_figure_is_no_verdict() {
+        let mut figures = Figures::default();
+        for (server, micros) in [("osbackend", 2.0), ("ws", 4.0)] {
+            figures.take(server, "fanout4", Ok(serde_json::json!({"cpuMicrosPerDelivery": micros})));
+        }
+        let verdicts = check(&figures);
+        let shown: Vec<_> = verdicts.iter().map(|verdict| (verdict.measured, verdict.met, verdict.binding)).collect();
+        assert_eq!(shown, [(0.5, false, true), (2.0, true, false)]);
+    }
+}
