@@ -22,9 +22,9 @@ pub(super) fn starts_with_a_header(tree: &Tree) -> Vec<Finding> {
             } else {
                 return None;
             };
-            // `#!` belongs in line one of a program.
+            // `#!` belongs in line one of a program, and vitest wants its directive there.
             let body = match text.split_once('\n') {
-                Some((first, rest)) if first.starts_with("#!/") => rest,
+                Some((first, rest)) if first.starts_with("#!/") || first.starts_with("// @") => rest,
                 _ => text,
             };
             (!body.starts_with(wanted))

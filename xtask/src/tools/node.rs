@@ -24,6 +24,7 @@ pub(crate) fn ensure_packages(project: &Project) -> Result<()> {
     if stamp.is_fresh()? {
         return Ok(());
     }
+    cmd("npm").arg("--version").read().context("npm is needed; it comes with Node: https://nodejs.org")?;
     npm(project)
         .args(["ci", "--no-audit", "--no-fund"])
         .run()
@@ -56,7 +57,6 @@ fn check_node() -> Result<()> {
     if parsed < OLDEST_NODE {
         bail!("Node {major}.{minor} or newer is needed, this is {}: https://nodejs.org", version.trim());
     }
-    cmd("npm").arg("--version").read().context("npm is needed; it comes with Node: https://nodejs.org")?;
     Ok(())
 }
 
