@@ -131,11 +131,11 @@ pub(crate) fn typed<'a, T: Deserialize<'a>>(base: &str, text: &'a str) -> Result
         return Err((base.to_owned(), "must be an object".to_owned()));
     }
     // Following the path costs an allocation a field: only what failed is read that way, once more.
-    serde_json::from_str(text).or_else(|first| {
+    serde_json::from_str(text).map_err(|first| {
         let mut deserializer = serde_json::Deserializer::from_str(text);
         match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
-            Ok(_) => Err(locate(base, ".", &first)),
-            Err(error) => Err(locate(base, &error.path().to_string(), error.inner())),
+            Ok(_) => locate(base, ".", &first),
+            Err(error) => locate(base, &error.path().to_string(), error.inner()),
         }
     })
 }
