@@ -84,6 +84,7 @@ impl Machine {
             batch: self.config.batch,
             client: self.config.client.clone(),
             schema: self.config.schema.clone(),
+            ..Connect::default()
         };
         self.phase = Phase::Greeting { attempt, asked, newer_token: None };
         let timeout = self.step_timeout();
