@@ -1,1 +1,17 @@
-//! osbackend-client-wasm
+//! The browser's shell around `osbackend-client-core`: a WebSocket, a timer and a loop that performs what the machine
+//! asks for. All decisions are the machine's.
+//!
+//! Built with `wasm-bindgen --target web`; the npm package `@osbackend/realtime` is its only intended user. Frames are
+//! taken apart in `js/frames.js`, where the browser's own parser is, and events reach the machine as numbers.
+//!
+//! No listener of the page is ever called while the machine is borrowed, so each of them may call back.
+
+mod client;
+mod hot;
+mod js;
+mod options;
+mod shell;
+mod types;
+mod wake;
+
+pub use client::Client;

@@ -1,0 +1,134 @@
+//! The class that the package uses.
+
+use crate::{
+    js::{self, Sink},
+    options::Options,
+    shell::{Shell, state_to_js, to_js},
+};
+use osbackend_client_core::Input;
+use osbackend_protocol::{Action, RoomName};
+use std::rc::Rc;
+use wasm_bindgen::prelude::*;
+
+/// A client: one connection, its rooms and its requests. What happens is told to the sink.
+#[wasm_bindgen]
+pub struct Client {
+    shell: Rc<Shell>,
+}
+
+#[wasm_bindgen]
+impl Client {
+    /// An idle client.
+    ///
+    /// Throws when an option has the wrong type.
+    #[wasm_bindgen(constructor)]
+    pub fn new(#[wasm_bindgen(unchecked_param_type = "ClientOptions")] options: &JsValue, sink: Sink) -> Result<Client, JsValue> {
+        Ok(Self { shell: Shell::new(Options::parse(options)?, sink) })
+    }
+
+    /// Connects, unless it is connected or connecting.
+    pub fn connect(&self) {
+        self.shell.handle(Input::Connect);
+    }
+
+    /// Closes the connection (1000); the state becomes `closed`, with the reason `disconnected`.
+    pub fn disconnect(&self) {
+        self.shell.handle(Input::Disconnect);
+    }
+
+    /// Answers `sink.needToken()`. On a live connection it refreshes the token in place.
+    #[wasm_bindgen(js_name = setToken)]
+    pub fn set_token(&self, #[wasm_bindgen(unchecked_param_type = "string | null")] token: Option<String>) {
+        self.shell.handle(Input::Token(Ok(token)));
+    }
+
+    /// Answers `sink.needToken()`: there is none, which counts as a failed attempt.
+    #[wasm_bindgen(js_name = tokenFailed)]
+    pub fn token_failed(&self, message: String) {
+        self.shell.handle(Input::Token(Err(message)));
+    }
+
+    /// Joins a room, unless it is joined or joining; the outcome is told to `sink.room`.
+    ///
+    /// Throws when the name is malformed.
+    pub fn join(&self, room: &str, snapshot: bool) -> Result<(), JsError> {
+        let room = RoomName::parse(room)?;
+        self.shell.handle(Input::Join { room, snapshot });
+        Ok(())
+    }
+
+    /// Leaves a room; one that isn't joined is left already.
+    pub fn leave(&self, room: &str) {
+        if let Ok(room) = RoomName::parse(room) {
+            self.shell.handle(Input::Leave { room });
+        }
+    }
+
+    /// Sends a request, or queues it while offline, and returns its id; the outcome is told to `sink.reply`.
+    ///
+    /// Throws when the payload is not an object that JSON can hold.
+    pub fn request(
+        &self,
+        #[wasm_bindgen(js_name = "type")] kind: &str,
+        #[wasm_bindgen(unchecked_param_type = "unknown")] payload: &JsValue,
+        #[wasm_bindgen(js_name = "timeoutMs")] timeout_ms: Option<f64>,
+    ) -> Result<f64, JsValue> {
+        let payload = js::encode(payload)?;
+        Ok(self.shell.request(kind, payload, timeout_ms.map(|ms| ms as u64)) as f64)
+    }
+
+    /// Sends without an answer, or queues while offline; a refusal is told to `sink.sendRefused`.
+    ///
+    /// Throws when the payload is not an object that JSON can hold.
+    pub fn send(
+        &self,
+        #[wasm_bindgen(js_name = "type")] kind: String,
+        #[wasm_bindgen(unchecked_param_type = "unknown")] payload: &JsValue,
+    ) -> Result<(), JsValue> {
+        let payload = js::encode(payload)?;
+        self.shell.handle(Input::Send { kind, payload });
+        Ok(())
+    }
+
+    /// Whether the connected user may do this, by the default policy: for showing and hiding; the server decides.
+    pub fn can(
+        &self,
+        room: &str,
+        #[wasm_bindgen(unchecked_param_type = "\"join\" | \"publish\" | \"presence\" | \"history\"")] action: &str,
+    ) -> bool {
+        let action = match action {
+            "join" => Action::Join,
+            "publish" => Action::Publish,
+            "presence" => Action::Presence,
+            "history" => Action::History,
+            _ => return false,
+        };
+        RoomName::parse(room).is_ok_and(|room| self.shell.machine().can(&room, action))
+    }
+
+    /// Every room that is joined, joining or refused.
+    #[wasm_bindgen(unchecked_return_type = "RoomState[]")]
+    pub fn rooms(&self) -> JsValue {
+        to_js(&self.shell.machine().rooms())
+    }
+
+    /// Where the connection stands.
+    #[wasm_bindgen(unchecked_return_type = "ConnectionState")]
+    pub fn state(&self) -> JsValue {
+        let state = self.shell.machine().state();
+        state_to_js(state)
+    }
+
+    /// The id of the session, kept over reconnects that resume it.
+    #[wasm_bindgen(getter, js_name = clientId)]
+    pub fn client_id(&self) -> Option<String> {
+        self.shell.machine().client_id().map(str::to_owned)
+    }
+}
+
+impl Drop for Client {
+    /// `free()`: closes the socket and tells nobody.
+    fn drop(&mut self) {
+        self.shell.dispose();
+    }
+}

@@ -1,0 +1,229 @@
+//! The drain loop: inputs to the machine, its outputs to the socket, the timer and the sink.
+
+use crate::{
+    hot::Core,
+    js::{self, Receiver, Sink},
+    options::Options,
+    wake::Wake,
+};
+use gloo_timers::callback::Timeout;
+use osbackend_client_core::{ConnectionState, Input, Machine, Output};
+use serde::Serialize;
+use std::{
+    cell::{Cell, RefCell, RefMut},
+    rc::{Rc, Weak},
+};
+use wasm_bindgen::prelude::*;
+use web_sys::{CloseEvent, WebSocket};
+
+/// The longest time that browsers let a timer run, in milliseconds.
+const LONGEST_TIMER_MS: u64 = 0x7FFF_FFFF;
+
+/// An open or opening socket with the listeners that belong to it.
+struct Socket {
+    socket: WebSocket,
+    _opened: Closure<dyn FnMut()>,
+    _closed: Closure<dyn FnMut(CloseEvent)>,
+}
+
+impl Socket {
+    /// Nothing more is heard of it.
+    fn silence(&self) {
+        self.socket.set_onopen(None);
+        self.socket.set_onmessage(None);
+        self.socket.set_onclose(None);
+    }
+}
+
+/// A machine with its socket, timer and sink.
+pub(crate) struct Shell {
+    machine: RefCell<Machine>,
+    options: Options,
+    sink: Sink,
+    receiver: Receiver,
+    socket: RefCell<Option<Socket>>,
+    /// The timer, and for when it is set.
+    timer: RefCell<Option<(u64, Timeout)>>,
+    wake: RefCell<Option<Wake>>,
+    draining: Cell<bool>,
+    itself: Weak<Self>,
+}
+
+fn now() -> u64 {
+    js::now() as u64
+}
+
+/// A value as plain JavaScript.
+pub(crate) fn to_js<T: Serialize>(value: &T) -> JsValue {
+    value.serialize(&serde_wasm_bindgen::Serializer::json_compatible()).unwrap_or(JsValue::UNDEFINED)
+}
+
+/// A state as the page sees it: the time of the next attempt as a date.
+pub(crate) fn state_to_js(state: ConnectionState) -> JsValue {
+    to_js(&match state {
+        ConnectionState::Reconnecting { attempt, retry_at_ms, code, reason } => {
+            let retry_at_ms = js::to_date(retry_at_ms as f64) as u64;
+            ConnectionState::Reconnecting { attempt, retry_at_ms, code, reason }
+        }
+        other => other,
+    })
+}
+
+impl Shell {
+    /// An idle client.
+    pub(crate) fn new(options: Options, sink: Sink) -> Rc<Self> {
+        let seed = js_sys::Math::random().to_bits();
+        let shell = Rc::new_cyclic(|itself| Self {
+            machine: RefCell::new(Machine::new(options.config.clone(), seed, now())),
+            receiver: Receiver::new(&sink),
+            options,
+            sink,
+            socket: RefCell::new(None),
+            timer: RefCell::new(None),
+            wake: RefCell::new(None),
+            draining: Cell::new(false),
+            itself: itself.clone(),
+        });
+        shell.receiver.bind(Core::new(shell.clone()));
+        let itself = shell.itself.clone();
+        *shell.wake.borrow_mut() = Some(Wake::new(move |input| {
+            if let Some(shell) = itself.upgrade() {
+                shell.handle(input);
+            }
+        }));
+        shell
+    }
+
+    /// The machine, for as long as no listener is called.
+    pub(crate) fn machine(&self) -> RefMut<'_, Machine> {
+        self.machine.borrow_mut()
+    }
+
+    /// Takes in what happened, and performs what follows.
+    pub(crate) fn handle(&self, input: Input) {
+        self.machine().handle(input, now());
+        self.pump();
+    }
+
+    /// A request; its outcome goes to the sink.
+    pub(crate) fn request(&self, kind: &str, payload: Option<String>, timeout_ms: Option<u64>) -> u64 {
+        let id = self.machine().request(kind, payload, timeout_ms, now());
+        self.pump();
+        id
+    }
+
+    /// Performs the outputs, in order. A listener that calls back adds to them and returns here.
+    pub(crate) fn pump(&self) {
+        if self.draining.replace(true) {
+            return;
+        }
+        loop {
+            let Some(output) = self.machine().poll_output() else { break };
+            if let Err(error) = self.perform(output) {
+                js::report(&error);
+            }
+        }
+        self.draining.set(false);
+        self.arm();
+    }
+
+    fn perform(&self, output: Output) -> Result<(), JsValue> {
+        match output {
+            Output::NeedToken => self.sink.need_token(),
+            Output::OpenSocket => {
+                if let Err(error) = self.open() {
+                    // Not an URL, or no WebSocket in this place: a failed attempt, and the page hears why.
+                    self.machine().handle(Input::SocketClosed { code: 1006, reason: "no socket".to_owned() }, now());
+                    return Err(error);
+                }
+                Ok(())
+            }
+            Output::CloseSocket { code, reason } => {
+                let socket = self.socket.borrow_mut().take();
+                socket.map_or(Ok(()), |socket| {
+                    socket.silence();
+                    socket.socket.close_with_code_and_reason(code, reason)
+                })
+            }
+            Output::Write(text) => match &*self.socket.borrow() {
+                Some(socket) => socket.socket.send_with_str(&text),
+                None => Ok(()),
+            },
+            Output::State(state) => self.sink.state(&state_to_js(state)),
+            Output::Room(room) => self.sink.room(&to_js(&room)),
+            Output::RequestFailed { id, failure } => self.sink.reply(id as f64, false, &to_js(&failure)),
+            Output::SendRefused { kind, payload, failure } => {
+                let payload = payload.map_or(Ok(JsValue::UNDEFINED), |text| js_sys::JSON::parse(&text))?;
+                self.sink.send_refused(&kind, &payload, &to_js(&failure))
+            }
+        }
+    }
+
+    fn open(&self) -> Result<(), JsValue> {
+        let socket = self.options.open()?;
+        let itself = self.itself.clone();
+        let opened = Closure::<dyn FnMut()>::new(move || {
+            if let Some(shell) = itself.upgrade() {
+                shell.handle(Input::SocketOpened);
+            }
+        });
+        let itself = self.itself.clone();
+        let closed = Closure::<dyn FnMut(CloseEvent)>::new(move |event: CloseEvent| {
+            if let Some(shell) = itself.upgrade() {
+                shell.closed(event.code(), event.reason());
+            }
+        });
+        socket.set_onopen(Some(opened.as_ref().unchecked_ref()));
+        socket.set_onclose(Some(closed.as_ref().unchecked_ref()));
+        socket.set_onmessage(Some(&self.receiver.onmessage()));
+        *self.socket.borrow_mut() = Some(Socket { socket, _opened: opened, _closed: closed });
+        Ok(())
+    }
+
+    fn closed(&self, code: u16, reason: String) {
+        // This runs inside the socket's own closure: it must outlive the call.
+        let socket = self.socket.borrow_mut().take();
+        if let Some(socket) = &socket {
+            socket.silence();
+        }
+        self.handle(Input::SocketClosed { code, reason });
+    }
+
+    /// Sets the timer, unless one rings early enough: it then sets itself again.
+    fn arm(&self) {
+        let Some(deadline) = self.machine().next_deadline() else {
+            *self.timer.borrow_mut() = None;
+            return;
+        };
+        let mut timer = self.timer.borrow_mut();
+        if timer.as_ref().is_some_and(|(at, _)| *at <= deadline) {
+            return;
+        }
+        let wait = deadline.saturating_sub(now()).min(LONGEST_TIMER_MS - 1) + 1;
+        let itself = self.itself.clone();
+        let ring = Timeout::new(wait as u32, move || {
+            if let Some(shell) = itself.upgrade() {
+                if let Some((_, rung)) = shell.timer.borrow_mut().take() {
+                    // It has rung: nothing to cancel.
+                    rung.forget();
+                }
+                shell.handle(Input::Timer);
+            }
+        });
+        *timer = Some((deadline, ring));
+    }
+
+    /// Ends it for good: no socket, no timer, no listener is left.
+    pub(crate) fn dispose(&self) {
+        // The sink isn't told any more.
+        self.draining.set(true);
+        *self.wake.borrow_mut() = None;
+        *self.timer.borrow_mut() = None;
+        if let Some(socket) = self.socket.borrow_mut().take() {
+            socket.silence();
+            // Fails only for codes that a browser doesn't allow.
+            let _ = socket.socket.close_with_code_and_reason(1000, "normal");
+        }
+        self.receiver.dispose();
+    }
+}
