@@ -22,7 +22,9 @@ impl Wake {
         });
         let global: JsValue = js_sys::global().into();
         let mut targets = Vec::new();
-        for (target, name) in [(get(&global, "document"), "visibilitychange"), (global.clone(), "pageshow"), (global.clone(), "online")] {
+        for (target, name) in
+            [(get(&global, "document"), "visibilitychange"), (global.clone(), "pageshow"), (global.clone(), "online")]
+        {
             if get(&target, "addEventListener").is_function() {
                 let target: EventTarget = target.unchecked_into();
                 let added = target.add_event_listener_with_callback(name, listener.as_ref().unchecked_ref());
