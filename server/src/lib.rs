@@ -1,5 +1,28 @@
 //! The server of osbackend realtime, to embed in an axum application or to run as the binary `osbackend`.
+//!
+//! ```
+//! # tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(async {
+//! use osbackend_server::Realtime;
+//! let realtime = Realtime::builder().jwt_secret("a secret of at least 32 bytes, kept").build()?;
+//! let handle = realtime.handle();
+//! let emitted = handle.emit_metric_update("voice_call", [("active", 3.0)]).await?;
+//! assert_eq!(emitted.rooms[0].offset, Some(1));
+//! let _router: axum::Router = realtime.router();
+//! # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+//! ```
 
 pub mod auth;
+pub mod clock;
 pub mod config;
+pub mod connection;
+pub mod engine;
+pub mod gateway;
+mod handle;
+pub mod handlers;
+pub mod hub;
 pub mod limits;
+mod metrics;
+pub mod realtime;
+pub mod session;
+
+pub use realtime::{BuildError, Builder, Emitted, Handle, PublishError, Realtime, Stats};

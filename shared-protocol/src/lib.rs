@@ -27,7 +27,9 @@ pub use json::JsonObject;
 pub use limits::Limits;
 pub use permission::{Action, Denied, Identity, Policy, allowed};
 pub use room::{RoomName, RoomNameError};
-pub use server_msg::{ErrorBody, EventFrame, Greeting, RoomJoined, RoomResult, ServerFrame, ServerMessage};
+pub use server_msg::{
+    Authenticated, ErrorBody, EventFrame, Greeting, PresenceUser, Published, RoomJoined, RoomResult, ServerFrame, ServerMessage, SystemFrame,
+};
 pub use timestamp::Timestamp;
 
 /// The protocol version that `connect` carries (§3).

@@ -11,6 +11,7 @@ pub mod extract;
 mod hmac;
 pub mod mint;
 pub mod origin;
+pub mod resume;
 
 /// Difference between this machine's clock and the issuer's that is forgiven for `exp` and `nbf`, in seconds.
 pub const LEEWAY_SECONDS: u64 = 5;

@@ -1,0 +1,285 @@
+//! A session joined to the hub: carries out what the session decides, without waiting and without a socket.
+//!
+//! The gateway drives it with a WebSocket and real time, the simulation with neither. What has to wait (checking a token,
+//! a custom handler) is handed out as [`Work`].
+
+use crate::{
+    auth::Verified,
+    handlers::{CustomRequest, Handlers, Running},
+    hub::{
+        Hub,
+        outbox::{Item, Outbox},
+        registry::ConnectionHandle,
+    },
+    metrics,
+    session::{Effect, Mode, Refusal, RoomRequest, Session, SessionSettings, Welcome},
+};
+use osbackend_protocol::{
+    ErrorBody, ErrorCode, RequestId, RoomName, RoomResult, ServerFrame, ServerMessage, SystemFrame, Timestamp, encode_server,
+    server_msg::{History, Presence, Published, RoomError, RoomLeft, RoomRefused},
+};
+use std::{collections::VecDeque, sync::Arc};
+
+/// Something that waits, to be done by the driver.
+pub enum Work {
+    /// Check a token and call [`Connection::on_verified`].
+    Verify(String),
+    /// Run a custom handler and send its answer; see [`crate::handlers::answer`].
+    Custom(Running),
+}
+
+/// What all connections of a server share.
+pub struct Shared {
+    /// Rooms and connections.
+    pub hub: Arc<Hub>,
+    /// For sessions.
+    pub settings: Arc<SessionSettings>,
+    /// For custom messages.
+    pub handlers: Handlers,
+    /// Bytes that may wait for one connection; 0 for no limit.
+    pub outbox_bytes: usize,
+    /// When this process began, in milliseconds since 1970.
+    pub started_ms: u64,
+}
+
+/// One connection.
+pub struct Connection {
+    shared: Arc<Shared>,
+    session: Session,
+    handle: Arc<ConnectionHandle>,
+    user: Option<Arc<str>>,
+    named: Option<Arc<str>>,
+    work: VecDeque<Work>,
+}
+
+impl Connection {
+    /// A connection that begins now.
+    pub fn new(shared: Arc<Shared>, mode: Mode, token: Result<Option<String>, Refusal>, now: u64) -> Self {
+        let outbox = Arc::new(Outbox::new(shared.outbox_bytes));
+        let handle = shared.hub.registry.add(outbox);
+        let client_id = shared.hub.new_id("c");
+        let session = Session::new(shared.settings.clone(), mode, client_id, token, now);
+        let mut connection = Self { shared, session, handle, user: None, named: None, work: VecDeque::new() };
+        connection.carry_out(now);
+        connection
+    }
+
+    /// What is to be written.
+    pub fn outbox(&self) -> &Arc<Outbox> {
+        &self.handle.outbox
+    }
+
+    /// What others may do to it.
+    pub fn handle(&self) -> &Arc<ConnectionHandle> {
+        &self.handle
+    }
+
+    /// The session's state, to look at.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Something that waits.
+    pub fn poll_work(&mut self) -> Option<Work> {
+        self.work.pop_front()
+    }
+
+    /// See [`Session::on_text`].
+    pub fn on_text(&mut self, text: &str, now: u64) {
+        self.session.on_text(text, now);
+        self.carry_out(now);
+    }
+
+    /// See [`Session::on_binary`].
+    pub fn on_binary(&mut self, now: u64) {
+        self.session.on_binary();
+        self.carry_out(now);
+    }
+
+    /// See [`Session::on_bytes`].
+    pub fn on_bytes(&mut self) {
+        self.session.on_bytes();
+    }
+
+    /// See [`Session::on_sent`].
+    pub fn on_sent(&mut self) {
+        self.session.on_sent();
+    }
+
+    /// See [`Session::on_timer`].
+    pub fn on_timer(&mut self, now: u64) {
+        self.session.on_timer(now);
+        self.carry_out(now);
+    }
+
+    /// See [`Session::on_verified`].
+    pub fn on_verified(&mut self, result: Result<Verified, Refusal>, now: u64) {
+        self.session.on_verified(result, now);
+        self.carry_out(now);
+    }
+
+    /// See [`Session::on_drain`].
+    pub fn on_drain(&mut self, after_ms: u64, now: u64) {
+        self.session.on_drain(after_ms, now);
+        self.carry_out(now);
+    }
+
+    /// The socket is gone: leaves every room.
+    pub fn on_gone(&mut self, now: u64) {
+        self.session.on_closed();
+        self.handle.outbox.abandon();
+        for room in self.session.rooms() {
+            self.shared.hub.leave(self.handle.id, room);
+        }
+        self.shared.hub.registry.remove(self.handle.id, self.named.as_ref(), self.user.as_ref(), now);
+    }
+
+    fn carry_out(&mut self, now: u64) {
+        while let Some(effect) = self.session.poll_effect() {
+            match effect {
+                Effect::Send(frame) => self.send(frame),
+                Effect::Welcome(welcome) => self.welcome(welcome, now),
+                Effect::Ping => self.handle.outbox.push(Item::Ping),
+                Effect::Close(code) => self.handle.outbox.close(code),
+                Effect::Verify(verify) => self.work.push_back(Work::Verify(verify.token)),
+                Effect::Join { request, id } => {
+                    let outbox = self.handle.outbox.clone();
+                    let announced = id.clone();
+                    let joined = self.shared.hub.join(self.handle.id, &outbox, self.user.clone(), &request, now, |joined| {
+                        outbox.push(text(ServerMessage::RoomJoined(joined.clone()), announced, now));
+                    });
+                    if let Err(error) = joined {
+                        self.session.on_join_failed(&request.room);
+                        let mut body = ErrorBody::new(ErrorCode::Unavailable, error.to_string());
+                        body.room = Some(request.room.to_string());
+                        self.reply(ServerMessage::Error(body), id, now);
+                    }
+                }
+                Effect::Leave { room, reason, id } => {
+                    self.shared.hub.leave(self.handle.id, &room);
+                    self.reply(ServerMessage::RoomLeft(RoomLeft { room, reason }), id, now);
+                }
+                Effect::Publish { room, kind, data, classified, idempotency_key, ephemeral, id } => {
+                    let mut event = self.shared.hub.new_event(&kind, data, classified);
+                    event.idempotency_key = idempotency_key;
+                    event.ephemeral = ephemeral;
+                    let outbox = self.handle.outbox.clone();
+                    let about = room.to_string();
+                    let done = Box::new(move |result: Result<Published, crate::engine::EngineError>| {
+                        let message = match result {
+                            Ok(published) => ServerMessage::Published(published),
+                            Err(error) => {
+                                let body = ErrorBody::new(ErrorCode::Unavailable, error.to_string());
+                                ServerMessage::Error(ErrorBody { room: Some(about), ..body })
+                            }
+                        };
+                        outbox.push(text(message, id, now));
+                    });
+                    self.shared.hub.publish(room, event, now, done);
+                }
+                Effect::Metrics { metric, from_ms, to_ms, limit, id } => {
+                    let message = match metrics::query(&self.shared.hub, metric, from_ms, to_ms, limit, now) {
+                        Ok(metrics) => ServerMessage::Metrics(metrics),
+                        Err(error) => ServerMessage::Error(ErrorBody::new(ErrorCode::Unavailable, error.to_string())),
+                    };
+                    self.reply(message, id, now);
+                }
+                Effect::Presence { room, id } => {
+                    let (users, anonymous) = self.shared.hub.presence(&room);
+                    self.reply(ServerMessage::Presence(Presence { room, users, anonymous }), id, now);
+                }
+                Effect::History { get, limit, id } => {
+                    let message = match history(&self.shared.hub, get.room, get.since, limit, get.reverse, now) {
+                        Ok(history) => ServerMessage::History(history),
+                        Err(error) => ServerMessage::Error(ErrorBody::new(ErrorCode::Unavailable, error.to_string())),
+                    };
+                    self.reply(message, id, now);
+                }
+                Effect::Custom { custom, id } => {
+                    let kind = custom.kind.clone();
+                    let identity = self.session.identity().cloned();
+                    let client_id = self.session.client_id().clone();
+                    let request = CustomRequest { client_id, identity, kind: custom.kind, payload: custom.payload };
+                    match self.shared.handlers.start(request, id.clone(), self.handle.outbox.clone()) {
+                        Some(running) => self.work.push_back(Work::Custom(running)),
+                        None => {
+                            let message = format!("no handler for messages of type {kind:?}");
+                            self.reply(ServerMessage::Error(ErrorBody::new(ErrorCode::UnknownType, message)), id, now);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Joins the rooms of a greeting, and queues the greeting before anything of theirs.
+    fn welcome(&mut self, mut welcome: Welcome, now: u64) {
+        let client_id = self.session.client_id().clone();
+        let mut away_ms = 0;
+        if self.named.as_ref() != Some(&client_id) {
+            let gone_at = self.shared.hub.registry.name_client(self.handle.id, &client_id);
+            // A client of an earlier process was gone when this one began, at the latest.
+            away_ms = now.saturating_sub(gone_at.unwrap_or(self.shared.started_ms));
+            self.named = Some(client_id);
+        }
+        if self.user.is_none()
+            && let Some(identity) = self.session.identity()
+        {
+            let user: Arc<str> = identity.sub.as_str().into();
+            self.shared.hub.registry.name_user(self.handle.id, &user);
+            self.user = Some(user);
+        }
+        let rooms: Vec<RoomRequest> = match &mut welcome {
+            Welcome::Greeting { rooms, .. } | Welcome::Authenticated { rooms, .. } => std::mem::take(rooms),
+        };
+        let place = self.handle.outbox.reserve();
+        let mut results = Vec::with_capacity(rooms.len());
+        for room in rooms {
+            results.push(match room {
+                Err(refused) => RoomResult::Refused(refused),
+                Ok(request) => {
+                    let user = self.user.clone();
+                    match self.shared.hub.join(self.handle.id, &self.handle.outbox, user, &request, now, |_| {}) {
+                        Ok(joined) => RoomResult::Joined(joined),
+                        Err(error) => {
+                            self.session.on_join_failed(&request.room);
+                            let error = RoomError { code: ErrorCode::Unavailable, message: error.to_string() };
+                            RoomResult::Refused(RoomRefused { room: request.room.to_string(), error })
+                        }
+                    }
+                }
+            });
+        }
+        let frame = self.session.welcome(welcome, results, away_ms, now);
+        self.handle.outbox.fill(place, encode_server(&ServerFrame::System(frame)).into());
+    }
+
+    fn reply(&self, message: ServerMessage, id: Option<RequestId>, now: u64) {
+        self.handle.outbox.push(text(message, id, now));
+    }
+
+    fn send(&self, frame: SystemFrame) {
+        self.handle.outbox.push(Item::Text(encode_server(&ServerFrame::System(frame)).into()));
+    }
+}
+
+/// A message of the system, encoded.
+pub(crate) fn text(message: ServerMessage, id: Option<RequestId>, now_ms: u64) -> Item {
+    let frame = SystemFrame { message, id, timestamp: Timestamp(now_ms) };
+    Item::Text(encode_server(&ServerFrame::System(frame)).into())
+}
+
+/// The held events of a room, as `history:get` and the API answer it.
+pub fn history(
+    hub: &Hub,
+    room: RoomName,
+    since: Option<u64>,
+    limit: usize,
+    reverse: bool,
+    now_ms: u64,
+) -> Result<History, crate::engine::EngineError> {
+    let page = hub.history(&room, since, limit, reverse, now_ms)?;
+    // What was encoded by this server decodes; one that doesn't is left out rather than failing the page.
+    let events = page.events.iter().filter_map(|event| serde_json::from_str(&event.text).ok()).collect();
+    Ok(History { room, epoch: page.epoch, offset: page.offset, events })
+}

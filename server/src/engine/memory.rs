@@ -1,0 +1,42 @@
+//! The memory engine: streams live as long as the process, and begin in a new epoch with it.
+
+use super::{Apply, Engine, EngineError, Pending, Retention, Stream};
+use osbackend_protocol::RoomName;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Streams in memory only.
+pub struct MemoryEngine {
+    retention: Retention,
+    /// Different for every process, so that no position of an earlier one is taken for one of this.
+    process: String,
+    /// Raised whenever a stream that held events is forgotten: the room's next stream has to be another epoch.
+    generation: AtomicU64,
+}
+
+impl MemoryEngine {
+    /// `process` must be unlike that of every earlier process.
+    pub fn new(process: impl Into<String>, retention: Retention) -> Self {
+        Self { retention, process: process.into(), generation: AtomicU64::new(0) }
+    }
+}
+
+impl Engine for MemoryEngine {
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+
+    fn open(&self, _room: &RoomName) -> Result<Stream, EngineError> {
+        let generation = self.generation.load(Ordering::Acquire);
+        Ok(Stream::new(format!("{}-{generation}", self.process), self.retention))
+    }
+
+    fn publish(&self, pending: Pending, hub: &dyn Apply) {
+        hub.apply(pending);
+    }
+
+    fn closed(&self, _room: &RoomName, last: u64) {
+        if last > 0 {
+            self.generation.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The gateway: from an HTTP request for `/ws` to a running connection (§1).
+
+mod client;
+pub mod socket;
+
+use crate::{
+    auth::{extract, origin::OriginPolicy},
+    limits::{Admission, NotAdmitted},
+    realtime::Handle,
+    session::{Mode, Refusal},
+};
+use axum::{
+    Json, Router,
+    extract::{ConnectInfo, FromRequestParts, State, WebSocketUpgrade},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header::RETRY_AFTER, request::Parts},
+    response::{IntoResponse, Response},
+    routing::any,
+};
+use osbackend_protocol::{ErrorCode, SUBPROTOCOL};
+use std::{convert::Infallible, net::SocketAddr};
+
+/// Read buffer of a connection, in bytes: small, because most connections are idle most of the time. A longer message grows it.
+pub const READ_BUFFER_BYTES: usize = 1024;
+/// Bytes that are collected before the socket is written to while a batch is fed.
+pub const WRITE_BUFFER_BYTES: usize = 64 * 1024;
+
+/// What `/ws` needs.
+#[derive(Clone)]
+pub(crate) struct Gateway {
+    pub(crate) handle: Handle,
+    pub(crate) admission: Admission,
+    pub(crate) origins: OriginPolicy,
+    pub(crate) max_message_bytes: usize,
+}
+
+/// `/ws`.
+pub(crate) fn router(gateway: Gateway) -> Router {
+    Router::new().route("/ws", any(upgrade)).with_state(gateway)
+}
+
+/// The client's address, where the server tells it.
+struct Address(Option<SocketAddr>);
+
+impl<S: Sync> FromRequestParts<S> for Address {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0)))
+    }
+}
+
+async fn upgrade(
+    State(gateway): State<Gateway>,
+    Address(address): Address,
+    headers: HeaderMap,
+    uri: Uri,
+    socket: WebSocketUpgrade,
+) -> Response {
+    if !gateway.origins.allows(&headers) {
+        return refusal(StatusCode::FORBIDDEN, ErrorCode::Forbidden, "this origin may not connect: see ALLOWED_ORIGINS", None);
+    }
+    let now_ms = gateway.handle.now_ms();
+    // Browsers can't see an HTTP status, but only a close code tells them not to come back (§6).
+    let (place, refused) = match gateway.admission.admit(address.map(|address| address.ip()), now_ms) {
+        Ok(place) => (Some(place), None),
+        Err(NotAdmitted::Full { retry_after_ms }) => {
+            let message = "the server takes no more connections now: try again later";
+            return refusal(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, message, Some(retry_after_ms));
+        }
+        Err(NotAdmitted::Address | NotAdmitted::User) => (None, Some(Refusal::ConnectionLimit)),
+    };
+    let token = match (refused, extract::token(&headers, uri.query())) {
+        (Some(refusal), _) => Err(refusal),
+        (None, Ok(token)) => Ok(token.map(|token| token.as_str().to_owned())),
+        (None, Err(error)) => Err(Refusal::Token(error)),
+    };
+    let socket = socket
+        .protocols([SUBPROTOCOL])
+        .max_message_size(gateway.max_message_bytes)
+        .max_frame_size(gateway.max_message_bytes)
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(WRITE_BUFFER_BYTES);
+    let mode = if socket.selected_protocol().is_some() { Mode::V1 } else { Mode::Plain };
+    socket.on_upgrade(move |socket| client::run(socket, gateway.handle, place, mode, token))
+}
+
+/// An error of the HTTP API (§9).
+fn refusal(status: StatusCode, code: ErrorCode, message: &str, retry_after_ms: Option<u64>) -> Response {
+    let body = serde_json::json!({ "error": { "code": code, "message": message } });
+    let mut response = (status, Json(body)).into_response();
+    if let Some(ms) = retry_after_ms
+        && let Ok(seconds) = HeaderValue::from_str(&ms.div_ceil(1000).to_string())
+    {
+        response.headers_mut().insert(RETRY_AFTER, seconds);
+    }
+    response
+}

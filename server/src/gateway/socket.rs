@@ -1,0 +1,313 @@
+//! The socket loop: one task a connection moves frames between a WebSocket and a [`Handler`], within bounds.
+//!
+//! It takes the whole queue at once, feeds every message and flushes once (ARCHITECTURE.md, decision 4). While a write is
+//! stuck, the handler's deadlines and the queue's bound still hold. The protocol's connections and the echo example
+//! share this code.
+
+use crate::{
+    clock::Clock,
+    hub::outbox::{Item, Outbox, Taken},
+};
+use axum::{
+    Error,
+    body::Bytes,
+    extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket},
+};
+use futures_util::{SinkExt, StreamExt};
+use osbackend_protocol::{CloseCode, limits::MAX_BATCH_BYTES};
+use std::{future::Future, future::poll_fn, pin::Pin, sync::Arc, task::Context, task::Poll, time::Duration};
+use tokio::time::{Instant, Sleep};
+
+/// How long a close waits for the peer's answer before the socket is dropped.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What the socket loop serves.
+pub trait Handler: Send {
+    /// The queue to write from.
+    fn outbox(&self) -> Arc<Outbox>;
+    /// A text message came.
+    fn on_text(&mut self, text: &str, now_ms: u64);
+    /// A binary message came.
+    fn on_binary(&mut self, data: Bytes, now_ms: u64);
+    /// A ping or pong came.
+    fn on_bytes(&mut self);
+    /// Something was written.
+    fn on_sent(&mut self);
+    /// A deadline passed.
+    fn on_timer(&mut self, now_ms: u64);
+    /// When [`Self::on_timer`] is due.
+    fn next_deadline(&self) -> Option<u64>;
+    /// Whether several messages may share a frame (§7).
+    fn batch(&self) -> bool;
+    /// Drives what waits; `true` while nothing should be read.
+    fn poll_work(&mut self, cx: &mut Context<'_>, now_ms: u64) -> bool;
+    /// The socket is gone.
+    fn on_gone(&mut self, now_ms: u64);
+}
+
+/// Calls [`Handler::on_gone`] however the loop ends, a panic included.
+struct Gone<'a, H: Handler> {
+    handler: &'a mut H,
+    clock: Clock,
+}
+
+impl<H: Handler> Drop for Gone<'_, H> {
+    fn drop(&mut self) {
+        self.handler.on_gone(self.clock.now_ms());
+    }
+}
+
+/// Code and reason of a close frame.
+type End = (u16, &'static str);
+
+fn end(code: CloseCode) -> End {
+    (code.code(), code.reason())
+}
+
+/// Serves a socket until it ends.
+pub async fn serve<H: Handler>(mut socket: WebSocket, handler: &mut H, clock: Clock) {
+    let outbox = handler.outbox();
+    let gone = Gone { handler, clock };
+    let mut timer = Timer { sleep: Box::pin(tokio::time::sleep(Duration::ZERO)), at_ms: None };
+    let (code, reason) = loop {
+        let handler = &mut *gone.handler;
+        match next_event(&mut socket, handler, &outbox, &mut timer, clock).await {
+            Event::Write => {
+                let Taken { items, close } = outbox.take();
+                if !items.is_empty() {
+                    match write(&mut socket, handler, &outbox, &mut timer, clock, items).await {
+                        Written::All => handler.on_sent(),
+                        Written::Failed => return,
+                        Written::Ending(code) => break end(code),
+                    }
+                }
+                if let Some(code) = close {
+                    break end(code);
+                }
+            }
+            Event::Message(Ok(Message::Text(text))) => handler.on_text(text.as_str(), clock.now_ms()),
+            Event::Message(Ok(Message::Binary(data))) => handler.on_binary(data, clock.now_ms()),
+            Event::Message(Ok(Message::Ping(_) | Message::Pong(_))) => handler.on_bytes(),
+            // tungstenite has queued the answer; reading on sends it.
+            Event::Message(Ok(Message::Close(_))) => return finish(&mut socket).await,
+            Event::Message(Err(error)) => match end_after(&error) {
+                Some(end) => break end,
+                None => return,
+            },
+            Event::Timer => handler.on_timer(clock.now_ms()),
+            Event::End => return,
+        }
+    };
+    let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
+    let closing = async {
+        if socket.send(Message::Close(Some(frame))).await.is_ok() {
+            finish(&mut socket).await;
+        }
+    };
+    // A peer that reads nothing would hold the task for ever.
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
+}
+
+/// Reads until the peer has closed too, so that it sees the close frame and not a reset.
+async fn finish(socket: &mut WebSocket) {
+    let rest = async { while let Some(Ok(_)) = socket.next().await {} };
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, rest).await;
+}
+
+enum Event {
+    Write,
+    Message(Result<Message, Error>),
+    Timer,
+    End,
+}
+
+/// Waits for the next thing to do: what waits, then the queue, then the timer, then the socket.
+async fn next_event<H: Handler>(
+    socket: &mut WebSocket,
+    handler: &mut H,
+    outbox: &Outbox,
+    timer: &mut Timer,
+    clock: Clock,
+) -> Event {
+    poll_fn(|cx| {
+        let hold = handler.poll_work(cx, clock.now_ms());
+        if outbox.poll_ready(cx).is_ready() {
+            return Poll::Ready(Event::Write);
+        }
+        if timer.poll(cx, handler.next_deadline(), clock).is_ready() {
+            return Poll::Ready(Event::Timer);
+        }
+        if hold {
+            return Poll::Pending;
+        }
+        match socket.poll_next_unpin(cx) {
+            Poll::Ready(Some(message)) => Poll::Ready(Event::Message(message)),
+            Poll::Ready(None) => Poll::Ready(Event::End),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+enum Written {
+    All,
+    Failed,
+    Ending(CloseCode),
+}
+
+/// Writes `items` and flushes once. The peer may read slowly: meanwhile deadlines count, and the queue may go over its bound.
+async fn write<H: Handler>(
+    socket: &mut WebSocket,
+    handler: &mut H,
+    outbox: &Outbox,
+    timer: &mut Timer,
+    clock: Clock,
+    items: Vec<Item>,
+) -> Written {
+    let batch = handler.batch();
+    let mut writing = std::pin::pin!(async {
+        if batch {
+            feed_batched(socket, items).await?
+        } else {
+            feed_each(socket, items).await?
+        }
+        socket.flush().await
+    });
+    poll_fn(|cx| {
+        if let Poll::Ready(result) = writing.as_mut().poll(cx) {
+            return Poll::Ready(if result.is_ok() { Written::All } else { Written::Failed });
+        }
+        while timer.poll(cx, handler.next_deadline(), clock).is_ready() {
+            handler.on_timer(clock.now_ms());
+        }
+        match outbox.poll_ending(cx) {
+            // What must not wait for a reader that doesn't read; any other end lets the write finish first.
+            Poll::Ready(code @ (CloseCode::SlowConsumer | CloseCode::NoHeartbeat | CloseCode::Restart)) => {
+                Poll::Ready(Written::Ending(code))
+            }
+            _ => Poll::Pending,
+        }
+    })
+    .await
+}
+
+async fn feed_each(socket: &mut WebSocket, items: Vec<Item>) -> Result<(), Error> {
+    for item in items {
+        let message = match item {
+            Item::Text(text) => Message::Text(text),
+            Item::Event(event) => Message::Text(event.text()),
+            Item::Binary(data) => Message::Binary(data),
+            Item::Ping => Message::Ping(Bytes::new()),
+        };
+        socket.feed(message).await?;
+    }
+    Ok(())
+}
+
+/// Messages that wait together go as one JSON array, up to [`MAX_BATCH_BYTES`] each (§7).
+async fn feed_batched(socket: &mut WebSocket, items: Vec<Item>) -> Result<(), Error> {
+    let mut frame = String::new();
+    let mut count = 0_usize;
+    let mut last: Option<Item> = None;
+    for item in items {
+        if matches!(item, Item::Binary(_) | Item::Ping) {
+            flush_batch(socket, &mut frame, &mut count, &mut last).await?;
+            feed_each(socket, vec![item]).await?;
+            continue;
+        }
+        let before = frame.len() + last.as_ref().map_or(0, length);
+        if count > 0 && before + length(&item) + 3 > MAX_BATCH_BYTES {
+            flush_batch(socket, &mut frame, &mut count, &mut last).await?;
+        }
+        match (count, last.take()) {
+            // A single message goes as it is, without a copy.
+            (0, _) => last = Some(item),
+            (_, first) => {
+                if let Some(first) = first {
+                    frame.push('[');
+                    append(&mut frame, &first);
+                }
+                frame.push(',');
+                append(&mut frame, &item);
+            }
+        }
+        count += 1;
+    }
+    flush_batch(socket, &mut frame, &mut count, &mut last).await
+}
+
+async fn flush_batch(
+    socket: &mut WebSocket,
+    frame: &mut String,
+    count: &mut usize,
+    last: &mut Option<Item>,
+) -> Result<(), Error> {
+    *count = 0;
+    if let Some(single) = last.take() {
+        return feed_each(socket, vec![single]).await;
+    }
+    if frame.is_empty() {
+        return Ok(());
+    }
+    frame.push(']');
+    socket.feed(Message::Text(std::mem::take(frame).into())).await
+}
+
+/// What a message takes in a batch, at most.
+fn length(item: &Item) -> usize {
+    match item {
+        Item::Text(text) => text.len(),
+        // `snapshot` and `skipped` are added when it is written.
+        Item::Event(event) => event.event.text.len() + 48,
+        Item::Binary(_) | Item::Ping => 0,
+    }
+}
+
+fn append(frame: &mut String, item: &Item) {
+    match item {
+        Item::Text(text) => frame.push_str(text.as_str()),
+        Item::Event(event) => event.write_text(frame),
+        Item::Binary(_) | Item::Ping => {}
+    }
+}
+
+/// One timer, set anew only when the deadline changes.
+struct Timer {
+    sleep: Pin<Box<Sleep>>,
+    at_ms: Option<u64>,
+}
+
+impl Timer {
+    fn poll(&mut self, cx: &mut Context<'_>, deadline: Option<u64>, clock: Clock) -> Poll<()> {
+        let Some(at_ms) = deadline else { return Poll::Pending };
+        if self.at_ms != Some(at_ms) {
+            self.at_ms = Some(at_ms);
+            self.sleep.as_mut().reset(Instant::from_std(clock.instant(at_ms)));
+        }
+        let done = self.sleep.as_mut().poll(cx);
+        if done.is_ready() {
+            self.at_ms = None;
+        }
+        done
+    }
+}
+
+/// How a connection ends after a read error; `None` when there is nobody to tell.
+fn end_after(error: &Error) -> Option<End> {
+    use tungstenite::error::{Error as WsError, ProtocolError};
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<WsError>() {
+            return match error {
+                WsError::Capacity(_) => Some(end(CloseCode::TooBig)),
+                WsError::Utf8(_) => Some(end(CloseCode::BadUtf8)),
+                WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
+                // RFC 6455: what breaks WebSocket's own framing, below this protocol, is 1002.
+                WsError::Protocol(_) => Some((1002, "websocket_protocol_error")),
+                _ => None,
+            };
+        }
+        source = error.source();
+    }
+    None
+}

@@ -1,0 +1,292 @@
+//! The handle with which the rest of the process talks to the server: publish, count, disconnect, drain.
+
+use crate::{
+    auth::{AuthError, Authenticator, Verified},
+    clock::Clock,
+    connection::{self, Shared},
+    engine::EngineError,
+    handlers::{Answer, CustomRequest},
+    hub::{RoomStatus, event::NewEvent},
+    metrics,
+};
+use osbackend_protocol::{
+    Action, CloseCode, DomainEvent, EventError, Identity, JsonObject, Published, RoomName, RoomNameError, allowed,
+    event::{self, AgentStatusChange, ClipPlayed, MetricUpdate, MetricValue, TrainingMilestone, VoiceCloneProgress},
+    permission::Denied,
+    server_msg::{History, Metrics, Presence},
+};
+use serde::Serialize;
+use std::{future::Future, sync::Arc, time::Duration};
+use tokio::sync::oneshot;
+
+/// Why an event was not published.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum PublishError {
+    /// The event's name or data.
+    #[error(transparent)]
+    Event(#[from] EventError),
+    /// The room's name.
+    #[error("room: {0}")]
+    Room(#[from] RoomNameError),
+    /// The data is no JSON object.
+    #[error("data: {0}")]
+    Data(String),
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+/// Where a domain event went: one entry a room, all with the same event id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Emitted {
+    /// Its place in each room.
+    pub rooms: Vec<Published>,
+    /// Its id.
+    pub event_id: String,
+}
+
+/// What goes on (§9, status).
+#[derive(Clone, Debug)]
+pub struct Stats {
+    /// Version of the server.
+    pub version: &'static str,
+    /// Seconds since the start.
+    pub uptime_seconds: u64,
+    /// Name of the engine.
+    pub engine: &'static str,
+    /// Connections.
+    pub total_clients: usize,
+    /// Those with a user.
+    pub authenticated_clients: usize,
+    /// Events published so far.
+    pub published: u64,
+    /// Rooms in memory.
+    pub rooms: Vec<RoomStatus>,
+}
+
+/// A cheap copy of the server's insides; clone it into handlers and tasks.
+#[derive(Clone)]
+pub struct Handle {
+    shared: Arc<Shared>,
+    authenticator: Authenticator,
+    clock: Clock,
+}
+
+impl Handle {
+    pub(crate) fn new(shared: Arc<Shared>, authenticator: Authenticator, clock: Clock) -> Self {
+        Self { shared, authenticator, clock }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(crate) fn authenticator(&self) -> &Authenticator {
+        &self.authenticator
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// The server's clock, in milliseconds since 1970.
+    pub fn now_ms(&self) -> u64 {
+        self.clock.now_ms()
+    }
+
+    /// Publishes `metric_update` to `dashboard:overview`.
+    pub async fn emit_metric_update<K: Into<String>, V: Into<MetricValue>>(
+        &self,
+        metric: impl Into<String>,
+        values: impl IntoIterator<Item = (K, V)>,
+    ) -> Result<Emitted, PublishError> {
+        let values = values.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        self.emit(DomainEvent::MetricUpdate(MetricUpdate { metric: metric.into(), values })).await
+    }
+
+    /// Publishes `agent_status_change` to `agent:{agentId}` and `dashboard:overview`.
+    pub async fn emit_agent_status_change(&self, change: AgentStatusChange) -> Result<Emitted, PublishError> {
+        self.emit(DomainEvent::AgentStatusChange(change)).await
+    }
+
+    /// Publishes `voice_clone_progress` to `user:{userId}` and `voice:training`.
+    pub async fn emit_voice_clone_progress(&self, progress: VoiceCloneProgress) -> Result<Emitted, PublishError> {
+        self.emit(DomainEvent::VoiceCloneProgress(progress)).await
+    }
+
+    /// Publishes `training_milestone` to `voice:training` and `user:{userId}`.
+    pub async fn emit_training_milestone(&self, milestone: TrainingMilestone) -> Result<Emitted, PublishError> {
+        self.emit(DomainEvent::TrainingMilestone(milestone)).await
+    }
+
+    /// Publishes `clip_played` to `clips:analytics`.
+    pub async fn emit_clip_played(&self, clip: ClipPlayed) -> Result<Emitted, PublishError> {
+        self.emit(DomainEvent::ClipPlayed(clip)).await
+    }
+
+    /// Publishes a domain event to its rooms (§4).
+    pub async fn emit(&self, event: DomainEvent) -> Result<Emitted, PublishError> {
+        event.validate()?;
+        let rooms = event.rooms()?;
+        let data = event.data().map_err(|error| PublishError::Data(error.to_string()))?;
+        let new = self.shared.hub.new_event(event.kind(), data, event.classify());
+        self.publish_everywhere(rooms, new).await
+    }
+
+    /// Publishes a domain event given by name, with its data as it came: fields that the type doesn't have are kept.
+    pub async fn emit_json(&self, kind: &str, data: JsonObject) -> Result<Emitted, PublishError> {
+        let (rooms, new) = self.check_event(kind, data)?;
+        self.publish_everywhere(rooms, new).await
+    }
+
+    /// Whether [`Self::emit_json`] would take this.
+    pub fn check_json(&self, kind: &str, data: &JsonObject) -> Result<(), EventError> {
+        self.check_event(kind, data.clone()).map(|_| ())
+    }
+
+    fn check_event(&self, kind: &str, data: JsonObject) -> Result<(Vec<RoomName>, NewEvent), EventError> {
+        let event = DomainEvent::parse(kind, data.get()).unwrap_or_else(|| {
+            let message =
+                format!("{kind:?} is no domain event; use one of {}, or broadcast it to a room", event::DOMAIN_TYPES.join(", "));
+            Err(EventError { path: "type".to_owned(), message })
+        })?;
+        Ok((event.rooms()?, self.shared.hub.new_event(kind, data, event.classify())))
+    }
+
+    async fn publish_everywhere(&self, rooms: Vec<RoomName>, event: NewEvent) -> Result<Emitted, PublishError> {
+        let event_id = event.event_id.to_string();
+        let mut published = Vec::with_capacity(rooms.len());
+        for room in rooms {
+            published.push(self.publish_event(room, event.clone()).await?);
+        }
+        Ok(Emitted { rooms: published, event_id })
+    }
+
+    async fn publish_event(&self, room: RoomName, event: NewEvent) -> Result<Published, PublishError> {
+        let (tell, told) = oneshot::channel();
+        let done = Box::new(move |result| {
+            // Nobody waits any more when the caller was cancelled; the event is published all the same.
+            let _ = tell.send(result);
+        });
+        self.shared.hub.publish(room, event, self.now_ms(), done);
+        match told.await {
+            Ok(result) => Ok(result?),
+            Err(_) => Err(EngineError("the engine stopped".to_owned()).into()),
+        }
+    }
+
+    /// Publishes an event of any name to the user's own room, `user:{sub}`.
+    pub async fn send_to_user<T: Serialize + ?Sized>(&self, sub: &str, kind: &str, data: &T) -> Result<Published, PublishError> {
+        self.publish(RoomName::of_user(sub)?, kind, data, None).await
+    }
+
+    /// Publishes an event of any name to a room.
+    pub async fn broadcast_to_room<T: Serialize + ?Sized>(
+        &self,
+        room: &str,
+        kind: &str,
+        data: &T,
+    ) -> Result<Published, PublishError> {
+        self.publish(RoomName::parse(room)?, kind, data, None).await
+    }
+
+    /// Publishes an event; with an idempotency key, publishing it again within five minutes stores nothing new.
+    pub async fn publish<T: Serialize + ?Sized>(
+        &self,
+        room: RoomName,
+        kind: &str,
+        data: &T,
+        idempotency_key: Option<String>,
+    ) -> Result<Published, PublishError> {
+        let data = JsonObject::from_serialize(data).map_err(|error| PublishError::Data(error.to_string()))?;
+        let classified = event::classify(kind, &data)?;
+        let mut event = self.shared.hub.new_event(kind, data, classified);
+        event.idempotency_key = idempotency_key;
+        self.publish_event(room, event).await
+    }
+
+    /// Sets the handler for client messages of type `kind` (`*`: of all types that have none). Its answer goes back to the
+    /// client; a panic closes that client's connection only.
+    pub fn on_custom_message<F, Fut>(&self, kind: &str, handler: F)
+    where
+        F: Fn(CustomRequest) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Answer> + Send + 'static,
+    {
+        self.shared.handlers.set(kind, handler);
+    }
+
+    /// Checks a user's token.
+    pub async fn authenticate(&self, token: &str) -> Result<Verified, AuthError> {
+        self.authenticator.verify(token).await
+    }
+
+    /// Whether `identity` may do `action` in `room` under this server's policy.
+    pub fn allowed(&self, identity: Option<&Identity>, room: &RoomName, action: Action) -> Result<(), Denied> {
+        allowed(&self.shared.settings.policy, identity, room, action)
+    }
+
+    /// Totals and rooms.
+    pub fn stats(&self) -> Stats {
+        let counts = self.shared.hub.registry.counts();
+        Stats {
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_seconds: self.now_ms().saturating_sub(self.shared.started_ms) / 1000,
+            engine: self.shared.hub.engine_name(),
+            total_clients: counts.total,
+            authenticated_clients: counts.authenticated,
+            published: self.shared.hub.published(),
+            rooms: self.shared.hub.rooms(),
+        }
+    }
+
+    /// Connections in a room.
+    pub fn client_count(&self, room: &RoomName) -> usize {
+        self.shared.hub.client_count(room)
+    }
+
+    /// Who is in a room.
+    pub fn presence(&self, room: RoomName) -> Presence {
+        let (users, anonymous) = self.shared.hub.presence(&room);
+        Presence { room, users, anonymous }
+    }
+
+    /// Events that a room still holds; see `history:get` (§3).
+    pub fn history(&self, room: RoomName, since: Option<u64>, limit: usize, reverse: bool) -> Result<History, EngineError> {
+        connection::history(&self.shared.hub, room, since, limit, reverse, self.now_ms())
+    }
+
+    /// Points of metrics; see `metrics:get` (§3).
+    pub fn metrics(&self, metric: Option<String>, from_ms: u64, to_ms: u64, limit: usize) -> Result<Metrics, EngineError> {
+        metrics::query(&self.shared.hub, metric, from_ms, to_ms, limit, self.now_ms())
+    }
+
+    /// Closes every connection of a user with 4505; how many there were.
+    pub fn disconnect_user(&self, sub: &str) -> usize {
+        let connections = self.shared.hub.registry.of_user(sub);
+        connections.iter().for_each(|connection| connection.outbox.close(CloseCode::Disconnected));
+        connections.len()
+    }
+
+    /// Closes a client's connection with 4505; whether there was one.
+    pub fn disconnect_client(&self, client_id: &str) -> bool {
+        let connection = self.shared.hub.registry.of_client(client_id);
+        connection.inspect(|connection| connection.outbox.close(CloseCode::Disconnected)).is_some()
+    }
+
+    /// Tells every client when to reconnect, spread over `window`, closes each with 1012 at its time, and returns when all
+    /// are gone. Take no new connections before.
+    pub async fn drain(&self, window: Duration) {
+        let connections = self.shared.hub.registry.all();
+        let window_ms = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
+        let count = connections.len().max(1) as u64;
+        tracing::info!(clients = connections.len(), window_ms, "draining");
+        for (index, connection) in connections.iter().enumerate() {
+            connection.drain(index as u64 * window_ms / count);
+        }
+        let deadline = tokio::time::Instant::now() + window + Duration::from_secs(3);
+        let mut tick = tokio::time::interval(Duration::from_millis(20));
+        while self.shared.hub.registry.counts().total > 0 && tokio::time::Instant::now() < deadline {
+            tick.tick().await;
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Custom messages (§3, "any other"): handlers by type, run beside the connection so that a slow or panicking one
+//! never holds up a room.
+
+use crate::{connection::text, hub::outbox::Outbox};
+use osbackend_protocol::{CloseCode, ErrorBody, Identity, JsonObject, RequestId, ServerMessage};
+use parking_lot::RwLock;
+use std::{collections::HashMap, future::Future, panic::AssertUnwindSafe, pin::Pin, sync::Arc};
+
+/// A message for a custom handler.
+#[derive(Clone, Debug)]
+pub struct CustomRequest {
+    /// The client that sent it.
+    pub client_id: Arc<str>,
+    /// Its user; `None` for an anonymous one.
+    pub identity: Option<Identity>,
+    /// The message's type.
+    pub kind: String,
+    /// Its payload.
+    pub payload: JsonObject,
+}
+
+/// What a handler answers: a message, or an error.
+pub type Answer = Result<CustomReply, ErrorBody>;
+
+/// The answer of a handler.
+#[derive(Clone, Debug)]
+pub struct CustomReply {
+    /// The answer's type; the request's own when `None`.
+    pub kind: Option<String>,
+    /// Its data.
+    pub data: JsonObject,
+}
+
+impl CustomReply {
+    /// `{}`: taken, nothing to tell. Only a request with an `id` is answered with it.
+    pub fn ok() -> Self {
+        Self { kind: None, data: JsonObject::empty() }
+    }
+
+    /// An answer of the request's own type with this data, which must become a JSON object.
+    pub fn json<T: serde::Serialize>(data: &T) -> Result<Self, ErrorBody> {
+        let internal = |error: serde_json::Error| {
+            ErrorBody::new(osbackend_protocol::ErrorCode::Internal, format!("the handler's answer is no JSON object: {error}"))
+        };
+        Ok(Self { kind: None, data: JsonObject::from_serialize(data).map_err(internal)? })
+    }
+}
+
+type Boxed = Pin<Box<dyn Future<Output = Answer> + Send>>;
+type Handler = Arc<dyn Fn(CustomRequest) -> Boxed + Send + Sync>;
+
+/// The handlers of a server. Cloning shares them.
+#[derive(Clone, Default)]
+pub struct Handlers {
+    by_kind: Arc<RwLock<HashMap<String, Handler>>>,
+}
+
+/// A handler that was found and is to be run.
+pub struct Running {
+    future: Boxed,
+    kind: String,
+    id: Option<RequestId>,
+    outbox: Arc<Outbox>,
+}
+
+impl Handlers {
+    /// Sets the handler for messages of type `kind`; `*` is for all types without one.
+    pub fn set<F, Fut>(&self, kind: &str, handler: F)
+    where
+        F: Fn(CustomRequest) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Answer> + Send + 'static,
+    {
+        let handler: Handler = Arc::new(move |request| Box::pin(handler(request)));
+        self.by_kind.write().insert(kind.to_owned(), handler);
+    }
+
+    /// The handler's work for a message, if there is a handler.
+    pub(crate) fn start(&self, request: CustomRequest, id: Option<RequestId>, outbox: Arc<Outbox>) -> Option<Running> {
+        let handler = {
+            let by_kind = self.by_kind.read();
+            by_kind.get(&request.kind).or_else(|| by_kind.get("*")).cloned()?
+        };
+        let kind = request.kind.clone();
+        // The handler's own code runs when the future is polled, inside `answer`: calling it is part of the future.
+        let future: Boxed = Box::pin(async move { handler(request).await });
+        Some(Running { future, kind, id, outbox })
+    }
+}
+
+/// Runs a handler and queues its answer. A panic closes this connection with 1011 and no other.
+pub(crate) async fn answer(running: Running, now_ms: impl Fn() -> u64) {
+    use futures_util::FutureExt as _;
+    let Running { future, kind, id, outbox } = running;
+    match AssertUnwindSafe(future).catch_unwind().await {
+        Ok(Ok(reply)) if id.is_some() || reply.kind.is_some() => {
+            let message = ServerMessage::Other { kind: reply.kind.unwrap_or(kind), data: reply.data };
+            outbox.push(text(message, id, now_ms()));
+        }
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => outbox.push(text(ServerMessage::Error(error), id, now_ms())),
+        Err(_) => {
+            tracing::error!(kind, "a custom handler panicked; its connection is closed");
+            outbox.close(CloseCode::Internal);
+        }
+    }
+}

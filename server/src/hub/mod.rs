@@ -1,0 +1,264 @@
+//! The hub: rooms and connections of this process. Synchronous: nothing here waits, and nothing here knows of sockets.
+//!
+//! A room's lock covers numbering, the history and the members' queues, so that all members see one order and a joining
+//! client neither misses an event nor gets one twice. The shards only find rooms; their locks are held for a look-up.
+
+pub mod event;
+pub mod outbox;
+pub mod registry;
+mod room;
+
+pub use room::JoinRequest;
+
+use crate::engine::{Apply, Done, Engine, EngineError, Pending};
+use event::NewEvent;
+use osbackend_protocol::{Classified, DeliveryClass, JsonObject, PresenceUser, Published, RoomJoined, RoomName, Timestamp};
+use outbox::Outbox;
+use parking_lot::Mutex;
+use registry::{ConnectionId, Registry};
+use room::Room;
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+const SHARDS: usize = 64;
+
+type Shard = Mutex<HashMap<RoomName, Arc<Mutex<Room>>>>;
+
+/// Rooms and connections.
+pub struct Hub {
+    shards: Vec<Shard>,
+    hasher: RandomState,
+    engine: Box<dyn Engine>,
+    /// The live connections.
+    pub registry: Registry,
+    ids: Ids,
+    next_room: AtomicU64,
+    published: AtomicU64,
+}
+
+/// Ids that no other process gives: a random part, and a count.
+struct Ids {
+    process: String,
+    next: AtomicU64,
+}
+
+/// A room as the status shows it (§9).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomStatus {
+    /// Its name.
+    pub room: RoomName,
+    /// Connections in it.
+    pub client_count: usize,
+    /// Its epoch.
+    pub epoch: String,
+    /// The offset of its newest event.
+    pub offset: u64,
+}
+
+/// A page of a room's history.
+pub struct HistoryPage {
+    /// The epoch.
+    pub epoch: String,
+    /// The offset of the newest event.
+    pub offset: u64,
+    /// The events.
+    pub events: Vec<Arc<event::StoredEvent>>,
+}
+
+impl Hub {
+    /// An empty hub; `process` must be unlike that of every earlier process, ids are made from it.
+    pub fn new(engine: Box<dyn Engine>, process: impl Into<String>) -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Shard::default()).collect(),
+            hasher: RandomState::new(),
+            engine,
+            registry: Registry::default(),
+            ids: Ids { process: process.into(), next: AtomicU64::new(0) },
+            next_room: AtomicU64::new(0),
+            published: AtomicU64::new(0),
+        }
+    }
+
+    /// The engine's name.
+    pub fn engine_name(&self) -> &'static str {
+        self.engine.name()
+    }
+
+    /// An id that was never given before, such as `e-1f3a…-42`.
+    pub fn new_id(&self, prefix: &str) -> Arc<str> {
+        let number = self.ids.next.fetch_add(1, Ordering::Relaxed);
+        format!("{prefix}-{}-{number:x}", self.ids.process).into()
+    }
+
+    /// Events published so far.
+    pub fn published(&self) -> u64 {
+        self.published.load(Ordering::Relaxed)
+    }
+
+    fn shard(&self, room: &RoomName) -> &Shard {
+        let hash = self.hasher.hash_one(room);
+        &self.shards[hash as usize % SHARDS]
+    }
+
+    /// Runs `with` on the room, which is opened when it isn't in memory.
+    fn with_room<T>(&self, name: &RoomName, with: impl FnOnce(&mut Room) -> T) -> Result<T, EngineError> {
+        loop {
+            let room = {
+                let mut shard = self.shard(name).lock();
+                match shard.get(name) {
+                    Some(room) => room.clone(),
+                    None => {
+                        let stream = self.engine.open(name)?;
+                        let id = self.next_room.fetch_add(1, Ordering::Relaxed);
+                        let room = Arc::new(Mutex::new(Room::new(name.clone(), id, stream)));
+                        shard.insert(name.clone(), room.clone());
+                        room
+                    }
+                }
+            };
+            let mut room = room.lock();
+            // Between the look-up and the lock the sweep may have dropped it.
+            if !room.dropped {
+                return Ok(with(&mut room));
+            }
+        }
+    }
+
+    /// Runs `with` on the room if it is in memory.
+    fn peek<T>(&self, name: &RoomName, with: impl FnOnce(&mut Room) -> T) -> Option<T> {
+        let room = self.shard(name).lock().get(name).cloned()?;
+        let mut room = room.lock();
+        (!room.dropped).then(|| with(&mut room))
+    }
+
+    /// Joins a room (§5): `announce` queues the answer, then what the client missed is queued, then live events follow.
+    pub fn join(
+        &self,
+        connection: ConnectionId,
+        outbox: &Arc<Outbox>,
+        user: Option<Arc<str>>,
+        request: &JoinRequest,
+        now_ms: u64,
+        announce: impl FnOnce(&RoomJoined),
+    ) -> Result<RoomJoined, EngineError> {
+        self.with_room(&request.room, |room| room.join(connection, outbox, user, request, Timestamp(now_ms), announce))
+    }
+
+    /// Leaves a room; whether the connection was in it.
+    pub fn leave(&self, connection: ConnectionId, name: &RoomName) -> bool {
+        let (left, empty) = self
+            .peek(name, |room| {
+                let left = room.leave(connection);
+                (left, room.client_count() == 0 && room.stream.is_idle())
+            })
+            .unwrap_or_default();
+        if empty {
+            self.drop_if_idle(name);
+        }
+        left
+    }
+
+    fn drop_if_idle(&self, name: &RoomName) {
+        let mut shard = self.shard(name).lock();
+        let Some(room) = shard.get(name).cloned() else { return };
+        let mut room = room.lock();
+        if room.client_count() == 0 && room.stream.is_idle() {
+            room.dropped = true;
+            self.engine.closed(name, room.stream.offset());
+            shard.remove(name);
+        }
+    }
+
+    /// Drops what is over its age, and rooms that hold nothing and nobody. To be called now and then.
+    pub fn sweep(&self, now_ms: u64) {
+        for shard in &self.shards {
+            let rooms: Vec<_> = shard.lock().iter().map(|(name, room)| (name.clone(), room.clone())).collect();
+            for (name, room) in rooms {
+                let idle = {
+                    let mut room = room.lock();
+                    room.stream.expire(Timestamp(now_ms));
+                    room.client_count() == 0 && room.stream.is_idle()
+                };
+                if idle {
+                    self.drop_if_idle(&name);
+                }
+            }
+        }
+    }
+
+    /// Publishes an event; `done` is told once it is stored and queued for every member.
+    pub fn publish(&self, room: RoomName, event: NewEvent, now_ms: u64, done: Done) {
+        self.engine.publish(Pending { room, event, now_ms, done }, self);
+    }
+
+    /// An event of any name that isn't conflated, with a new id.
+    pub fn new_event(&self, kind: &str, data: JsonObject, classified: Classified) -> NewEvent {
+        NewEvent { kind: kind.into(), data, classified, event_id: self.new_id("e"), ephemeral: false, idempotency_key: None }
+    }
+
+    /// Rooms that are in memory.
+    pub fn rooms(&self) -> Vec<RoomStatus> {
+        let mut all = Vec::new();
+        for shard in &self.shards {
+            let rooms: Vec<_> = shard.lock().iter().map(|(name, room)| (name.clone(), room.clone())).collect();
+            all.extend(rooms.into_iter().map(|(name, room)| {
+                let room = room.lock();
+                let (client_count, epoch) = (room.client_count(), room.stream.epoch().to_owned());
+                RoomStatus { room: name, client_count, epoch, offset: room.stream.offset() }
+            }));
+        }
+        all.sort_unstable_by(|a, b| a.room.cmp(&b.room));
+        all
+    }
+
+    /// How many connections are in a room.
+    pub fn client_count(&self, room: &RoomName) -> usize {
+        self.peek(room, |room| room.client_count()).unwrap_or(0)
+    }
+
+    /// Who is in a room, and how many without a user.
+    pub fn presence(&self, room: &RoomName) -> (Vec<PresenceUser>, u64) {
+        self.peek(room, |room| room.presence()).unwrap_or_default()
+    }
+
+    /// Connections in a room.
+    pub fn members(&self, room: &RoomName) -> Vec<ConnectionId> {
+        self.peek(room, |room| room.connections().collect()).unwrap_or_default()
+    }
+
+    /// Held events of a room.
+    pub fn history(
+        &self,
+        room: &RoomName,
+        since: Option<u64>,
+        limit: usize,
+        reverse: bool,
+        now_ms: u64,
+    ) -> Result<HistoryPage, EngineError> {
+        self.with_room(room, |room| {
+            room.stream.expire(Timestamp(now_ms));
+            let events = room.stream.history(since, limit, reverse);
+            HistoryPage { epoch: room.stream.epoch().to_owned(), offset: room.stream.offset(), events }
+        })
+    }
+}
+
+impl Apply for Hub {
+    fn apply(&self, pending: Pending) {
+        let Pending { room, event, now_ms, done } = pending;
+        self.published.fetch_add(1, Ordering::Relaxed);
+        let published: Result<Published, EngineError> = self.with_room(&room, |room| room.publish(event, Timestamp(now_ms)));
+        done(published);
+    }
+}
+
+/// What any event without a conflation key is.
+pub fn reliable() -> Classified {
+    Classified { class: DeliveryClass::Reliable, key: None }
+}

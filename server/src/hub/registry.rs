@@ -1,0 +1,162 @@
+//! The live connections: by number, by client id and by user; and since when departed clients are gone.
+
+use crate::hub::outbox::Outbox;
+use osbackend_protocol::CloseCode;
+use parking_lot::Mutex;
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+/// Departed clients that are remembered for `downtimeMs`.
+const DEPARTED: usize = 50_000;
+
+/// A connection, numbered by this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId(pub u64);
+
+/// What others may do to a live connection.
+pub struct ConnectionHandle {
+    /// Its number.
+    pub id: ConnectionId,
+    /// Its queue.
+    pub outbox: Arc<Outbox>,
+    /// Set by a drain: how long this client waits, in milliseconds; 0 for none. The connection's task is woken by `control`.
+    drain_after_ms: AtomicU64,
+    draining: AtomicBool,
+    /// Wakes the connection's task to look at the drain.
+    control: Mutex<Option<std::task::Waker>>,
+}
+
+impl ConnectionHandle {
+    fn new(id: ConnectionId, outbox: Arc<Outbox>) -> Self {
+        Self { id, outbox, drain_after_ms: AtomicU64::new(0), draining: AtomicBool::new(false), control: Mutex::new(None) }
+    }
+
+    /// Tells the connection's task that the server goes away.
+    pub fn drain(&self, after_ms: u64) {
+        self.drain_after_ms.store(after_ms, Ordering::Relaxed);
+        self.draining.store(true, Ordering::Release);
+        if let Some(waker) = self.control.lock().take() {
+            waker.wake();
+        }
+    }
+
+    /// This client's slot, once the server drains; told once.
+    pub fn poll_drain(&self, cx: &mut std::task::Context<'_>) -> std::task::Poll<u64> {
+        let mut control = self.control.lock();
+        if self.draining.swap(false, Ordering::AcqRel) {
+            return std::task::Poll::Ready(self.drain_after_ms.load(Ordering::Relaxed));
+        }
+        *control = Some(cx.waker().clone());
+        std::task::Poll::Pending
+    }
+}
+
+#[derive(Default)]
+struct Inner {
+    connections: HashMap<ConnectionId, Arc<ConnectionHandle>>,
+    clients: HashMap<Arc<str>, ConnectionId>,
+    users: HashMap<Arc<str>, HashSet<ConnectionId>>,
+    departed: HashMap<Arc<str>, u64>,
+    departed_order: VecDeque<Arc<str>>,
+}
+
+/// All live connections.
+#[derive(Default)]
+pub struct Registry {
+    inner: Mutex<Inner>,
+    next: AtomicU64,
+}
+
+/// How many there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConnectionCounts {
+    /// Connections that were greeted.
+    pub total: usize,
+    /// Those with a user.
+    pub authenticated: usize,
+}
+
+impl Registry {
+    /// Adds a connection.
+    pub fn add(&self, outbox: Arc<Outbox>) -> Arc<ConnectionHandle> {
+        let id = ConnectionId(self.next.fetch_add(1, Ordering::Relaxed) + 1);
+        let handle = Arc::new(ConnectionHandle::new(id, outbox));
+        self.inner.lock().connections.insert(id, handle.clone());
+        handle
+    }
+
+    /// Gives a connection its client id. An older connection with the same one is closed: the newer wins.
+    /// Returns when that client was last gone, in milliseconds since 1970, if that is known.
+    pub fn name_client(&self, id: ConnectionId, client: &Arc<str>) -> Option<u64> {
+        let mut inner = self.inner.lock();
+        if let Some(older) = inner.clients.insert(client.clone(), id)
+            && older != id
+            && let Some(handle) = inner.connections.get(&older)
+        {
+            handle.outbox.close(CloseCode::Disconnected);
+        }
+        inner.departed.remove(client)
+    }
+
+    /// Notes that a connection has this user now.
+    pub fn name_user(&self, id: ConnectionId, user: &Arc<str>) {
+        self.inner.lock().users.entry(user.clone()).or_default().insert(id);
+    }
+
+    /// Removes a connection.
+    pub fn remove(&self, id: ConnectionId, client: Option<&Arc<str>>, user: Option<&Arc<str>>, now_ms: u64) {
+        let mut inner = self.inner.lock();
+        inner.connections.remove(&id);
+        if let Some(user) = user
+            && let Some(connections) = inner.users.get_mut(user)
+        {
+            connections.remove(&id);
+            if connections.is_empty() {
+                inner.users.remove(user);
+            }
+        }
+        if let Some(client) = client
+            && inner.clients.get(client) == Some(&id)
+        {
+            inner.clients.remove(client);
+            inner.departed.insert(client.clone(), now_ms);
+            inner.departed_order.push_back(client.clone());
+            if inner.departed_order.len() > DEPARTED
+                && let Some(oldest) = inner.departed_order.pop_front()
+            {
+                inner.departed.remove(&oldest);
+            }
+        }
+    }
+
+    /// Connections of a user.
+    pub fn of_user(&self, user: &str) -> Vec<Arc<ConnectionHandle>> {
+        let inner = self.inner.lock();
+        let ids = inner.users.get(user).into_iter().flatten();
+        ids.filter_map(|id| inner.connections.get(id).cloned()).collect()
+    }
+
+    /// The connection of a client.
+    pub fn of_client(&self, client: &str) -> Option<Arc<ConnectionHandle>> {
+        let inner = self.inner.lock();
+        inner.clients.get(client).and_then(|id| inner.connections.get(id)).cloned()
+    }
+
+    /// Every connection, in the order of their arrival.
+    pub fn all(&self) -> Vec<Arc<ConnectionHandle>> {
+        let mut all: Vec<_> = self.inner.lock().connections.values().cloned().collect();
+        all.sort_unstable_by_key(|handle| handle.id);
+        all
+    }
+
+    /// How many there are.
+    pub fn counts(&self) -> ConnectionCounts {
+        let inner = self.inner.lock();
+        ConnectionCounts { total: inner.connections.len(), authenticated: inner.users.values().map(HashSet::len).sum() }
+    }
+}

@@ -1,0 +1,157 @@
+//! A room: its stream and its members, under one lock, so that order, history and snapshot agree.
+
+use crate::{
+    engine::{Position, Recovered, Stream},
+    hub::{
+        event::{NewEvent, StoredEvent},
+        outbox::{Item, Outbox, QueuedEvent},
+        registry::ConnectionId,
+    },
+};
+use osbackend_protocol::{PresenceUser, Published, RoomJoined, RoomName, Timestamp};
+use std::{collections::BTreeMap, collections::HashMap, sync::Arc};
+
+/// Someone who receives the room's events.
+struct Member {
+    connection: ConnectionId,
+    outbox: Arc<Outbox>,
+    user: Option<Arc<str>>,
+    joined_at: Timestamp,
+}
+
+/// A room.
+pub(super) struct Room {
+    name: RoomName,
+    id: u64,
+    pub(super) stream: Stream,
+    members: Vec<Member>,
+    /// Where in `members` a connection is.
+    places: HashMap<ConnectionId, usize>,
+    /// Set when the hub dropped the room: who still holds it must look it up again.
+    pub(super) dropped: bool,
+}
+
+/// What a join asks for.
+#[derive(Clone, Debug)]
+pub struct JoinRequest {
+    /// The room.
+    pub room: RoomName,
+    /// How far the client has read it.
+    pub position: Option<Position>,
+    /// Whether the newest event of each key is wanted when the position can't be recovered.
+    pub snapshot: bool,
+}
+
+impl Room {
+    pub(super) fn new(name: RoomName, id: u64, stream: Stream) -> Self {
+        Self { name, id, stream, members: Vec::new(), places: HashMap::new(), dropped: false }
+    }
+
+    pub(super) fn client_count(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Makes `outbox` a member (it may be one already) and queues what it missed. `announce` is called with the result before
+    /// anything of the room is queued, so that its message comes first.
+    pub(super) fn join(
+        &mut self,
+        connection: ConnectionId,
+        outbox: &Arc<Outbox>,
+        user: Option<Arc<str>>,
+        request: &JoinRequest,
+        now: Timestamp,
+        announce: impl FnOnce(&RoomJoined),
+    ) -> RoomJoined {
+        self.stream.expire(now);
+        let (events, recovered) = match self.stream.recover(request.position.as_ref()) {
+            Recovered::Replay(events) => (events, true),
+            Recovered::Lost(events) if request.snapshot => (events, false),
+            Recovered::Lost(_) => (Vec::new(), false),
+        };
+        if !self.places.contains_key(&connection) {
+            self.places.insert(connection, self.members.len());
+            self.members.push(Member { connection, outbox: outbox.clone(), user, joined_at: now });
+        }
+        let joined = RoomJoined {
+            room: self.name.clone(),
+            epoch: self.stream.epoch().to_owned(),
+            offset: self.stream.offset(),
+            recovered,
+            replayed: if recovered { events.len() as u64 } else { 0 },
+            client_count: self.members.len() as u64,
+        };
+        announce(&joined);
+        outbox.push_all(events.into_iter().map(|event| Item::Event(QueuedEvent::replayed(event, !recovered))));
+        joined
+    }
+
+    /// Whether the connection was a member.
+    pub(super) fn leave(&mut self, connection: ConnectionId) -> bool {
+        let Some(place) = self.places.remove(&connection) else { return false };
+        self.members.swap_remove(place);
+        if let Some(moved) = self.members.get(place) {
+            self.places.insert(moved.connection, place);
+        }
+        // Rooms swell at reconnect storms; what they don't need afterwards goes back.
+        if self.members.capacity() > 64 && self.members.len() * 4 < self.members.capacity() {
+            self.members.shrink_to(self.members.len() * 2);
+            self.places.shrink_to(self.members.len() * 2);
+        }
+        true
+    }
+
+    /// Numbers and encodes the event, appends it to the stream and queues it for every member.
+    pub(super) fn publish(&mut self, event: NewEvent, now: Timestamp) -> Published {
+        self.stream.expire(now);
+        if let Some(key) = &event.idempotency_key
+            && let Some(published) = self.stream.idempotent(key)
+        {
+            return published.clone();
+        }
+        let offset = (!event.ephemeral).then(|| self.stream.next_offset());
+        let stored = Arc::new(StoredEvent::new(&event, &self.name, self.id, offset, now));
+        for member in &self.members {
+            member.outbox.push(Item::Event(QueuedEvent::live(stored.clone())));
+        }
+        if offset.is_some() {
+            self.stream.append(stored);
+        }
+        let published = Published {
+            room: self.name.clone(),
+            offset,
+            epoch: self.stream.epoch().to_owned(),
+            event_id: event.event_id.to_string(),
+        };
+        if let Some(key) = event.idempotency_key {
+            self.stream.remember(key, published.clone(), now.0);
+        }
+        published
+    }
+
+    /// The members by user, and how many have none.
+    pub(super) fn presence(&self) -> (Vec<PresenceUser>, u64) {
+        let mut users: BTreeMap<&str, PresenceUser> = BTreeMap::new();
+        let mut anonymous = 0;
+        for member in &self.members {
+            let Some(user) = &member.user else {
+                anonymous += 1;
+                continue;
+            };
+            let joined_at = member.joined_at;
+            let entry = users.entry(user).or_insert_with(|| PresenceUser {
+                user_id: user.to_string(),
+                clients: 0,
+                joined_at,
+                info: None,
+            });
+            entry.clients += 1;
+            entry.joined_at = entry.joined_at.min(joined_at);
+        }
+        (users.into_values().collect(), anonymous)
+    }
+
+    /// The connections that are in the room now.
+    pub(super) fn connections(&self) -> impl Iterator<Item = ConnectionId> {
+        self.members.iter().map(|member| member.connection)
+    }
+}

@@ -1,0 +1,155 @@
+//! The server as a value: built from settings, mounted as a router, driven through a cloneable handle.
+
+use crate::{
+    auth::{Authenticator, mint, origin::OriginPolicy, resume::ResumeKeys},
+    clock::Clock,
+    config::Config,
+    connection::Shared,
+    engine::{MemoryEngine, Retention},
+    gateway::{self, Gateway},
+    handlers::Handlers,
+    hub::Hub,
+    limits::Admission,
+    session::SessionSettings,
+};
+use osbackend_protocol::Policy;
+use std::{sync::Arc, time::Duration};
+
+pub use crate::handle::{Emitted, Handle, PublishError, Stats};
+
+/// How often rooms that hold nothing and nobody are dropped.
+const SWEEP: Duration = Duration::from_secs(30);
+/// Resume tokens need a key even where no user has a secret (anonymous only); the number of bytes is that of the hash.
+const WHY_NO_SECRET: &str =
+    "no secret to check tokens with: set JWT_SECRET (or Realtime::builder().jwt_secret(…)), or allow anonymous clients";
+
+/// Why a server can't be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// Nobody could ever authenticate.
+    #[error("{WHY_NO_SECRET}")]
+    NoSecret,
+    /// The system gives no random bytes.
+    #[error("the system gives no random bytes: {0}")]
+    Random(#[from] getrandom::Error),
+    /// Built outside of a tokio runtime.
+    #[error("build the server inside a tokio runtime")]
+    NoRuntime,
+}
+
+/// Makes a [`Realtime`].
+#[derive(Clone, Debug, Default)]
+pub struct Builder {
+    config: Config,
+    policy: Policy,
+}
+
+impl Builder {
+    /// All settings at once.
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Accepts HS256 tokens signed with this secret; at least 32 bytes.
+    pub fn jwt_secret(mut self, secret: impl Into<String>) -> Self {
+        self.config.auth.jwt_secret = Some(secret.into().into());
+        self
+    }
+
+    /// Lets clients without a token stay (§1).
+    pub fn allow_anonymous(mut self, allow: bool) -> Self {
+        self.config.auth.allow_anonymous = allow;
+        self
+    }
+
+    /// Who may do what; the default is [`Policy::default`].
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Builds the server; to be called inside a tokio runtime.
+    pub fn build(self) -> Result<Realtime, BuildError> {
+        let Self { config, policy } = self;
+        let runtime = tokio::runtime::Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
+        if config.auth.jwt_secret.is_none() && !config.auth.allow_anonymous {
+            return Err(BuildError::NoSecret);
+        }
+        let key = match &config.auth.jwt_secret {
+            Some(secret) => secret.clone(),
+            None => mint::random_secret()?,
+        };
+        let mut random = [0_u8; 8];
+        getrandom::fill(&mut random)?;
+        let process = format!("{:x}", u64::from_le_bytes(random));
+
+        let clock = Clock::start();
+        let retention = Retention {
+            events: config.engine.history_size.unwrap_or(usize::MAX),
+            age_ms: config.engine.history_ttl.map_or(0, |age| u64::try_from(age.as_millis()).unwrap_or(0)),
+        };
+        let hub = Arc::new(Hub::new(Box::new(MemoryEngine::new(process.clone(), retention)), process));
+        let sweeping = Arc::downgrade(&hub);
+        runtime.spawn(async move {
+            let mut tick = tokio::time::interval(SWEEP);
+            loop {
+                tick.tick().await;
+                let Some(hub) = sweeping.upgrade() else { return };
+                hub.sweep(clock.now_ms());
+            }
+        });
+        let authenticator = Authenticator::from_config(&config);
+        let settings = Arc::new(SessionSettings::new(&config, policy, ResumeKeys::new(&key)));
+        let shared = Shared {
+            hub,
+            settings,
+            handlers: Handlers::default(),
+            outbox_bytes: config.limits.outbox_bytes.unwrap_or(0),
+            started_ms: clock.now_ms(),
+        };
+        let admission = Admission::new(&config.limits, clock.now_ms());
+        let handle = Handle::new(Arc::new(shared), authenticator, clock);
+        Ok(Realtime { handle, admission, config })
+    }
+}
+
+/// A running server, to be mounted in an axum application.
+pub struct Realtime {
+    handle: Handle,
+    admission: Admission,
+    config: Config,
+}
+
+impl Realtime {
+    /// Begins a server with default settings.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// The handle: publish, count, disconnect, from anywhere in the process.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// `/ws` and the API (§9). Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, so that the limits
+    /// per address count.
+    pub fn router(&self) -> axum::Router {
+        self.socket_router()
+    }
+
+    /// `/ws` alone.
+    pub fn socket_router(&self) -> axum::Router {
+        gateway::router(Gateway {
+            handle: self.handle.clone(),
+            admission: self.admission.clone(),
+            origins: OriginPolicy::from_config(&self.config),
+            max_message_bytes: self.config.limits.max_message_bytes.unwrap_or(usize::MAX),
+        })
+    }
+}

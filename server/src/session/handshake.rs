@@ -1,0 +1,237 @@
+//! The beginning of a session (§1) and its token's life: `connect`, `auth`, the greeting, refresh in place.
+
+use super::{
+    Mode, Purpose, Session, State, TOKEN_GRACE_MS, TOKEN_WARNING_MS,
+    deadlines::Timer,
+    effect::{Effect, Refusal, RoomRequest, VerifyFor, Welcome},
+};
+use crate::{auth::Verified, engine::Position, hub::JoinRequest};
+use osbackend_protocol::{
+    Action, Authenticated, ClientFrame, ClientMessage, CloseCode, ErrorBody, ErrorCode, Greeting, PROTOCOL_VERSION, RequestId,
+    RoomName, RoomPosition, RoomResult, ServerMessage, SystemFrame, Timestamp, allowed,
+    client_msg::Connect,
+    schema,
+    server_msg::{LeaveReason, RoomError, RoomRefused},
+};
+
+impl Session {
+    pub(super) fn begin(&mut self, token: Option<String>, now: u64) {
+        match (self.mode, token) {
+            (Mode::Plain, Some(token)) => self.verify(token, Purpose::Greet(Box::new(None), None)),
+            (Mode::Plain, None) => self.greet(None, None, now),
+            (Mode::V1, token) => {
+                self.token = token;
+                if let Some(timeout) = self.settings.handshake_timeout_ms {
+                    self.deadlines.set(Timer::Handshake, now + timeout);
+                }
+            }
+        }
+    }
+
+    /// The first message of a client that speaks first.
+    pub(super) fn first_message(&mut self, frame: ClientFrame, now: u64) {
+        match frame.message {
+            ClientMessage::Connect(connect) => self.connect(connect, frame.id, now),
+            _ => {
+                let message = "the first message must be `connect`";
+                self.send_error(frame.id, ErrorBody::new(ErrorCode::BadRequest, message), now);
+                self.close(CloseCode::ProtocolError);
+            }
+        }
+    }
+
+    pub(super) fn connect(&mut self, mut connect: Connect, id: Option<RequestId>, now: u64) {
+        if connect.protocol != PROTOCOL_VERSION {
+            let message = format!("payload.protocol: this server speaks version {PROTOCOL_VERSION}: update the client");
+            self.send_error(id, ErrorBody::new(ErrorCode::BadRequest, message), now);
+            return self.close(CloseCode::UpgradeRequired);
+        }
+        if self.mode == Mode::V1 && self.greeted || self.who.is_some() && connect.token.is_some() {
+            let message = "already connected: use `auth` to refresh the token and `join` for more rooms";
+            return self.send_error(id, ErrorBody::new(ErrorCode::BadRequest, message), now);
+        }
+        self.deadlines.stop(Timer::Handshake);
+        match (connect.token.take(), self.token.take()) {
+            (Some(inside), Some(outside)) if inside != outside => {
+                let refusal = Refusal::Token(crate::auth::AuthError::Conflicting);
+                self.refuse(id, &refusal, now);
+            }
+            (None, None) => self.greet(Some(connect), id, now),
+            (Some(token), _) | (None, Some(token)) => self.verify(token, Purpose::Greet(Box::new(Some(connect)), id)),
+        }
+    }
+
+    pub(super) fn auth(&mut self, token: String, id: Option<RequestId>) {
+        self.verify(token, Purpose::Auth(id));
+    }
+
+    fn verify(&mut self, token: String, purpose: Purpose) {
+        self.state = State::Verifying { purpose, held: Default::default() };
+        self.effects.push_back(Effect::Verify(VerifyFor { token }));
+    }
+
+    /// The token was checked.
+    pub fn on_verified(&mut self, result: Result<Verified, Refusal>, now: u64) {
+        let (purpose, held) = match std::mem::replace(&mut self.state, State::Open) {
+            State::Verifying { purpose, held } => (purpose, held),
+            other => {
+                self.state = other;
+                return;
+            }
+        };
+        match (purpose, result) {
+            (Purpose::Greet(connect, id), Ok(verified)) => {
+                self.set_user(verified, now);
+                self.greet(*connect, id, now);
+            }
+            (Purpose::Auth(id), Ok(verified)) => self.authenticated(verified, id, now),
+            // An invalid refresh takes nothing away: the token that is held counts until it expires.
+            (Purpose::Auth(id), Err(refusal)) if self.who.is_some() => {
+                self.send_error(id, ErrorBody::new(refusal.code(false), refusal.to_string()), now);
+            }
+            (Purpose::Greet(_, id) | Purpose::Auth(id), Err(refusal)) => self.refuse(id, &refusal, now),
+        }
+        for message in held {
+            match &mut self.state {
+                State::Closed => return,
+                State::Verifying { held, .. } => held.push_back(message),
+                State::AwaitConnect | State::Open => self.on_message(message, now),
+            }
+        }
+    }
+
+    /// Says why and ends: an invalid token never becomes an anonymous connection (§1).
+    pub(super) fn refuse(&mut self, id: Option<RequestId>, refusal: &Refusal, now: u64) {
+        self.send_error(id, ErrorBody::new(refusal.code(true), refusal.to_string()), now);
+        self.close(refusal.close());
+    }
+
+    fn set_user(&mut self, verified: Verified, now: u64) {
+        self.deadlines.stop(Timer::Authenticate);
+        let expires_at = verified.expires_at_ms;
+        self.deadlines.set(Timer::TokenWarning, expires_at.saturating_sub(TOKEN_WARNING_MS).max(now));
+        self.deadlines.set(Timer::TokenExpired, expires_at + TOKEN_GRACE_MS);
+        self.who = Some(verified);
+    }
+
+    fn greet(&mut self, connect: Option<Connect>, id: Option<RequestId>, now: u64) {
+        self.state = State::Open;
+        let first = !self.greeted;
+        self.greeted = true;
+        let (mut wanted, mut refused) = (Vec::new(), Vec::new());
+        if let Some(connect) = connect {
+            self.batch = connect.batch;
+            (wanted, refused) = (connect.rooms, connect.refused);
+            let sub = self.who.as_ref().map(|who| who.identity.sub.as_str());
+            if let Some(resume) = connect.resume
+                && first
+                && self.settings.resume.verify(&resume.token, &resume.client_id, sub, now)
+            {
+                self.client_id = resume.client_id.into();
+                self.resumed = true;
+            }
+        }
+        if self.who.is_none()
+            && !self.settings.allow_anonymous
+            && first
+            && let Some(timeout) = self.settings.auth_timeout_ms
+        {
+            self.deadlines.set(Timer::Authenticate, now + timeout);
+        }
+        if first && let Some(interval) = self.settings.heartbeat_ms {
+            self.deadlines.set(Timer::Ping, now + interval);
+        }
+        let rooms = self.rooms_to_join(wanted, refused);
+        self.effects.push_back(Effect::Welcome(Welcome::Greeting { rooms, id }));
+    }
+
+    /// The rooms asked for in `connect`, each allowed or refused, and the user's own.
+    fn rooms_to_join(&mut self, wanted: Vec<RoomPosition>, refused: Vec<RoomRefused>) -> Vec<RoomRequest> {
+        let mut rooms: Vec<RoomRequest> = Vec::with_capacity(wanted.len() + refused.len() + 1);
+        for RoomPosition { room, epoch, offset } in wanted {
+            let allowed = if self.who.is_none() && !self.settings.allow_anonymous {
+                Err(ErrorBody::new(ErrorCode::Unauthorized, "authenticate first"))
+            } else {
+                self.may_join(&room)
+            };
+            rooms.push(match allowed {
+                Ok(()) => {
+                    self.rooms.insert(room.clone());
+                    let position = epoch.zip(offset).map(|(epoch, offset)| Position { epoch, offset });
+                    Ok(JoinRequest { room, position, snapshot: true })
+                }
+                Err(ErrorBody { code, message, .. }) => {
+                    Err(RoomRefused { room: room.to_string(), error: RoomError { code, message } })
+                }
+            });
+        }
+        rooms.extend(refused.into_iter().map(Err));
+        rooms.extend(self.own_room().map(Ok));
+        rooms
+    }
+
+    /// `user:{id}`, unless it is joined already.
+    fn own_room(&mut self) -> Option<JoinRequest> {
+        // A `sub` that makes no room name (too long) has no room of its own.
+        let room = RoomName::of_user(&self.who.as_ref()?.identity.sub).ok()?;
+        self.rooms.insert(room.clone()).then_some(JoinRequest { room, position: None, snapshot: true })
+    }
+
+    fn authenticated(&mut self, verified: Verified, id: Option<RequestId>, now: u64) {
+        if let Some(who) = &self.who
+            && who.identity.sub != verified.identity.sub
+        {
+            let message = "the token is another user's: disconnect and connect anew to change the user";
+            return self.send_error(id, ErrorBody::new(ErrorCode::Forbidden, message), now);
+        }
+        self.set_user(verified, now);
+        let rooms = self.own_room().map(Ok).into_iter().collect();
+        self.effects.push_back(Effect::Welcome(Welcome::Authenticated { rooms, id }));
+        // The new token may allow less (§3).
+        let identity = self.who.as_ref().map(|who| &who.identity);
+        let policy = &self.settings.policy;
+        let lost: Vec<_> =
+            self.rooms.iter().filter(|room| allowed(policy, identity, room, Action::Join).is_err()).cloned().collect();
+        for room in lost {
+            self.rooms.remove(&room);
+            self.effects.push_back(Effect::Leave { room, reason: LeaveReason::PermissionLost, id: None });
+        }
+    }
+
+    /// The answer once its rooms are joined; `away_ms` is how long a resumed client was gone.
+    pub fn welcome(&self, welcome: Welcome, rooms: Vec<RoomResult>, away_ms: u64, now: u64) -> SystemFrame {
+        let timestamp = Timestamp(now);
+        let identity = self.identity();
+        let (user_id, role) = (identity.map(|who| who.sub.clone()), identity.and_then(|who| who.role.clone()));
+        let expires_at = self.who.as_ref().map(|who| Timestamp(who.expires_at_ms));
+        match welcome {
+            Welcome::Authenticated { id, .. } => {
+                let expires_at = expires_at.unwrap_or_default();
+                let data = Authenticated { user_id: user_id.unwrap_or_default(), role, expires_at, rooms };
+                SystemFrame { message: ServerMessage::Authenticated(data), id, timestamp }
+            }
+            Welcome::Greeting { id, .. } => {
+                let greeting = Greeting {
+                    client_id: self.client_id.to_string(),
+                    authenticated: identity.is_some(),
+                    resume: self.settings.resume.grant(&self.client_id, user_id.as_deref(), now),
+                    user_id,
+                    role,
+                    expires_at,
+                    protocol: PROTOCOL_VERSION,
+                    schema: schema::FINGERPRINT.to_owned(),
+                    heartbeat_interval_ms: self.settings.heartbeat_ms.unwrap_or(0),
+                    limits: self.settings.limits,
+                    rooms,
+                    downtime_ms: self.resumed.then_some(away_ms),
+                };
+                let message = if self.resumed {
+                    ServerMessage::Reconnected(greeting)
+                } else {
+                    ServerMessage::ConnectionEstablished(greeting)
+                };
+                SystemFrame { message, id, timestamp }
+            }
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! One connection's side of the protocol as a machine without I/O: frames, timers and check results in, effects out.
+//!
+//! It decides what is allowed and what is answered. What touches rooms is an [`Effect`] that [`crate::connection`] carries out;
+//! checking a token is one that the socket's driver carries out. `now` is always an input, in milliseconds since 1970.
+
+mod deadlines;
+mod effect;
+mod handshake;
+mod requests;
+mod settings;
+
+pub use effect::{Effect, Refusal, RoomRequest, VerifyFor, Welcome};
+pub use settings::SessionSettings;
+
+use crate::{auth::Verified, limits::Bucket};
+use deadlines::{Deadlines, Timer};
+use osbackend_protocol::{
+    ClientFrame, ClientMessage, CloseCode, DecodeError, ErrorBody, ErrorCode, Identity, RequestId, RoomName, ServerMessage,
+    SystemFrame, Timestamp,
+    client_msg::Connect,
+    decode_client,
+    limits::{MALFORMED_WINDOW_MS, MAX_MALFORMED},
+    server_msg::{Draining, Heartbeat, TokenExpiring},
+};
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+};
+
+/// Before `exp` is reached, this long, the client is told (§4), in milliseconds.
+const TOKEN_WARNING_MS: u64 = 60_000;
+/// After `exp`, this long, the connection is closed (§4), in milliseconds.
+const TOKEN_GRACE_MS: u64 = 25_000;
+
+/// Who speaks first (§1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The server, with `connection_established`.
+    Plain,
+    /// The client, with `connect`.
+    V1,
+}
+
+/// Where a session stands.
+#[derive(Debug)]
+enum State {
+    /// Waiting for `connect`.
+    AwaitConnect,
+    /// A token is being checked; what the client sent since waits.
+    Verifying { purpose: Purpose, held: VecDeque<Result<ClientFrame, DecodeError>> },
+    /// Greeted.
+    Open,
+    /// Over.
+    Closed,
+}
+
+/// What goes on once the token is checked.
+#[derive(Debug)]
+enum Purpose {
+    /// The greeting, with what `connect` asked for.
+    Greet(Box<Option<Connect>>, Option<RequestId>),
+    /// The answer to `auth`.
+    Auth(Option<RequestId>),
+}
+
+/// The machine.
+pub struct Session {
+    settings: Arc<SessionSettings>,
+    mode: Mode,
+    state: State,
+    client_id: Arc<str>,
+    /// Came with the upgrade request.
+    token: Option<String>,
+    who: Option<Verified>,
+    greeted: bool,
+    resumed: bool,
+    batch: bool,
+    rooms: HashSet<RoomName>,
+    deadlines: Deadlines,
+    messages: Bucket,
+    joins: Bucket,
+    over_rate: u32,
+    malformed: VecDeque<u64>,
+    sent_since_ping: bool,
+    effects: VecDeque<Effect>,
+}
+
+impl Session {
+    /// A session that begins at `now`. `token` is the one of the upgrade request, or why there is no good one.
+    pub fn new(
+        settings: Arc<SessionSettings>,
+        mode: Mode,
+        client_id: Arc<str>,
+        token: Result<Option<String>, Refusal>,
+        now: u64,
+    ) -> Self {
+        let limits = &settings.limits;
+        let messages = Bucket::new(settings.message_rate(), limits.message_burst, now);
+        let joins = Bucket::new(settings.join_rate(), settings.join_burst, now);
+        let mut session = Self {
+            mode,
+            state: State::AwaitConnect,
+            client_id,
+            token: None,
+            who: None,
+            greeted: false,
+            resumed: false,
+            batch: false,
+            rooms: HashSet::new(),
+            deadlines: Deadlines::default(),
+            messages,
+            joins,
+            over_rate: 0,
+            malformed: VecDeque::new(),
+            sent_since_ping: false,
+            effects: VecDeque::new(),
+            settings,
+        };
+        match token {
+            Err(refusal) => session.refuse(None, &refusal, now),
+            Ok(token) => session.begin(token, now),
+        }
+        session
+    }
+
+    /// What is to be done, in order.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// When [`Self::on_timer`] is to be called.
+    pub fn next_deadline(&self) -> Option<u64> {
+        self.deadlines.next()
+    }
+
+    /// Whether it waits for [`Self::on_verified`]: nothing should be read meanwhile.
+    pub fn is_verifying(&self) -> bool {
+        matches!(self.state, State::Verifying { .. })
+    }
+
+    /// Whether several messages may go in one frame (§7).
+    pub fn batch(&self) -> bool {
+        self.batch
+    }
+
+    /// The client's id.
+    pub fn client_id(&self) -> &Arc<str> {
+        &self.client_id
+    }
+
+    /// Who it is, once authenticated.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.who.as_ref().map(|who| &who.identity)
+    }
+
+    /// The rooms that are joined.
+    pub fn rooms(&self) -> impl Iterator<Item = &RoomName> {
+        self.rooms.iter()
+    }
+
+    /// A text frame came.
+    pub fn on_text(&mut self, text: &str, now: u64) {
+        self.on_bytes();
+        for message in decode_client(text) {
+            match &mut self.state {
+                State::Closed => return,
+                State::Verifying { held, .. } => held.push_back(message),
+                State::AwaitConnect | State::Open => self.on_message(message, now),
+            }
+        }
+    }
+
+    /// A binary frame came: the protocol has none.
+    pub fn on_binary(&mut self) {
+        self.close(CloseCode::BinaryFrame);
+    }
+
+    /// Any bytes came: the client lives (§8).
+    pub fn on_bytes(&mut self) {
+        self.deadlines.stop(Timer::Pong);
+    }
+
+    /// Something was written to the client.
+    pub fn on_sent(&mut self) {
+        self.sent_since_ping = true;
+    }
+
+    /// A deadline may have passed.
+    pub fn on_timer(&mut self, now: u64) {
+        while let Some(timer) = self.deadlines.take_due(now) {
+            match timer {
+                Timer::Handshake => self.close(CloseCode::ProtocolError),
+                Timer::Authenticate => self.close(CloseCode::AuthTimeout),
+                Timer::Ping => self.ping(now),
+                Timer::Pong => self.close(CloseCode::NoHeartbeat),
+                Timer::TokenWarning => {
+                    if let Some(who) = &self.who {
+                        let expires_at = Timestamp(who.expires_at_ms);
+                        self.send(ServerMessage::TokenExpiring(TokenExpiring { expires_at }), None, now);
+                    }
+                }
+                Timer::TokenExpired => {
+                    let message = "the token has expired and was not refreshed: connect again with a new one";
+                    self.send_error(None, ErrorBody::new(ErrorCode::TokenExpired, message), now);
+                    self.close(CloseCode::TokenExpired);
+                }
+                Timer::Drain => self.close(CloseCode::Restart),
+            }
+        }
+    }
+
+    /// The server goes away; this client reconnects in `after_ms` (§4).
+    pub fn on_drain(&mut self, after_ms: u64, now: u64) {
+        if self.greeted {
+            self.send(ServerMessage::Draining(Draining { reconnect_after_ms: after_ms }), None, now);
+            self.deadlines.set(Timer::Drain, now + after_ms);
+        } else {
+            self.close(CloseCode::Restart);
+        }
+    }
+
+    /// A room that was to be joined could not be.
+    pub fn on_join_failed(&mut self, room: &RoomName) {
+        self.rooms.remove(room);
+    }
+
+    /// The rooms were told to close the connection, or the socket is gone.
+    pub fn on_closed(&mut self) {
+        self.state = State::Closed;
+        self.deadlines.stop_all();
+    }
+
+    fn ping(&mut self, now: u64) {
+        let Some(interval) = self.settings.heartbeat_ms else { return };
+        self.effects.push_back(Effect::Ping);
+        if !self.sent_since_ping {
+            self.send(ServerMessage::Heartbeat(Heartbeat { server_time: Timestamp(now) }), None, now);
+        }
+        self.sent_since_ping = false;
+        self.deadlines.set(Timer::Ping, now + interval);
+        if let Some(timeout) = self.settings.pong_timeout_ms {
+            self.deadlines.set(Timer::Pong, now + timeout);
+        }
+    }
+
+    fn on_message(&mut self, message: Result<ClientFrame, DecodeError>, now: u64) {
+        if let Err(retry_after_ms) = self.messages.take(now) {
+            let id = match message {
+                Ok(frame) => frame.id,
+                Err(error) => error.id,
+            };
+            return self.over_rate(id, retry_after_ms, now);
+        }
+        self.over_rate = 0;
+        match message {
+            Ok(frame) if matches!(self.state, State::AwaitConnect) => self.first_message(frame, now),
+            Ok(frame) => self.request(frame, now),
+            Err(error) => self.bad_frame(error, now),
+        }
+    }
+
+    fn over_rate(&mut self, id: Option<RequestId>, retry_after_ms: u64, now: u64) {
+        self.over_rate += 1;
+        // A client that is told and goes on all the same for another whole burst is not worth the answers.
+        if self.over_rate > self.settings.limits.message_burst.max(10) {
+            return self.close(CloseCode::RateLimited);
+        }
+        let mut error = ErrorBody::new(ErrorCode::RateLimited, "too many messages: slow down");
+        error.retry_after_ms = Some(retry_after_ms);
+        self.send_error(id, error, now);
+    }
+
+    fn bad_frame(&mut self, error: DecodeError, now: u64) {
+        let mut body = ErrorBody::new(ErrorCode::BadRequest, error.to_string());
+        body.room = error.room;
+        self.send_error(error.id, body, now);
+        if matches!(self.state, State::AwaitConnect) {
+            return self.close(CloseCode::ProtocolError);
+        }
+        if error.malformed {
+            self.malformed.push_back(now);
+            while self.malformed.front().is_some_and(|at| at + MALFORMED_WINDOW_MS < now) {
+                self.malformed.pop_front();
+            }
+            if self.malformed.len() >= MAX_MALFORMED as usize {
+                self.close(CloseCode::ProtocolError);
+            }
+        }
+    }
+
+    fn send(&mut self, message: ServerMessage, id: Option<RequestId>, now: u64) {
+        self.effects.push_back(Effect::Send(SystemFrame { message, id, timestamp: Timestamp(now) }));
+    }
+
+    fn send_error(&mut self, id: Option<RequestId>, error: ErrorBody, now: u64) {
+        self.send(ServerMessage::Error(error), id, now);
+    }
+
+    fn close(&mut self, code: CloseCode) {
+        if !matches!(self.state, State::Closed) {
+            self.state = State::Closed;
+            self.deadlines.stop_all();
+            self.effects.push_back(Effect::Close(code));
+        }
+    }
+
+    /// What a request of a kind that needs a user is answered with before there is one.
+    fn needs_user(&self, message: &ClientMessage) -> bool {
+        let free = matches!(message, ClientMessage::Auth(_) | ClientMessage::Connect(_) | ClientMessage::Heartbeat);
+        self.who.is_none() && !self.settings.allow_anonymous && !free
+    }
+}
+
