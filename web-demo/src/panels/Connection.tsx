@@ -1,0 +1,124 @@
+/** The connection from the inside: its state, its session, what happened to it, and a way to cut it. */
+import { Plug, Unplug, Zap } from "lucide-react";
+import { useConnectionLog } from "../hooks/useConnectionLog.ts";
+import { useLive } from "../hooks/useLive.ts";
+import { useNow } from "../hooks/useNow.ts";
+import { useRoundTrip } from "../hooks/useRoundTrip.ts";
+import { dropConnections } from "../lib/droppable-socket.ts";
+import { formatClock, formatTenth } from "../lib/format.ts";
+import { statusText } from "../lib/status.ts";
+import { Dot } from "../ui/Badge.tsx";
+import { Button } from "../ui/Button.tsx";
+import { Card } from "../ui/Card.tsx";
+import { RateBars } from "../ui/RateBars.tsx";
+import { TEXT } from "../ui/tone.ts";
+
+export interface ConnectionProps {
+  rate: number;
+  perSecond: readonly number[];
+  /** Connects again after a disconnect. */
+  connect: () => void;
+}
+
+export function Connection({ rate, perSecond, connect }: ConnectionProps) {
+  const { service, state } = useLive();
+  const connected = state.status === "connected";
+  const closed = state.status === "closed";
+  return (
+    <Card title="Connection" id="connection">
+      <Headline />
+      <div className="mt-4">
+        <div className="mb-1.5 flex items-baseline justify-between text-xs">
+          <span className="text-ink-3">Events a second</span>
+          <span data-testid="rate" className="font-medium tabular-nums">
+            {formatTenth(rate)}
+          </span>
+        </div>
+        <RateBars perSecond={perSecond} />
+      </div>
+      <Facts />
+      <div className="mt-4 grid grid-cols-2 gap-2">
+        <Button data-testid="drop" disabled={!connected} onClick={dropConnections}>
+          <Zap aria-hidden="true" size={15} />
+          Drop connection
+        </Button>
+        {closed ? (
+          <Button data-testid="connect" onClick={connect}>
+            <Plug aria-hidden="true" size={15} />
+            Connect
+          </Button>
+        ) : (
+          <Button data-testid="disconnect" onClick={() => service.disconnect()}>
+            <Unplug aria-hidden="true" size={15} />
+            Disconnect
+          </Button>
+        )}
+      </div>
+      <Log />
+    </Card>
+  );
+}
+
+function Headline() {
+  const { state } = useLive();
+  const now = useNow(250, state.status === "reconnecting");
+  const { tone, label } = statusText(state, now);
+  return (
+    <div className="flex items-center gap-2.5">
+      <Dot tone={tone} live={state.status === "connected"} />
+      <p data-testid="connection-state" className="font-semibold text-lg tabular-nums tracking-[-0.015em]">
+        {label}
+      </p>
+      {state.status === "reconnecting" && (
+        <p className="ml-auto text-ink-3 text-xs tabular-nums">attempt {state.attempt}</p>
+      )}
+    </div>
+  );
+}
+
+function Facts() {
+  const { service, state } = useLive();
+  const roundTrip = useRoundTrip();
+  const user =
+    state.status === "connected" ? `${state.userId ?? "anonymous"} · ${state.role ?? "no role"}` : "–";
+  const facts = [
+    { name: "Client", value: service.clientId ?? "–", id: "client-id" },
+    { name: "User", value: user, id: "user" },
+    {
+      name: "Round trip",
+      value: roundTrip === null ? "–" : `${formatTenth(roundTrip)} ms`,
+      id: "round-trip",
+    },
+  ];
+  return (
+    <dl className="mt-4 grid grid-cols-[auto_1fr] gap-x-4 gap-y-1.5 text-xs">
+      {facts.map(({ name, value, id }) => (
+        <div key={id} className="contents">
+          <dt className="text-ink-3">{name}</dt>
+          <dd data-testid={id} title={value} className="truncate text-right font-mono tabular-nums">
+            {value}
+          </dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+function Log() {
+  const log = useConnectionLog();
+  return (
+    <div className="mt-4 border-line border-t pt-3.5">
+      <h3 className="mb-2 font-medium text-ink-2 text-xs">What happened</h3>
+      <ol role="log" data-testid="log" className="flex h-[7.75rem] flex-col gap-1.5 overflow-hidden">
+        {log.map((entry) => (
+          <li key={entry.key} className="flex animate-enter items-baseline gap-2.5 text-xs leading-5">
+            <time className="shrink-0 text-ink-3 tabular-nums">{formatClock(entry.t)}</time>
+            <span className={`min-w-0 truncate ${TEXT[entry.tone]}`} title={entry.text}>
+              {entry.text}
+            </span>
+          </li>
+        ))}
+      </ol>
+    </div>
+  );
+}

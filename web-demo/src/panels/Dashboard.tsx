@@ -1,0 +1,81 @@
+/** The live page: connects, and puts the panels in their places. */
+import { useWebSocket } from "@osbackend/realtime/react";
+import { useCallback, useMemo, useRef } from "react";
+import { useActivity } from "../hooks/useActivity.ts";
+import { useMetricHistory } from "../hooks/useMetricHistory.ts";
+import { useRooms } from "../hooks/useRooms.ts";
+import { DroppableWebSocket } from "../lib/droppable-socket.ts";
+import { type DevSession, fetchSession } from "../lib/session.ts";
+import { AgentBoard } from "./AgentBoard.tsx";
+import { BroadcastBanner } from "./BroadcastBanner.tsx";
+import { BroadcastForm } from "./BroadcastForm.tsx";
+import { ClipAnalytics } from "./ClipAnalytics.tsx";
+import { CloneJobs } from "./CloneJobs.tsx";
+import { Connection } from "./Connection.tsx";
+import { Header } from "./Header.tsx";
+import { MetricTiles } from "./MetricTiles.tsx";
+import { RoomList } from "./RoomList.tsx";
+import { TrendChart } from "./TrendChart.tsx";
+
+/** Someone watches this page: it tries again sooner than the SDK's default, and for as long as it is open. */
+const BACKOFF = { initialMs: 1000, maxMs: 8000, attempts: 0 };
+
+export function Dashboard({ session }: { session: DevSession | null }) {
+  const { service, state } = useConnect(session);
+  const history = useMetricHistory();
+  const rooms = useRooms();
+  const { activity, meter } = useActivity();
+  const connect = useCallback(() => {
+    // The panel shows the outcome by the connection's state.
+    service.connect().catch(() => {});
+  }, [service]);
+  const stale = state.status === "reconnecting" || state.status === "closed";
+
+  return (
+    <>
+      <Header rate={activity.rate} />
+      <BroadcastBanner />
+      <main className="mx-auto max-w-[92rem] px-4 pt-5 pb-10 sm:px-6 sm:pt-6">
+        <div className="mb-4 sm:mb-5">
+          <h1 className="font-semibold text-[1.375rem] leading-7 tracking-[-0.022em]">Voice operations</h1>
+          <p className="text-ink-3 text-sm">Calls, agents, voice clones and clips, as they happen.</p>
+        </div>
+        <div className="grid grid-cols-1 items-start gap-3 sm:gap-4 lg:grid-cols-[minmax(0,1fr)_22rem]">
+          <div
+            data-stale={stale}
+            className="grid min-w-0 grid-cols-1 gap-3 transition-[opacity,filter] duration-500 data-[stale=true]:opacity-85 data-[stale=true]:saturate-[0.3] sm:gap-4"
+          >
+            <MetricTiles history={history} />
+            <TrendChart history={history} />
+            <AgentBoard />
+            <div className="grid grid-cols-1 gap-3 sm:gap-4 xl:grid-cols-2">
+              <CloneJobs />
+              <ClipAnalytics />
+            </div>
+          </div>
+          <aside aria-label="Realtime connection" className="grid min-w-0 grid-cols-1 gap-3 sm:gap-4">
+            <Connection rate={activity.rate} perSecond={activity.perSecond} connect={connect} />
+            <RoomList {...rooms} activity={activity} meter={meter} />
+            {session?.adminToken && <BroadcastForm token={session.adminToken} url={session.wsUrl} />}
+          </aside>
+        </div>
+      </main>
+    </>
+  );
+}
+
+function useConnect(session: DevSession | null) {
+  const used = useRef(false);
+  // A token from the server for each connect, so that a server with new keys lets this page in again.
+  const token = useCallback(async () => {
+    if (!session || used.current) return (await fetchSession()).token;
+    used.current = true;
+    return session.token;
+  }, [session]);
+  const url = session?.wsUrl;
+  const options = useMemo(
+    () => ({ WebSocket: DroppableWebSocket, backoff: BACKOFF, client: "web-demo", ...(url ? { url } : {}) }),
+    [url],
+  );
+  return useWebSocket(session ? token : undefined, options);
+}

@@ -1,0 +1,156 @@
+/** The rooms of this connection: how far each is read, whether nothing was missed, and joining others. */
+import type { RoomState } from "@osbackend/realtime";
+import { useWebSocketRoom } from "@osbackend/realtime/react";
+import { X } from "lucide-react";
+import { type FormEvent, useEffect, useId, useState } from "react";
+import type { Rooms } from "../hooks/useRooms.ts";
+import type { Activity, ActivityMeter, RoomActivity } from "../lib/activity.ts";
+import { formatCount, formatTenth } from "../lib/format.ts";
+import { Badge } from "../ui/Badge.tsx";
+import { Button, FIELD, IconButton } from "../ui/Button.tsx";
+import { Card } from "../ui/Card.tsx";
+import type { Tone } from "../ui/tone.ts";
+
+export interface RoomListProps extends Rooms {
+  activity: Activity;
+  meter: ActivityMeter;
+}
+
+export function RoomList({ names, added, refusal, join, leave, activity, meter }: RoomListProps) {
+  return (
+    <Card title="Rooms">
+      <table className="w-full table-fixed text-xs">
+        <thead>
+          <tr className="text-left text-ink-3">
+            <th scope="col" className="pb-2 font-normal">
+              Room
+            </th>
+            <th scope="col" className="w-16 pb-2 text-right font-normal">
+              Offset
+            </th>
+            <th scope="col" className="w-12 pb-2 text-right font-normal">
+              ev/s
+            </th>
+            <th scope="col" className="w-9 pb-2">
+              <span className="sr-only">Leave</span>
+            </th>
+          </tr>
+        </thead>
+        <tbody data-testid="rooms">
+          {names.map((name) => (
+            <Row
+              key={name}
+              name={name}
+              meter={meter}
+              activity={activity.rooms[name]}
+              leave={added.includes(name) ? leave : undefined}
+            />
+          ))}
+        </tbody>
+      </table>
+      <JoinForm join={join} refusal={refusal} />
+    </Card>
+  );
+}
+
+interface RowProps {
+  name: string;
+  meter: ActivityMeter;
+  activity: RoomActivity | undefined;
+  leave: ((room: string) => void) | undefined;
+}
+
+/** A room of the page: in it while the row is shown. */
+function Row({ name, meter, activity, leave }: RowProps) {
+  const room = useWebSocketRoom(name, (event) => meter.record(name, event)) ?? {
+    room: name,
+    status: "joining",
+  };
+  useEffect(() => () => meter.forget(name), [meter, name]);
+  const offset = activity?.offset ?? room.offset;
+  const { tone, label } = lookOf(room);
+  return (
+    <tr
+      data-room={name}
+      data-status={room.status}
+      data-recovered={room.recovered}
+      className="border-line border-t"
+    >
+      <th scope="row" className="py-1.5 pr-2 text-left font-normal">
+        <span className="block truncate font-mono text-[0.6875rem] text-ink" title={name}>
+          {name}
+        </span>
+        <span className="mt-0.5 flex items-center gap-1.5 text-2xs text-ink-3">
+          <Badge tone={tone}>{label}</Badge>
+          {room.clientCount !== undefined && <span>{formatCount(room.clientCount)} here</span>}
+        </span>
+      </th>
+      <td data-testid="offset" className="text-right font-mono tabular-nums">
+        {offset === undefined ? "–" : formatCount(offset)}
+      </td>
+      <td className="text-right text-ink-2 tabular-nums">{formatTenth(activity?.rate ?? 0)}</td>
+      <td className="text-right">
+        {leave && (
+          <IconButton className="size-7!" aria-label={`Leave ${name}`} onClick={() => leave(name)}>
+            <X aria-hidden="true" size={14} />
+          </IconButton>
+        )}
+      </td>
+    </tr>
+  );
+}
+
+function lookOf(room: RoomState): { tone: Tone; label: string } {
+  switch (room.status) {
+    case "joined":
+      return room.recovered ? { tone: "good", label: "Recovered" } : { tone: "good", label: "Joined" };
+    case "joining":
+      return { tone: "warn", label: "Waiting" };
+    case "refused":
+      return { tone: "bad", label: "Refused" };
+    default:
+      return { tone: "idle", label: "Left" };
+  }
+}
+
+function JoinForm({ join, refusal }: { join: (room: string) => void; refusal: string | null }) {
+  const [name, setName] = useState("");
+  const id = useId();
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    join(name.trim());
+  };
+  return (
+    <form onSubmit={submit} className="mt-3 border-line border-t pt-3.5">
+      <div className="flex gap-2">
+        <label htmlFor={id} className="sr-only">
+          Name of a room to join
+        </label>
+        <input
+          id={id}
+          data-testid="room-name"
+          value={name}
+          onChange={(event) => setName(event.target.value)}
+          placeholder="agent:7"
+          autoComplete="off"
+          autoCapitalize="none"
+          spellCheck={false}
+          aria-describedby={`${id}-outcome`}
+          aria-invalid={refusal !== null}
+          className={`${FIELD} grow font-mono`}
+        />
+        <Button type="submit" data-testid="room-join" disabled={name.trim() === ""}>
+          Join
+        </Button>
+      </div>
+      <p
+        id={`${id}-outcome`}
+        role="alert"
+        data-testid="refusal"
+        className={`mt-2 min-h-8 text-xs [overflow-wrap:anywhere] ${refusal ? "text-bad" : "text-ink-3"}`}
+      >
+        {refusal ?? "Try agent:3, or one you may not enter: billing:secret"}
+      </p>
+    </form>
+  );
+}
