@@ -11,10 +11,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 //! ```
 
+pub mod api;
 pub mod auth;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod connection;
+pub mod demo_feed;
 pub mod engine;
 pub mod gateway;
 mod handle;
@@ -24,5 +27,6 @@ pub mod limits;
 mod metrics;
 pub mod realtime;
 pub mod session;
+pub mod telemetry;
 
 pub use realtime::{BuildError, Builder, Emitted, Handle, PublishError, Realtime, Stats};

@@ -140,7 +140,7 @@ impl Realtime {
     /// `/ws` and the API (§9). Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, so that the limits
     /// per address count.
     pub fn router(&self) -> axum::Router {
-        self.socket_router()
+        self.socket_router().merge(crate::api::router(self.handle.clone()))
     }
 
     /// `/ws` alone.

@@ -213,7 +213,7 @@ fn is_array(text: &str) -> bool {
 }
 
 /// Whether a JSON text nests no deeper than `allowed` levels; looked at before anything is parsed.
-pub(crate) fn nests_within(text: &str, allowed: usize) -> bool {
+pub fn nests_within(text: &str, allowed: usize) -> bool {
     // What has no more brackets than levels needs no closer look: nearly every frame.
     if text.bytes().filter(|byte| matches!(byte, b'{' | b'[')).count() <= allowed {
         return true;

@@ -28,7 +28,8 @@ pub use limits::Limits;
 pub use permission::{Action, Denied, Identity, Policy, allowed};
 pub use room::{RoomName, RoomNameError};
 pub use server_msg::{
-    Authenticated, ErrorBody, EventFrame, Greeting, PresenceUser, Published, RoomJoined, RoomResult, ServerFrame, ServerMessage, SystemFrame,
+    Authenticated, ErrorBody, EventFrame, Greeting, PresenceUser, Published, RoomJoined, RoomResult, ServerFrame, ServerMessage,
+    SystemFrame,
 };
 pub use timestamp::Timestamp;
 

@@ -15,6 +15,7 @@ mod value;
 pub use flags::SettingFlags;
 pub use settings::{SETTINGS, Setting};
 pub use table::{markdown_table, text_table};
+pub(crate) use value::pause as parse_time;
 
 /// All settings of one server. [`Config::default`] has the defaults of §10, [`Config::dev`] those of `--dev`.
 ///

@@ -59,7 +59,7 @@ pub(super) fn at_least(time: Option<Duration>, least_ms: u64) -> Option<Option<D
 }
 
 /// A time as `500ms`, `25s`, `5m`, `1h`, `2d`, or `0`. A number without a unit is refused: nobody knows which was meant.
-pub(super) fn pause(value: &str) -> Option<Duration> {
+pub(crate) fn pause(value: &str) -> Option<Duration> {
     let digits = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
     let (number, unit) = value.split_at(digits);
     let number: u64 = number.parse().ok()?;

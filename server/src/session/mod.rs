@@ -310,4 +310,3 @@ impl Session {
         self.who.is_none() && !self.settings.allow_anonymous && !free
     }
 }
-

@@ -1,0 +1,32 @@
+//! `POST /api/ws/disconnect`: ends a user's or a client's connections with 4505.
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+
+use super::body::JsonText;
+use super::caller::Admin;
+use super::{Api, ApiError};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Whom {
+    user_id: Option<String>,
+    client_id: Option<String>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Disconnected {
+    /// How many connections were closed; none is no error: they may have gone by themselves.
+    disconnected: usize,
+}
+
+pub(super) async fn disconnect(State(api): State<Api>, _: Admin, body: JsonText) -> Result<Json<Disconnected>, ApiError> {
+    let whom: Whom = body.parse()?;
+    let disconnected = match (whom.user_id, whom.client_id) {
+        (Some(user), None) => api.handle.disconnect_user(&user),
+        (None, Some(client)) => usize::from(api.handle.disconnect_client(&client)),
+        _ => return Err(ApiError::bad_request("give `userId` or `clientId`, one of them")),
+    };
+    Ok(Json(Disconnected { disconnected }))
+}

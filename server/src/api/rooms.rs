@@ -1,0 +1,73 @@
+//! `GET /api/ws/rooms`, and who is in a room and what was said there.
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use osbackend_protocol::limits::MAX_PAGE;
+use osbackend_protocol::server_msg::{History, Presence};
+use osbackend_protocol::{Action, Identity, RoomName};
+use serde::{Deserialize, Serialize};
+
+use super::caller::{Caller, User};
+use super::{Api, ApiError};
+
+#[derive(Serialize)]
+pub(super) struct Rooms {
+    rooms: Vec<Room>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Room {
+    room: RoomName,
+    client_count: usize,
+    epoch: String,
+    offset: u64,
+}
+
+pub(super) async fn rooms(State(api): State<Api>, User(user): User) -> Json<Rooms> {
+    let may_see = |room: &RoomName| user.is_admin() || api.handle.allowed(Some(&user), room, Action::Join).is_ok();
+    let all = api.handle.stats().rooms.into_iter().filter(|status| may_see(&status.room));
+    let rooms = all.map(|status| Room {
+        room: status.room,
+        client_count: status.client_count,
+        epoch: status.epoch,
+        offset: status.offset,
+    });
+    Json(Rooms { rooms: rooms.collect() })
+}
+
+pub(super) async fn presence(
+    State(api): State<Api>,
+    Caller(caller): Caller,
+    Path(room): Path<String>,
+) -> Result<Json<Presence>, ApiError> {
+    let room = admitted(&api, caller.as_ref(), &room, Action::Presence)?;
+    Ok(Json(api.handle.presence(room)))
+}
+
+#[derive(Deserialize)]
+pub(super) struct HistoryQuery {
+    since: Option<u64>,
+    limit: Option<u32>,
+    #[serde(default)]
+    reverse: bool,
+}
+
+pub(super) async fn history(
+    State(api): State<Api>,
+    Caller(caller): Caller,
+    Path(room): Path<String>,
+    query: Result<Query<HistoryQuery>, QueryRejection>,
+) -> Result<Json<History>, ApiError> {
+    let room = admitted(&api, caller.as_ref(), &room, Action::History)?;
+    let Query(query) = query.map_err(|rejection| ApiError::bad_request(rejection.body_text()))?;
+    let limit = query.limit.unwrap_or(100).min(MAX_PAGE) as usize;
+    Ok(Json(api.handle.history(room, query.since, limit, query.reverse)?))
+}
+
+fn admitted(api: &Api, caller: Option<&Identity>, room: &str, action: Action) -> Result<RoomName, ApiError> {
+    let room = RoomName::parse(room)?;
+    api.handle.allowed(caller, &room, action)?;
+    Ok(room)
+}

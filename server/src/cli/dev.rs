@@ -1,0 +1,97 @@
+//! What `--dev` adds: tokens for two people, printed and for the demo page. Never for a public address.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::json;
+
+use crate::auth::mint::{MintError, Token};
+use crate::auth::origin::{OriginPolicy, asks_for_this_machine};
+use crate::config::{Config, Secret};
+
+/// Long enough for a day of work.
+const LIFETIME: Duration = Duration::from_secs(24 * 3600);
+
+/// A user's and an admin's token.
+pub(super) struct Tokens {
+    pub(super) user: String,
+    pub(super) admin: String,
+}
+
+impl Tokens {
+    pub(super) fn sign(secret: &Secret) -> Result<Self, MintError> {
+        Ok(Self {
+            user: Token::for_user("demo-user").role("user").lifetime(LIFETIME).sign(secret)?,
+            admin: Token::for_user("demo-admin").role("admin").lifetime(LIFETIME).sign(secret)?,
+        })
+    }
+}
+
+#[derive(Clone)]
+struct Dev {
+    secret: Secret,
+    origins: OriginPolicy,
+}
+
+/// `GET /dev/session`: fresh tokens for the demo page.
+pub(super) fn router(config: &Config, secret: Secret) -> Router {
+    let dev = Dev { secret, origins: OriginPolicy::from_config(config) };
+    Router::new().route("/dev/session", get(session)).with_state(dev)
+}
+
+async fn session(State(dev): State<Dev>, headers: HeaderMap) -> Response {
+    // A page elsewhere whose name was made to point at this machine must not get an admin's token.
+    if !asks_for_this_machine(&headers) || !dev.origins.allows(&headers) {
+        let message = "only for pages of this machine";
+        return (StatusCode::FORBIDDEN, Json(json!({"error": {"code": "forbidden", "message": message}}))).into_response();
+    }
+    match Tokens::sign(&dev.secret) {
+        Ok(tokens) => {
+            let session = json!({"token": tokens.user, "adminToken": tokens.admin});
+            ([(header::CACHE_CONTROL, "no-store")], Json(session)).into_response()
+        }
+        Err(error) => {
+            tracing::error!(%error, "no token for the demo page");
+            let error = json!({"error": {"code": "internal", "message": "no token could be made"}});
+            (StatusCode::INTERNAL_SERVER_ERROR, Json(error)).into_response()
+        }
+    }
+}
+
+/// What a person who started with `--dev` needs, ready to paste.
+pub(super) fn banner(http: SocketAddr, ws: SocketAddr, own_secret: bool, tokens: &Tokens) -> String {
+    let host = |address: SocketAddr| {
+        let ip = address.ip();
+        let name = if ip.is_loopback() || ip.is_unspecified() { "localhost".to_owned() } else { address.ip().to_string() };
+        let name = if name.contains(':') { format!("[{name}]") } else { name };
+        format!("{name}:{}", address.port())
+    };
+    let (http, ws) = (host(http), host(ws));
+    let secret = if own_secret { "with your JWT_SECRET" } else { "with a secret of its own, until it stops" };
+    let Tokens { user, admin } = tokens;
+    format!(
+        r#"
+osbackend {version}, for development {secret}
+
+  dashboard    http://{http}/
+  websocket    ws://{ws}/ws
+  status       http://{http}/api/ws/status
+
+user token (demo-user):
+{user}
+
+admin token (demo-admin):
+{admin}
+
+try it:
+npx wscat -c 'ws://{ws}/ws?token={user}'
+then type: {{"type":"join","payload":{{"room":"dashboard:overview"}}}}
+"#,
+        version = env!("CARGO_PKG_VERSION"),
+    )
+}

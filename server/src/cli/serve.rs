@@ -1,0 +1,128 @@
+//! `osbackend serve`: settings, ports, the server, and a stop that loses nobody.
+
+use std::path::PathBuf;
+
+use tokio::sync::watch;
+
+use super::listen::{BindError, Listeners};
+use super::signals::StopSignals;
+use super::{dev, pages, say};
+use crate::auth::mint::{MintError, random_secret};
+use crate::config::{Config, ConfigError, SettingFlags};
+use crate::demo_feed::{self, Feed};
+use crate::realtime::{BuildError, Realtime};
+use crate::telemetry;
+
+/// HS256 is as strong as its secret, up to this many bytes.
+const GOOD_SECRET_BYTES: usize = 32;
+
+/// How to serve.
+#[derive(clap::Args)]
+pub struct Args {
+    /// For trying it out on this machine: makes a secret, prints tokens, plays a demo.
+    #[arg(long)]
+    dev: bool,
+    /// Directory of the built demo page [default: web-demo/dist, where it is built].
+    #[arg(long, value_name = "DIR")]
+    demo_dir: Option<PathBuf>,
+    #[command(flatten)]
+    settings: SettingFlags,
+}
+
+/// Why the server did not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// A setting has a value that is not allowed.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Nothing to check tokens with.
+    #[error(
+        "no JWT_SECRET is set, so nobody could connect. Set it to the secret that your tokens are signed with, \
+         or try it out with `osbackend serve --dev`"
+    )]
+    NoSecret,
+    /// There is no page to serve.
+    #[error(transparent)]
+    NoPage(#[from] pages::NoPage),
+    /// A port could not be taken.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The server could not be built.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// Logging could not be set up.
+    #[error(transparent)]
+    Telemetry(#[from] telemetry::TelemetryError),
+    /// The system has no randomness for a secret.
+    #[error("no secret could be made: {0}. Set JWT_SECRET")]
+    Random(getrandom::Error),
+    /// No token could be made.
+    #[error(transparent)]
+    Mint(#[from] MintError),
+    /// The system refused something else.
+    #[error("{0}")]
+    System(#[from] std::io::Error),
+}
+
+impl ServeError {
+    /// Whether the command line or a setting is to blame.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::Config(_) | Self::NoSecret | Self::NoPage(_))
+    }
+}
+
+pub(super) fn run(args: Args) -> Result<(), ServeError> {
+    let mut config = args.settings.config(args.dev)?;
+    telemetry::init(&config.logs)?;
+    let own_secret = config.auth.jwt_secret.is_some();
+    if !own_secret {
+        if !args.dev {
+            return Err(ServeError::NoSecret);
+        }
+        config.auth.jwt_secret = Some(random_secret().map_err(ServeError::Random)?);
+    }
+    let page = pages::find(args.demo_dir)?;
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(config, own_secret, page))
+}
+
+async fn serve(config: Config, own_secret: bool, page: Option<PathBuf>) -> Result<(), ServeError> {
+    let mut signals = StopSignals::new()?;
+    let listeners = Listeners::bind(&config).await?;
+    let (http, ws) = (listeners.http_address, listeners.ws_address);
+
+    let realtime = Realtime::builder().config(config.clone()).build()?;
+    let handle = realtime.handle();
+    let mut router = realtime.router().merge(pages::router(page.as_deref()));
+    let secret = config.auth.jwt_secret.clone().ok_or(ServeError::NoSecret)?;
+    if config.dev {
+        router = router.merge(dev::router(&config, secret.clone()));
+        say(&dev::banner(http, ws, own_secret, &dev::Tokens::sign(&secret)?));
+        tokio::spawn(demo_feed::run(handle.clone(), Feed::new(now_seed())));
+    }
+    if secret.reveal().len() < GOOD_SECRET_BYTES {
+        tracing::warn!("JWT_SECRET is shorter than {GOOD_SECRET_BYTES} bytes: it could be guessed from a token");
+    }
+    // For programs that start this one: the real ports, whatever the log's form and filter.
+    say(&format!("listening ws={ws} http={http}"));
+
+    let (stop, stopped) = watch::channel(());
+    let serving = tokio::spawn(listeners.serve(router, stopped));
+    signals.next().await;
+    tracing::info!("stopping: clients are told when to reconnect; a second signal stops at once");
+    // The ports are free from here on: a successor may take them while clients are still being sent there.
+    drop(stop);
+    let leave = async {
+        let _ = serving.await;
+        handle.drain(config.liveness.drain).await;
+    };
+    tokio::select! {
+        () = leave => {}
+        () = signals.next() => {}
+    }
+    Ok(())
+}
+
+/// Another story at each start.
+fn now_seed() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.as_secs())
+}

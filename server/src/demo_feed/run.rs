@@ -1,0 +1,37 @@
+//! Plays the demo's business into a server.
+
+use osbackend_protocol::{JsonObject, RoomName};
+use serde_json::json;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::{Feed, Happening, STEP};
+use crate::realtime::Handle;
+
+/// Plays `feed` into the server until the task is dropped; the first values of everything at once.
+pub async fn run(handle: Handle, mut feed: Feed) {
+    let mut steps = interval(STEP);
+    // After a pause of the machine the business goes on; it does not catch up.
+    steps.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut happenings = feed.first();
+    loop {
+        for happening in happenings {
+            play(&handle, happening).await;
+        }
+        steps.tick().await;
+        happenings = feed.step();
+    }
+}
+
+async fn play(handle: &Handle, happening: Happening) {
+    let played = match happening {
+        Happening::Event(event) => handle.emit(event).await.map(|_| ()),
+        Happening::Announcement { message, level } => {
+            let data = JsonObject::from_serialize(&json!({"message": message, "level": level}));
+            let (Ok(room), Ok(data)) = (RoomName::parse("admin:broadcast"), data) else { return };
+            handle.publish(room, "admin_broadcast", &data, None).await.map(|_| ())
+        }
+    };
+    if let Err(error) = played {
+        tracing::warn!(%error, "the demo feed could not publish");
+    }
+}
