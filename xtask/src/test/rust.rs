@@ -46,9 +46,9 @@ pub(super) fn doc(project: &Project) -> Result<()> {
     cargo(project).args(["doc", "--locked", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings").run()
 }
 
-/// The server in the profile of the tests. With `--workspace`, so that features, and so the compiled
-/// dependencies, are those that `cargo test --workspace` has built already.
+/// The server, as `cargo test` built it for its integration tests. A `cargo build` would compile much of it again,
+/// because it leaves out the features that only tests turn on.
 pub(super) fn server(project: &Project) -> Result<PathBuf> {
-    let build = cargo(project).args(["build", "--locked", "--workspace", "--bin", "osbackend"]);
+    let build = cargo(project).args(["test", "--locked", "--workspace", "--no-run"]);
     artifact::build(build, "osbackend", std::env::consts::EXE_SUFFIX)
 }
