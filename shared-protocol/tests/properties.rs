@@ -90,6 +90,17 @@ fn replace(value: &mut Value, at: &mut usize, with: &Value) {
     }
 }
 
+#[test]
+fn a_batch_may_fill_its_bound_to_the_byte() {
+    for (over, taken) in [(0, 2), (1, 1)] {
+        // Two brackets and one comma.
+        let messages = ["x".repeat(1000), "y".repeat(MAX_BATCH_BYTES - 1003 + over)];
+        let mut batch = String::new();
+        assert_eq!(encode_batch(&messages, &mut batch), taken);
+        assert!(batch.len() <= MAX_BATCH_BYTES);
+    }
+}
+
 proptest! {
     #[test]
     fn a_client_frame_comes_back(frame in client_frame()) {
