@@ -2,10 +2,7 @@
 
 use osbackend_protocol::Limits;
 use serde::Serialize;
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, VecDeque},
-};
+use std::{borrow::Cow, collections::VecDeque};
 
 /// Why a request, a send or a join failed. `code` is an error code of §6, or `timeout`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -119,8 +116,8 @@ impl Bucket {
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
     queue: VecDeque<Message>,
-    /// When each request that was written gives up.
-    in_flight: BTreeMap<u64, u64>,
+    /// The ids that were written, ascending, and when each gives up. A vector: a map is 3 KB more in the browser.
+    in_flight: Vec<(u64, u64)>,
     bucket: Option<Bucket>,
 }
 
@@ -150,18 +147,20 @@ impl Pending {
 
     /// A request was written.
     pub(crate) fn written(&mut self, id: u64, deadline: u64) {
-        self.in_flight.insert(id, deadline);
+        let at = self.in_flight.partition_point(|(other, _)| *other < id);
+        self.in_flight.insert(at, (id, deadline));
     }
 
     /// An answer came. True when a request waited for it.
     pub(crate) fn settle(&mut self, id: u64) -> bool {
-        self.in_flight.remove(&id).is_some()
+        let found = self.in_flight.binary_search_by_key(&id, |(other, _)| *other);
+        found.map(|at| self.in_flight.remove(at)).is_ok()
     }
 
     /// The connection is gone: the requests that were in flight.
     pub(crate) fn disconnected(&mut self) -> Vec<u64> {
         self.bucket = None;
-        std::mem::take(&mut self.in_flight).into_keys().collect()
+        std::mem::take(&mut self.in_flight).into_iter().map(|(id, _)| id).collect()
     }
 
     /// Everything that waits, given up.
@@ -171,8 +170,8 @@ impl Pending {
 
     /// Requests that timed out at `now`, written or not.
     pub(crate) fn expired(&mut self, now: u64) -> Vec<u64> {
-        let mut over: Vec<u64> = self.in_flight.iter().filter(|(_, at)| **at <= now).map(|(id, _)| *id).collect();
-        self.in_flight.retain(|_, at| *at > now);
+        let mut over: Vec<u64> = self.in_flight.iter().filter(|(_, at)| *at <= now).map(|(id, _)| *id).collect();
+        self.in_flight.retain(|(_, at)| *at > now);
         self.queue.retain(|message| match message.request {
             Some((id, at)) if at <= now => {
                 over.push(id);
@@ -186,7 +185,7 @@ impl Pending {
     /// When the next request times out.
     pub(crate) fn next_deadline(&self) -> Option<u64> {
         let queued = self.queue.iter().filter_map(|message| message.request.map(|(_, at)| at));
-        queued.chain(self.in_flight.values().copied()).min()
+        queued.chain(self.in_flight.iter().map(|(_, at)| *at)).min()
     }
 
     /// Whether messages wait.

@@ -1,6 +1,6 @@
 //! The machine as `js/frames.js` sees it: numbers in, numbers out, for every event.
 
-use crate::shell::Shell;
+use crate::{decode::Value, shell::Shell};
 use osbackend_client_core::{Control, Delivery, Input, RoomKey, Settled};
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
@@ -45,7 +45,7 @@ impl Core {
 
     /// A system message on which the machine acts.
     pub fn control(&self, kind: &str, id: Option<f64>, data: JsValue) {
-        let control = Control::decode(kind, id.map(|id| id as u64), serde_wasm_bindgen::Deserializer::from(data));
+        let control = Control::decode(kind, id.map(|id| id as u64), Value(data));
         match control {
             Ok(Some(control)) => self.shell.handle(Input::Control(control)),
             Ok(None) => {}

@@ -7,6 +7,7 @@
 //! No listener of the page is ever called while the machine is borrowed, so each of them may call back.
 
 mod client;
+mod decode;
 mod hot;
 mod js;
 mod options;

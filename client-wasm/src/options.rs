@@ -1,6 +1,9 @@
 //! The plain object of options, checked once.
 
-use crate::js;
+use crate::{
+    decode::{Invalid, decode},
+    js,
+};
 use osbackend_client_core::Config;
 use osbackend_protocol::{SUBPROTOCOL, schema::FINGERPRINT};
 use serde::Deserialize;
@@ -23,11 +26,11 @@ impl Options {
     /// Takes `ClientOptions` (see `types.rs`).
     ///
     /// # Errors
-    /// An `Error` that says which kind of value was expected.
+    /// An `Error` that names the option.
     pub(crate) fn parse(options: &JsValue) -> Result<Self, JsValue> {
         let plain = js::plain(options)?;
-        let Url { url } = serde_wasm_bindgen::from_value(plain.clone())?;
-        let mut config: Config = serde_wasm_bindgen::from_value(plain)?;
+        let Url { url } = decode(plain.clone()).map_err(wrong)?;
+        let mut config: Config = decode(plain).map_err(wrong)?;
         config.schema = Some(FINGERPRINT.to_owned());
         let constructor = get(options, "WebSocket").dyn_into().ok();
         Ok(Self { url, config, constructor })
@@ -42,6 +45,12 @@ impl Options {
         let arguments = js_sys::Array::of2(&JsValue::from_str(&self.url), &JsValue::from_str(SUBPROTOCOL));
         js_sys::Reflect::construct(&constructor, &arguments).map(JsCast::unchecked_into)
     }
+}
+
+fn wrong(Invalid(option): Invalid) -> JsValue {
+    let mut message = "option has the wrong type: ".to_owned();
+    message.push_str(option.unwrap_or("the object itself"));
+    js_sys::TypeError::new(&message).into()
 }
 
 /// A property, `undefined` where there is none.
