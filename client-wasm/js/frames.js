@@ -143,8 +143,9 @@ export class Receiver {
     const core = this.#core;
     const type = frame?.type;
     if (typeof type !== "string") return core.malformed();
-    if (type === "heartbeat") return;
     const id = frame.id;
+    // The server's own; one with an id may be the answer to a request of the page.
+    if (type === "heartbeat" && id === undefined) return;
     const own = typeof id === "number";
     if (own && type !== "error" && core.settle(id)) {
       try {

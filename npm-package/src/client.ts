@@ -54,6 +54,7 @@ export class RealtimeClient {
   #options: ClientOptions;
   #token: TokenSource = null;
   #tokenCall = 0;
+  #user: string | undefined;
   #factory: CoreFactory | undefined;
   #core: Core | undefined;
   #loading = false;
@@ -123,7 +124,8 @@ export class RealtimeClient {
       if (otherUser || !sameOptions(optionsBefore, this.#options)) this.#drop(otherUser);
     }
     if (this.#core !== undefined) {
-      if (typeof this.#token === "string" && this.#token !== tokenBefore) this.#core.setToken(this.#token);
+      // A provider is only taken over: it is asked when there is need.
+      if (typeof this.#token === "string" && this.#token !== tokenBefore) this.#giveToken();
       if (this.#state.status === "connected") this.#connected.resolve();
       else this.#core.connect();
     } else if (this.#factory !== undefined) {
@@ -155,7 +157,10 @@ export class RealtimeClient {
     const handles = this.#rooms.handles(room);
     for (const handle of handles) handle.leave();
     // One that the server joined us to.
-    if (handles.length === 0 && this.#rooms.state(room) !== undefined) this.#core?.leave(room);
+    if (handles.length === 0 && this.#rooms.state(room) !== undefined) {
+      this.#core?.leave(room);
+      this.#rooms.forget(room);
+    }
   }
 
   /** How a room stands; the same object until it changes, undefined for a room that nobody joined. */
@@ -238,7 +243,10 @@ export class RealtimeClient {
     this.#replies.refuse(
       new RealtimeError("disconnected", "the connection was replaced before the answer came"),
     );
-    if (otherUser) this.metrics.forget();
+    if (otherUser) {
+      this.metrics.forget();
+      this.#user = undefined;
+    }
     core?.disconnect();
     // Not at once: this may be running inside of a call of that very core.
     setTimeout(() => core?.free(), 0);
@@ -252,13 +260,7 @@ export class RealtimeClient {
       };
     return {
       needToken: ifCurrent(() => this.#giveToken()),
-      state: ifCurrent((state) => {
-        if (state.status === "closed") this.#closed(state);
-        else {
-          this.#setState(state);
-          if (state.status === "connected") this.#connected.resolve();
-        }
-      }),
+      state: ifCurrent((state) => this.#stateChanged(state)),
       // The hot path: no closure, no object, no rest parameter for an event.
       event: (frame, first) => {
         if (!current()) return;
@@ -283,6 +285,21 @@ export class RealtimeClient {
       reply: ifCurrent((id, ok, value) => this.#replies.settle(id, ok, value)),
       sendRefused: ifCurrent((type, _payload, error) => this.#failed(fromBody(error, { messageType: type }))),
     };
+  }
+
+  #stateChanged(state: ConnectionState): void {
+    this.#rooms.follow(this.#core?.rooms() ?? []);
+    if (state.status === "closed") {
+      this.#closed(state);
+      return;
+    }
+    if (state.status === "connected") {
+      // Another user (or nobody) from here on: what the last one saw is not theirs to see.
+      if (this.#user !== undefined && this.#user !== state.userId) this.metrics.forget();
+      this.#user = state.userId;
+    }
+    this.#setState(state);
+    if (state.status === "connected") this.#connected.resolve();
   }
 
   /** Answers in a microtask, never from within the core's call; only the newest answer counts. */

@@ -8,7 +8,23 @@ declare const __VERSION__: string;
 /** The options for a core. Throws `bad_options` where no endpoint can be made of them. */
 export function coreOptions(options: ClientOptions): CoreOptions {
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-  return { batch: true, client: `@osbackend/realtime ${__VERSION__}`, ...given, url: endpoint(options.url) };
+  const core = {
+    batch: true,
+    client: `@osbackend/realtime ${__VERSION__}`,
+    ...given,
+    url: endpoint(options.url),
+  };
+  return options.WebSocket === undefined ? core : { ...core, WebSocket: tolerant(options.WebSocket) };
+}
+
+/** In Node a socket without a listener for "error" ends the process; its close tells the same to us. */
+function tolerant(given: unknown): unknown {
+  const Socket = given as new (url: string, protocols?: string) => { onerror: unknown };
+  return function WebSocket(url: string, protocols?: string) {
+    const socket = new Socket(url, protocols);
+    socket.onerror = () => {};
+    return socket;
+  };
 }
 
 /** Whether a core made for the one would serve the other. */

@@ -45,9 +45,8 @@ export class Rooms {
   release(handle: RoomHandle, core: Core | undefined): boolean {
     const entry = this.#entries.get(handle.name);
     if (entry === undefined || !entry.handles.delete(handle) || entry.handles.size > 0) return false;
-    this.#entries.delete(handle.name);
     core?.leave(handle.name);
-    this.#changed({ room: handle.name, status: "left", reason: "requested" });
+    this.forget(handle.name);
     return true;
   }
 
@@ -72,6 +71,28 @@ export class Rooms {
     if (state.status === "left" && entry.handles.size === 0) this.#entries.delete(state.room);
     entry.emitter.emit("room", state);
     this.#changed(state);
+  }
+
+  /**
+   * Brings everything in line with what the core has, after the connection's state changed: it tells of no
+   * room that is merely to be joined again, and of none that it dropped because it was never asked for.
+   */
+  follow(states: readonly RoomState[]): void {
+    const live = new Map(states.map((state) => [state.room, state]));
+    for (const [room, entry] of [...this.#entries]) {
+      const state = live.get(room);
+      if (state === undefined) {
+        if (entry.handles.size === 0) this.forget(room);
+      } else if (state.status === "joining" && entry.state.status !== "joining") {
+        this.update(state);
+      }
+    }
+  }
+
+  /** Forgets a room that has no handle. */
+  forget(room: string): void {
+    if (!this.#entries.delete(room)) return;
+    this.#changed({ room, status: "left", reason: "requested" });
   }
 
   /** The listeners of a room. */

@@ -1,5 +1,5 @@
 /** The public vocabulary that is not on the wire: options, connection state, room state. */
-import type { RoomError } from "./generated/protocol.js";
+import type { RealtimeErrorCode } from "./errors.js";
 
 /** A token, a function that gives a fresh one (asked before every connect and before expiry), or none. */
 export type TokenSource =
@@ -79,7 +79,7 @@ export interface RoomState {
   recovered?: boolean;
   /** Connections in the room when it was joined. */
   clientCount?: number;
-  error?: RoomError;
+  error?: { code: RealtimeErrorCode; message: string; retryAfterMs?: number };
   reason?: string;
 }
 

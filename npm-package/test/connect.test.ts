@@ -166,6 +166,7 @@ test("a fresh token of the same user goes into the live connection", async () =>
   const { client, cores, live } = fakeClient();
   const core = await live(jwt("ann"));
   await client.connect(jwt("ann", "fresh"));
+  await settled();
   expect(cores).toHaveLength(1);
   expect(core.calls.at(-1)).toEqual(["setToken", jwt("ann", "fresh")]);
 });
@@ -193,6 +194,32 @@ test("another user, or none any more, gets another session; the rooms are asked 
   expect(heard).toEqual([]);
   await new Promise((resolve) => setTimeout(resolve));
   expect(core.count("free")).toBe(1);
+});
+
+test("a token given while the last one is on its way takes its place", async () => {
+  const { client, cores, loads } = fakeClient();
+  client.connect(jwt("ann"));
+  loads[0]?.succeed();
+  await settled();
+  cores[0]?.sink.needToken();
+  client.connect(jwt("ann", "fresh"));
+  await settled();
+  expect(cores[0]?.calls.filter(([name]) => name === "setToken")).toEqual([
+    ["setToken", jwt("ann")],
+    ["setToken", jwt("ann", "fresh")],
+  ]);
+});
+
+test("a provider that turns to another user: what the first one saw is forgotten", async () => {
+  const { client, live } = fakeClient();
+  const core = await live();
+  core.event("metric_update", { metric: "m", values: {} });
+  core.lost();
+  core.connected();
+  expect(client.metrics.get("m")).toBeDefined();
+  core.lost();
+  core.connected("somebody else");
+  expect(client.metrics.get("m")).toBeUndefined();
 });
 
 test("other options make another connection, the same do not", async () => {

@@ -43,11 +43,11 @@ export class FakeCore implements Core {
   join(room: string, snapshot: boolean): void {
     this.calls.push(["join", room, snapshot]);
     if (!room.includes(":")) throw new Error(`${room} is no room name: write prefix:id`);
-    this.sink.room({ room, status: "joining" });
+    this.live = [...this.live.filter((state) => state.room !== room), { room, status: "joining" }];
   }
   leave(room: string): void {
     this.calls.push(["leave", room]);
-    this.sink.room({ room, status: "left", reason: "requested" });
+    this.live = this.live.filter((state) => state.room !== room);
   }
   request(type: string, payload: unknown, timeoutMs?: number): number {
     this.calls.push(["request", type, payload, timeoutMs]);
@@ -82,12 +82,23 @@ export class FakeCore implements Core {
     this.current = state;
     this.sink.state(state);
   }
-  connected(): void {
+  connected(userId = "u"): void {
     this.clientId = "c1";
-    this.tell({ status: "connected", clientId: "c1", authenticated: true, userId: "u", resumed: false });
+    this.tell({ status: "connected", clientId: "c1", authenticated: true, userId, resumed: false });
   }
   joined(room: string): void {
-    this.sink.room({ room, status: "joined", epoch: "e", offset: 0, recovered: false, clientCount: 1 });
+    this.room({ room, status: "joined", epoch: "e", offset: 0, recovered: false, clientCount: 1 });
+  }
+  room(state: RoomState): void {
+    this.live = [...this.live.filter((other) => other.room !== state.room), state];
+    this.sink.room(state);
+  }
+  /** The connection is lost: memberships have to be won again, those of the server's own are gone with it. */
+  lost(...dropped: string[]): void {
+    this.live = this.live
+      .filter((state) => !dropped.includes(state.room))
+      .map((state) => ({ ...state, status: "joining" }));
+    this.tell({ status: "reconnecting", attempt: 2, retryAtMs: 0, code: 1006, reason: "connection lost" });
   }
   event(type: string, data: Record<string, unknown>, room = "dashboard:overview", first = true): EventFrame {
     this.#offset += 1;

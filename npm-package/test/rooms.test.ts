@@ -80,16 +80,34 @@ test("refused, then asked again by another handle: it is tried again", async () 
   client.joinRoom("agent:7");
   expect(core.count("join")).toBe(2);
   core.joined("agent:7");
-  expect(told).toEqual(["refused", "joining", "joined"]);
+  expect(told).toEqual(["refused", "joined"]);
 });
 
 test("a membership that the server ends shows, with its reason", async () => {
   const { client, live } = fakeClient();
+  const errors = vi.fn();
+  client.on("error", errors);
   const core = await live();
   const room = client.joinRoom("agent:7");
   core.joined("agent:7");
-  core.sink.room({ room: "agent:7", status: "left", reason: "permission_lost" });
-  expect(room.state).toEqual({ room: "agent:7", status: "left", reason: "permission_lost" });
+  core.room({ room: "agent:7", status: "refused", error: { code: "forbidden", message: "not any more" } });
+  expect(room.state).toMatchObject({ status: "refused", error: { code: "forbidden" } });
+  expect(errors).toHaveBeenCalledOnce();
+});
+
+test("a lost connection shows in the rooms; what only the server had joined goes with its user", async () => {
+  const { client, live } = fakeClient();
+  const core = await live();
+  const room = client.joinRoom("agent:7");
+  core.joined("agent:7");
+  core.joined("user:u");
+  const told: string[] = [];
+  room.on("room", (state) => told.push(state.status));
+  core.lost("user:u");
+  expect(client.getSnapshot().rooms).toMatchObject([{ room: "agent:7", status: "joining" }]);
+  core.connected();
+  core.joined("agent:7");
+  expect(told).toEqual(["joining", "joined"]);
 });
 
 test("rooms shows positions as of now", async () => {

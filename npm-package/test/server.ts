@@ -42,7 +42,9 @@ export class ScriptedServer {
 
   private constructor(server: WebSocketServer) {
     this.#server = server;
-    server.on("connection", (socket, request) => this.#accept(socket, request.headers["sec-websocket-protocol"] ?? ""));
+    server.on("connection", (socket, request) =>
+      this.#accept(socket, request.headers["sec-websocket-protocol"] ?? ""),
+    );
   }
 
   static async start(): Promise<ScriptedServer> {
@@ -152,6 +154,11 @@ export class ScriptedServer {
 }
 
 /** An event as the server numbers it. */
-export function eventFrame(type: string, data: Record<string, unknown>, room: string, offset: number): EventFrame {
+export function eventFrame(
+  type: string,
+  data: Record<string, unknown>,
+  room: string,
+  offset: number,
+): EventFrame {
   return { type, data, room, offset, eventId: `${room}-${offset}`, timestamp: now() };
 }
