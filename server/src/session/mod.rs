@@ -310,3 +310,6 @@ impl Session {
         self.who.is_none() && !self.settings.allow_anonymous && !free
     }
 }
+
+#[cfg(test)]
+mod tests;

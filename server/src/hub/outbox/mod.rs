@@ -411,3 +411,6 @@ impl Queue {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
