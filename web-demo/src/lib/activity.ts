@@ -1,4 +1,4 @@
-/** Counts what arrives in each room: its newest offset, events a second, and what was conflated. */
+/** Counts what arrives in each room: its newest offset, events a second, and whether an offset was missed. */
 
 /** Over how many seconds a rate is taken. */
 const RATE_SECONDS = 5;
@@ -7,19 +7,19 @@ export const CHART_SECONDS = 60;
 
 export interface RoomActivity {
   /** The newest offset delivered. */
-  offset: number;
+  offset: number | undefined;
   /** Events a second over the last seconds. */
   rate: number;
   /** Events delivered since the page was opened, snapshots not counted. */
   total: number;
-  /** Events that gave way to newer ones because this connection was behind. */
-  skipped: number;
 }
 
 export interface Activity {
   rooms: Readonly<Record<string, RoomActivity>>;
   /** Events a second over all rooms. */
   rate: number;
+  /** Offsets that should have come and did not; those that the server conflated are no loss. */
+  missed: number;
   /** Events in each of the last `CHART_SECONDS` seconds, oldest first. */
   perSecond: readonly number[];
 }
@@ -32,35 +32,39 @@ export interface Arrival {
 }
 
 interface Counter {
-  offset: number;
+  /** Undefined until the first event or join tells it. */
+  offset: number | undefined;
   total: number;
-  skipped: number;
   current: number;
   past: number[];
 }
 
-const EMPTY: Activity = { rooms: {}, rate: 0, perSecond: Array<number>(CHART_SECONDS).fill(0) };
+const EMPTY: Activity = { rooms: {}, rate: 0, missed: 0, perSecond: Array<number>(CHART_SECONDS).fill(0) };
 
 /** Collects arrivals and publishes a new picture of them each second, so that a flood costs one render a second. */
 export class ActivityMeter {
   #counters = new Map<string, Counter>();
   #picture: Activity = EMPTY;
+  #missed = 0;
   #listeners = new Set<() => void>();
   #timer: ReturnType<typeof setInterval> | undefined;
 
-  record(room: string, arrival: Arrival): void {
-    let counter = this.#counters.get(room);
-    const isNew = counter === undefined;
-    counter ??= { offset: 0, total: 0, skipped: 0, current: 0, past: [] };
-    this.#counters.set(room, counter);
-    // A lower offset is right too: after a lost epoch a room counts from 1 again.
-    if (arrival.offset !== undefined) counter.offset = arrival.offset;
-    counter.skipped += arrival.skipped ?? 0;
-    if (!arrival.snapshot) {
-      counter.total += 1;
-      counter.current += 1;
-    }
-    if (isNew) this.#publish(this.#picture.perSecond);
+  /** An event of `room` arrived. */
+  record(room: string, { offset, skipped = 0, snapshot = false }: Arrival): void {
+    const counter = this.#counter(room);
+    // A snapshot repeats what was before the join.
+    if (snapshot) return;
+    counter.total += 1;
+    counter.current += 1;
+    if (offset === undefined) return;
+    if (counter.offset !== undefined) this.#missed += Math.max(0, offset - counter.offset - 1 - skipped);
+    counter.offset = offset;
+  }
+
+  /** `room` was joined without recovery: it counts on from `offset`, whatever was before. */
+  restart(room: string, offset: number | undefined): void {
+    this.#counter(room).offset = offset;
+    this.#publish(this.#picture.perSecond);
   }
 
   forget(room: string): void {
@@ -80,6 +84,15 @@ export class ActivityMeter {
 
   readonly picture = (): Activity => this.#picture;
 
+  #counter(room: string): Counter {
+    let counter = this.#counters.get(room);
+    if (!counter) {
+      counter = { offset: undefined, total: 0, current: 0, past: [] };
+      this.#counters.set(room, counter);
+    }
+    return counter;
+  }
+
   #tick(): void {
     let second = 0;
     for (const counter of this.#counters.values()) {
@@ -93,12 +106,12 @@ export class ActivityMeter {
   #publish(perSecond: readonly number[]): void {
     const rooms: Record<string, RoomActivity> = {};
     let rate = 0;
-    for (const [room, { offset, total, skipped, past }] of this.#counters) {
+    for (const [room, { offset, total, past }] of this.#counters) {
       const roomRate = past.length === 0 ? 0 : past.reduce((sum, n) => sum + n, 0) / past.length;
-      rooms[room] = { offset, total, skipped, rate: roomRate };
+      rooms[room] = { offset, total, rate: roomRate };
       rate += roomRate;
     }
-    this.#picture = { rooms, rate, perSecond };
+    this.#picture = { rooms, rate, missed: this.#missed, perSecond };
     for (const listener of this.#listeners) listener();
   }
 }

@@ -18,7 +18,17 @@ export interface RoomListProps extends Rooms {
 
 export function RoomList({ names, added, refusal, join, leave, activity, meter }: RoomListProps) {
   return (
-    <Card title="Rooms">
+    <Card
+      title="Rooms"
+      aside={
+        <p
+          data-testid="missed"
+          className={`text-xs tabular-nums ${activity.missed > 0 ? "text-bad" : "text-ink-3"}`}
+        >
+          {activity.missed > 0 ? `${formatCount(activity.missed)} events missed` : "no event missed"}
+        </p>
+      }
+    >
       <table className="w-full table-fixed text-xs">
         <thead>
           <tr className="text-left text-ink-3">

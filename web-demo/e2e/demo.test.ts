@@ -1,0 +1,211 @@
+/** What a visitor of the demo sees, with the real server under it. */
+import { mkdir } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import type { Browser } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, onTestFailed, test } from "vitest";
+import { DemoPage, launch, METRICS } from "./page.ts";
+import { DemoServer } from "./server.ts";
+
+const server = new DemoServer();
+let browser: Browser;
+let demo: DemoPage;
+
+const tileValue = (metric: string) => `[data-testid="tile-${metric}"] [data-testid="value"]`;
+
+beforeAll(async () => {
+  await server.start();
+  browser = await launch();
+  demo = await DemoPage.open(browser, server.url);
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await server.kill();
+});
+
+describe("a page that was just opened", () => {
+  test("has its tiles filled within a second", async () => {
+    const opened: number[] = [];
+    // A machine that is busy with something else gets another chance; a page that waits for a tick doesn't.
+    while (opened.length < 3 && !opened.some((ms) => ms < 1000)) {
+      const fresh = await DemoPage.open(browser, server.url);
+      opened.push(await fresh.tilesFilled());
+      await fresh.close();
+    }
+    expect(Math.min(...opened), `milliseconds until the tiles were filled: ${opened}`).toBeLessThan(1000);
+  });
+
+  test("shows agents, jobs and clips from the snapshot", async () => {
+    await demo.page.waitForFunction(() => document.querySelectorAll("[data-agent]").length === 8);
+    await demo.page.waitForFunction(() => document.querySelectorAll("[data-job]").length >= 3);
+    expect(await demo.changed('[data-testid="plays"]', "")).toMatch(/^[\d,]+ in total$/);
+  });
+
+  test("does not jump while it fills", async () => {
+    const fresh = await DemoPage.open(browser, server.url);
+    await fresh.tilesFilled();
+    await fresh.roomsJoined();
+    await fresh.offsetAbove("dashboard:overview", await fresh.offset("dashboard:overview"));
+    const shift = await fresh.layoutShift();
+    expect(shift).toBeLessThan(0.05);
+    await fresh.close();
+  });
+});
+
+describe("a live page", () => {
+  test("has numbers, charts, jobs and clips that move", async () => {
+    for (const metric of METRICS)
+      await demo.changed(tileValue(metric), await demo.text("value", `[data-testid="tile-${metric}"]`));
+    await demo.changed('[data-testid="plays"]', await demo.text("plays"));
+    await demo.changed('[data-testid="jobs"]', await demo.text("jobs"));
+    await demo.offsetAbove("dashboard:overview", await demo.offset("dashboard:overview"));
+    const curve = ".recharts-area-curve";
+    const before = await demo.page.locator(curve).first().getAttribute("d");
+    await demo.page.waitForFunction(
+      ([at, old]) => document.querySelector(at as string)?.getAttribute("d") !== old,
+      [curve, before],
+    );
+    await demo.page.waitForFunction(
+      () => Number(document.querySelector('[data-testid="rate"]')?.textContent) > 1,
+    );
+  });
+
+  test("shows the chart of another metric when asked", async () => {
+    await demo.page.getByText("System", { exact: true }).click();
+    await demo.page.waitForFunction(() => document.body.textContent?.includes("CPU"));
+    await demo.page.getByText("Calls", { exact: true }).click();
+  });
+
+  test("joins a room by name and leaves it", async () => {
+    await demo.page.fill('[data-testid="room-name"]', "agent:3");
+    await demo.page.click('[data-testid="room-join"]');
+    await demo.page.waitForSelector('[data-room="agent:3"][data-status="joined"]');
+    await demo.page.getByRole("button", { name: "Leave agent:3" }).click();
+    await demo.page.waitForSelector('[data-room="agent:3"]', { state: "detached" });
+  });
+
+  test.each([
+    ["one that this user may not enter", "billing:secret", /^billing:secret: .+\(forbidden\)$/],
+    ["one that is none", "no room", /^no room: .+\(bad_request\)$/],
+  ])("says why a room is refused: %s", async (_, room, reason) => {
+    const before = await demo.text("refusal");
+    await demo.page.fill('[data-testid="room-name"]', room);
+    await demo.page.click('[data-testid="room-join"]');
+    await demo.page.waitForFunction(
+      ([name]) => document.querySelector('[data-testid="refusal"]')?.textContent?.startsWith(`${name}:`),
+      [room],
+    );
+    expect(await demo.text("refusal")).toMatch(reason);
+    expect(await demo.text("refusal")).not.toBe(before);
+    await demo.page.waitForSelector(`[data-room="${room}"]`, { state: "detached" });
+  });
+
+  test("shows an administrator's broadcast as a banner, here and on every other page", async () => {
+    const other = await DemoPage.open(browser, server.url);
+    await other.roomsJoined();
+    await demo.page.fill('[data-testid="broadcast-message"]', "Maintenance at noon");
+    await demo.page.selectOption("select", "warning");
+    await demo.page.click('[data-testid="broadcast-send"]');
+    for (const { page } of [demo, other]) {
+      const banner = page.locator('[data-testid="banner"][data-level="warning"]');
+      await banner.getByText("Maintenance at noon").waitFor();
+    }
+    await demo.page.getByRole("button", { name: "Dismiss the announcement" }).click();
+    await demo.page.waitForSelector('[data-testid="banner"]', { state: "detached" });
+    expect(other.errors).toEqual([]);
+    await other.close();
+  });
+
+  test("comes back from a dropped connection with nothing missed", async () => {
+    await demo.roomsJoined();
+    const client = await demo.text("client-id");
+    const before = await demo.offset("dashboard:overview");
+    await demo.page.click('[data-testid="drop"]');
+    await demo.status("reconnecting");
+    await demo.status("connected");
+    await demo.roomsJoined(true);
+    await demo.offsetAbove("dashboard:overview", before);
+    expect(await demo.text("log")).toContain("Session resumed");
+    expect(await demo.text("client-id")).toBe(client);
+    expect(await demo.text("missed")).toBe("no event missed");
+  });
+
+  test("can be disconnected and connected again", async () => {
+    await demo.page.click('[data-testid="disconnect"]');
+    await demo.status("closed");
+    await demo.page.click('[data-testid="connect"]');
+    await demo.status("connected");
+    await demo.roomsJoined();
+    await demo.offsetAbove("dashboard:overview", await demo.offset("dashboard:overview"));
+  });
+
+  test("has reported no error so far", () => {
+    expect(demo.errors).toEqual([]);
+  });
+});
+
+describe("a page whose server is killed", () => {
+  test("shows that it reconnects, gets its rooms back and moves on", async () => {
+    onTestFailed(() => {
+      process.stderr.write(server.log);
+    });
+    const seen = demo.errors.length;
+    await server.kill();
+    await demo.status("reconnecting");
+    // At least one attempt has failed: the page goes on trying.
+    await demo.page.getByText("attempt 2").waitFor();
+    await server.start();
+    await demo.status("connected");
+    await demo.roomsJoined();
+    for (const metric of METRICS)
+      await demo.changed(tileValue(metric), await demo.text("value", `[data-testid="tile-${metric}"]`));
+    await demo.offsetAbove("dashboard:overview", await demo.offset("dashboard:overview"));
+    // The browser itself reports each attempt to reach a server that isn't there; nothing else may have gone wrong.
+    const unexpected = demo.errors.slice(seen).filter((error) => !/ERR_CONNECTION_REFUSED/.test(error));
+    expect(unexpected).toEqual([]);
+  });
+});
+
+describe("the page looks after itself", () => {
+  const shots = fileURLToPath(new URL("../shots/", import.meta.url));
+
+  test.each([
+    ["light", { colorScheme: "light", viewport: { width: 1440, height: 900 } }],
+    ["dark", { colorScheme: "dark", viewport: { width: 1440, height: 900 } }],
+    [
+      "phone",
+      { colorScheme: "light", viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true },
+    ],
+    [
+      "phone-dark",
+      { colorScheme: "dark", viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true },
+    ],
+  ] as const)("fits and is legible: %s", async (name, options) => {
+    await mkdir(shots, { recursive: true });
+    const fresh = await DemoPage.open(browser, server.url, { ...options, deviceScaleFactor: 1 });
+    await fresh.tilesFilled();
+    await fresh.roomsJoined();
+    await fresh.changed('[data-testid="plays"]', await fresh.text("plays"));
+    const [content, window] = await fresh.page.evaluate(() => [
+      document.documentElement.scrollWidth,
+      innerWidth,
+    ]);
+    expect(content).toBeLessThanOrEqual(window as number);
+    expect(await fresh.accessibilityProblems()).toEqual([]);
+    await fresh.page.screenshot({ path: `${shots}${name}.png`, fullPage: true });
+    expect(fresh.errors).toEqual([]);
+    await fresh.close();
+  });
+
+  test("keeps the theme that was chosen", async () => {
+    const fresh = await DemoPage.open(browser, server.url, { colorScheme: "light" });
+    await fresh.page.getByRole("button", { name: "Use the dark theme" }).click();
+    await fresh.page.reload();
+    await fresh.page.getByRole("button", { name: "Use the light theme" }).waitFor();
+    const background = await fresh.page.evaluate(
+      () => getComputedStyle(document.documentElement).backgroundColor,
+    );
+    expect(background).toBe("rgb(11, 12, 16)");
+    await fresh.close();
+  });
+});

@@ -1,0 +1,14 @@
+/** Runs the browser tests: one file, in order, as they share a server that they kill. */
+import { fileURLToPath } from "node:url";
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  root: fileURLToPath(new URL("..", import.meta.url)),
+  test: {
+    include: ["e2e/**/*.test.ts"],
+    environment: "node",
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    sequence: { concurrent: false },
+  },
+});
