@@ -1,4 +1,5 @@
 /** Who is on a call, who waits for one, who is away or in trouble. */
+import { memo } from "react";
 import { type Agent, type AgentStatus, useAgents } from "../hooks/useAgents.ts";
 import { useNow } from "../hooks/useNow.ts";
 import { formatCount, formatSpan } from "../lib/format.ts";
@@ -16,7 +17,7 @@ const LOOK: Record<AgentStatus, { tone: Tone; label: string; idle: string }> = {
 /** As many places as the demo has agents, so that the board keeps its height while they arrive. */
 const PLACES = ["1", "2", "3", "4", "5", "6", "7", "8"];
 
-export function AgentBoard() {
+export const AgentBoard = memo(function AgentBoard() {
   const agents = useAgents();
   const now = useNow(1000);
   const ready = agents.filter((agent) => agent.status === "online" || agent.status === "busy").length;
@@ -45,7 +46,7 @@ export function AgentBoard() {
       {agents.length === 0 && <p className="sr-only">No agent has reported yet.</p>}
     </Card>
   );
-}
+});
 
 function Seat({ agent, now }: { agent: Agent; now: number }) {
   const { tone, label, idle } = LOOK[agent.status];
@@ -57,7 +58,7 @@ function Seat({ agent, now }: { agent: Agent; now: number }) {
       className="flex h-[5.25rem] min-w-0 flex-col justify-between rounded-xl border border-line px-2.5 py-2.5 sm:px-3"
     >
       <div className="flex min-w-0 items-center gap-2">
-        <Dot tone={tone} live={agent.status === "busy"} />
+        <Dot tone={tone} />
         <p className="truncate font-medium text-sm">{agent.name}</p>
         <span className="ml-auto">
           <Badge tone={tone}>{label}</Badge>

@@ -1,6 +1,6 @@
 /** A message of an administrator, over the page so that nothing moves when it comes. */
 import { CircleCheck, Info, TriangleAlert, X } from "lucide-react";
-import { useEffect, useState } from "react";
+import { memo, useEffect, useState } from "react";
 import { type Level, useBroadcast } from "../hooks/useBroadcast.ts";
 import { formatClock } from "../lib/format.ts";
 import { IconButton } from "../ui/Button.tsx";
@@ -15,7 +15,7 @@ const LOOK: Record<Level, { tone: Tone; Icon: typeof Info; title: string }> = {
 /** How long a message stays that needs no attention; pointing at it keeps it. */
 const SHOWN_MS = 12_000;
 
-export function BroadcastBanner() {
+export const BroadcastBanner = memo(function BroadcastBanner() {
   const { broadcast, dismiss } = useBroadcast();
   const [held, setHeld] = useState(false);
   const hold = () => setHeld(true);
@@ -50,7 +50,7 @@ export function BroadcastBanner() {
       )}
     </div>
   );
-}
+});
 
 function Message({ level, message, t }: { level: Level; message: string; t: number }) {
   const { tone, Icon, title } = LOOK[level];

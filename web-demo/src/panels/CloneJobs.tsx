@@ -1,6 +1,7 @@
 /** Voice clones in training, with their progress and the milestones they reached. */
 import type { CloneStatus } from "@osbackend/realtime";
 import { Flag } from "lucide-react";
+import { memo } from "react";
 import { type CloneJob, type Milestone, useCloneJobs } from "../hooks/useCloneJobs.ts";
 import { useNow } from "../hooks/useNow.ts";
 import { formatAgo, formatCount } from "../lib/format.ts";
@@ -15,7 +16,7 @@ const LOOK: Record<CloneStatus, { tone: Tone; label: string; bar: string }> = {
   failed: { tone: "bad", label: "Failed", bar: "bg-bad-dot" },
 };
 
-export function CloneJobs() {
+export const CloneJobs = memo(function CloneJobs() {
   const { jobs, milestones } = useCloneJobs();
   return (
     <Card title="Voice clones">
@@ -33,7 +34,7 @@ export function CloneJobs() {
       <Milestones milestones={milestones} />
     </Card>
   );
-}
+});
 
 function Job({ job }: { job: CloneJob }) {
   const { tone, label, bar } = LOOK[job.status];

@@ -109,16 +109,18 @@ function Log() {
   return (
     <div className="mt-4 border-line border-t pt-3.5">
       <h3 className="mb-2 font-medium text-ink-2 text-xs">What happened</h3>
-      <ol role="log" data-testid="log" className="flex h-[7.75rem] flex-col gap-1.5 overflow-hidden">
-        {log.map((entry) => (
-          <li key={entry.key} className="flex animate-enter items-baseline gap-2.5 text-xs leading-5">
-            <time className="shrink-0 text-ink-3 tabular-nums">{formatClock(entry.t)}</time>
-            <span className={`min-w-0 truncate ${TEXT[entry.tone]}`} title={entry.text}>
-              {entry.text}
-            </span>
-          </li>
-        ))}
-      </ol>
+      <div role="log" aria-label="What happened" data-testid="log" className="h-[7.75rem] overflow-hidden">
+        <ol className="flex flex-col gap-1.5">
+          {log.map((entry) => (
+            <li key={entry.key} className="flex animate-enter items-baseline gap-2.5 text-xs leading-5">
+              <time className="shrink-0 text-ink-3 tabular-nums">{formatClock(entry.t)}</time>
+              <span className={`min-w-0 truncate ${TEXT[entry.tone]}`} title={entry.text}>
+                {entry.text}
+              </span>
+            </li>
+          ))}
+        </ol>
+      </div>
     </div>
   );
 }

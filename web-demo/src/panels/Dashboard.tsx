@@ -22,7 +22,6 @@ const BACKOFF = { initialMs: 1000, maxMs: 8000, attempts: 0 };
 
 export function Dashboard({ session }: { session: DevSession | null }) {
   const { service, state } = useConnect(session);
-  const history = useMetricHistory();
   const rooms = useRooms();
   const { activity, meter } = useActivity();
   const connect = useCallback(() => {
@@ -45,8 +44,7 @@ export function Dashboard({ session }: { session: DevSession | null }) {
             data-stale={stale}
             className="grid min-w-0 grid-cols-1 gap-3 transition-[opacity,filter] duration-500 data-[stale=true]:opacity-85 data-[stale=true]:saturate-[0.3] sm:gap-4"
           >
-            <MetricTiles history={history} />
-            <TrendChart history={history} />
+            <Overview />
             <AgentBoard />
             <div className="grid grid-cols-1 gap-3 sm:gap-4 xl:grid-cols-2">
               <CloneJobs />
@@ -60,6 +58,17 @@ export function Dashboard({ session }: { session: DevSession | null }) {
           </aside>
         </div>
       </main>
+    </>
+  );
+}
+
+/** Apart from the page, so that an update of a metric renders nothing else. */
+function Overview() {
+  const history = useMetricHistory();
+  return (
+    <>
+      <MetricTiles history={history} />
+      <TrendChart history={history} />
     </>
   );
 }

@@ -16,7 +16,9 @@ export function Dot({ tone, live = false }: { tone: Tone; live?: boolean }) {
   return (
     <span
       aria-hidden="true"
-      className={`inline-block size-2 shrink-0 rounded-full transition-colors duration-300 ${DOT[tone]} ${live ? "animate-pulse-dot" : ""}`}
-    />
+      className={`relative inline-block size-2 shrink-0 rounded-full transition-colors duration-300 ${DOT[tone]}`}
+    >
+      {live && <span className="absolute inset-0 animate-pulse-dot rounded-full bg-current" />}
+    </span>
   );
 }
