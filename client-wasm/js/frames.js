@@ -37,7 +37,7 @@ export function toDate(moment) {
 
 /** The options without what JSON can't hold: functions, and fields that are there but undefined. */
 export function plain(options) {
-  return JSON.parse(JSON.stringify(options));
+  return JSON.parse(JSON.stringify(options ?? null));
 }
 
 /** A payload as text, `undefined` for none; anything but an object is refused here rather than by the server. */
