@@ -8,7 +8,7 @@ use crate::{
     control::Control,
     machine::{Input, Machine, Output},
     pending::{Failure, Settled},
-    rooms::{Delivery, RoomState},
+    room::{Delivery, RoomState},
     state::ConnectionState,
 };
 use osbackend_protocol::server_msg::SYSTEM_TYPES;

@@ -15,6 +15,7 @@ pub mod driver;
 mod frames;
 mod machine;
 mod pending;
+mod room;
 mod rooms;
 pub mod state;
 
@@ -23,5 +24,5 @@ pub use config::{BackoffConfig, Config};
 pub use control::Control;
 pub use machine::{Input, Machine, Output};
 pub use pending::{Failure, Settled};
-pub use rooms::{Delivery, RoomKey, RoomState, RoomStatus};
+pub use room::{Delivery, RoomKey, RoomState, RoomStatus};
 pub use state::ConnectionState;

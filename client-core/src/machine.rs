@@ -12,7 +12,8 @@ use crate::{
     deadlines::{Deadlines, Due},
     frames,
     pending::{Failure, Message, Pending, Settled},
-    rooms::{Ask, Delivery, Heal, RoomKey, RoomState, Rooms},
+    room::{Delivery, RoomKey, RoomState},
+    rooms::{Ask, Heal, Rooms},
     state::{ConnectionState, Phase},
 };
 use osbackend_protocol::{Action, Policy, RoomName, allowed, client_msg::Resume};
@@ -294,7 +295,7 @@ impl Machine {
                 Due::Retry => self.begin_attempt(),
                 Due::Liveness => self.check_liveness(),
                 Due::Drain => self.slot_came(),
-                Due::Refresh => self.emit(Output::NeedToken),
+                Due::Refresh => self.ask_for_newer_token(),
                 Due::Requests => {
                     for id in self.pending.expired(self.now) {
                         self.emit(Output::RequestFailed { id, failure: Failure::timeout() });
@@ -307,11 +308,6 @@ impl Machine {
                 }
                 // flush() follows.
                 Due::Queue => {}
-            }
-            // The provider may leave a refresh unanswered.
-            if due == Due::Refresh {
-                let again = self.step_timeout();
-                self.deadlines.set(Due::Refresh, again);
             }
         }
     }
@@ -397,5 +393,4 @@ impl Machine {
 }
 
 #[cfg(test)]
-#[path = "machine/tests.rs"]
 mod tests;

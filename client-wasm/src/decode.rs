@@ -53,7 +53,7 @@ impl<'de> Deserializer<'de> for Value {
             visitor.visit_string(text)
         } else if let Some(number) = self.0.as_f64() {
             // Up to 2^53 every integer is exact (PROTOCOL.md's own bound).
-            if number >= 0.0 && number <= js_sys::Number::MAX_SAFE_INTEGER && number as u64 as f64 == number {
+            if (0.0..=js_sys::Number::MAX_SAFE_INTEGER).contains(&number) && number as u64 as f64 == number {
                 visitor.visit_u64(number as u64)
             } else {
                 visitor.visit_f64(number)

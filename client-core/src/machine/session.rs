@@ -6,7 +6,7 @@ use crate::{
     deadlines::Due,
     frames,
     pending::Failure,
-    rooms::RoomKey,
+    room::RoomKey,
     state::{Live, Phase},
 };
 use osbackend_protocol::{CloseCode, Identity, PROTOCOL_VERSION, RoomName, client_msg::Resume};
@@ -33,11 +33,7 @@ impl Machine {
             (Phase::Live(_), Control::RoomJoined { id, result }) => self.room_joined(id, result),
             (Phase::Live(_), Control::RoomLeft { id, left }) => self.room_left(id, left),
             (Phase::Live(_), Control::Error { id: Some(id), error }) => self.refused(id, error),
-            (Phase::Live(_), Control::TokenExpiring) => {
-                let again = self.step_timeout();
-                self.deadlines.set(Due::Refresh, again);
-                self.emit(Output::NeedToken);
-            }
+            (Phase::Live(_), Control::TokenExpiring) => self.ask_for_newer_token(),
             (Phase::Live(_), Control::Draining(draining)) => {
                 let at = self.now.saturating_add(draining.reconnect_after_ms);
                 if let Phase::Live(live) = &mut self.phase {
@@ -191,6 +187,13 @@ impl Machine {
         for key in self.rooms.unasked(true) {
             self.ask_for(key, true);
         }
+    }
+
+    /// Asks the provider, and again should it leave that unanswered.
+    pub(super) fn ask_for_newer_token(&mut self) {
+        let again = self.step_timeout();
+        self.deadlines.set(Due::Refresh, again);
+        self.emit(Output::NeedToken);
     }
 
     /// The provider's answer on a live connection.

@@ -1,0 +1,194 @@
+//! From idle to a session and back: attempts, close codes, draining.
+
+use super::*;
+
+#[test]
+fn the_way_to_a_session() {
+    let mut rig = Rig::new();
+    assert_eq!(rig.input(Input::Connect), [Output::State(ConnectionState::Connecting { attempt: 1 }), Output::NeedToken]);
+    assert_eq!(rig.input(Input::Connect), []);
+    let connect = rig.open();
+    assert_eq!((connect.protocol, connect.token.as_deref(), connect.batch), (1, Some("t"), true));
+    let outputs = rig.control(Control::Greeting(Box::new(greeting(vec![outcome("user:u1", "e", 3, false)]))));
+    let [Output::State(ConnectionState::Connected { client_id, authenticated: true, resumed: false, .. }), Output::Room(state)] =
+        &outputs[..]
+    else {
+        panic!("{outputs:?}")
+    };
+    assert_eq!((client_id.as_str(), state.room.as_str(), state.offset), ("c1", "user:u1", Some(3)));
+    assert_eq!(rig.event("user:u1", 4), Delivery::Deliver);
+}
+
+#[test]
+fn each_step_of_connecting_times_out_and_counts() {
+    for steps in 0..3 {
+        let mut rig = Rig::new();
+        rig.input(Input::Connect);
+        if steps > 0 {
+            rig.input(Input::Token(Ok(None)));
+        }
+        if steps > 1 {
+            rig.input(Input::SocketOpened);
+        }
+        let outputs = rig.ring();
+        assert_eq!(rig.now, 11_000);
+        assert_eq!(matches!(outputs[0], Output::CloseSocket { .. }), steps > 0);
+        assert!(matches!(rig.machine.state(), ConnectionState::Reconnecting { attempt: 2, .. }));
+    }
+}
+
+#[test]
+fn ten_attempts_then_closed_and_what_waits_is_refused() {
+    let mut rig = Rig::new();
+    rig.input(Input::Send { kind: "hello".to_owned(), payload: None });
+    rig.input(Input::Connect);
+    let mut waits = Vec::new();
+    for attempt in 1..=10 {
+        assert_eq!(rig.machine.state(), ConnectionState::Connecting { attempt });
+        let outputs = rig.input(Input::Token(Err("no".to_owned())));
+        if attempt == 10 {
+            let [Output::State(ConnectionState::Closed { .. }), Output::SendRefused { kind, failure, .. }] = &outputs[..] else {
+                panic!("{outputs:?}")
+            };
+            assert_eq!((kind.as_str(), &*failure.code), ("hello", "unavailable"));
+        } else {
+            waits.push(rig.machine.next_deadline().unwrap() - rig.now);
+            rig.ring();
+        }
+    }
+    for (wait, capped) in waits.iter().zip([5_000, 10_000, 20_000, 30_000, 30_000, 30_000, 30_000, 30_000, 30_000]) {
+        assert!((capped / 2..=capped).contains(wait), "{wait} for {capped}");
+    }
+    assert_eq!(rig.machine.next_deadline(), None);
+    assert!(matches!(&rig.input(Input::Connect)[..], [Output::State(ConnectionState::Connecting { attempt: 1 }), _]));
+}
+
+#[test]
+fn attempts_are_forgotten_only_after_a_session_of_five_seconds() {
+    let mut rig = Rig::live(vec![]);
+    rig.now += 4_999;
+    rig.close(1006);
+    assert!(matches!(rig.machine.state(), ConnectionState::Reconnecting { attempt: 2, code: Some(1006), .. }));
+    rig.again(vec![]);
+    rig.now += 5_000;
+    rig.close(1006);
+    assert!(matches!(rig.machine.state(), ConnectionState::Reconnecting { attempt: 1, .. }));
+    assert!(rig.machine.next_deadline().unwrap() - rig.now <= 5_000);
+}
+
+#[test]
+fn close_codes_are_decided_by_their_range() {
+    for (code, stays_closed) in [
+        (1000, false),
+        (1001, false),
+        (1006, false),
+        (1009, false),
+        (1012, false),
+        (3000, false),
+        (4002, false),
+        (4499, false),
+        (4500, true),
+        (4501, true),
+        (4503, true),
+        (4505, true),
+        (4999, true),
+    ] {
+        let mut rig = Rig::live(vec![]);
+        rig.advance(6_000);
+        rig.close(code);
+        match rig.machine.state() {
+            ConnectionState::Closed { code: told, .. } => assert!(stays_closed && told == Some(code), "{code}"),
+            ConnectionState::Reconnecting { code: told, .. } => assert!(!stays_closed && told == Some(code), "{code}"),
+            other => panic!("{code}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn an_expired_token_is_replaced_without_delay_but_not_in_a_loop() {
+    let mut rig = Rig::live(vec![]);
+    rig.advance(6_000);
+    let outputs = rig.close(4001);
+    assert!(matches!(outputs.last(), Some(Output::NeedToken)), "{outputs:?}");
+    rig.open();
+    rig.close(4001);
+    assert!(rig.machine.next_deadline().unwrap() >= rig.now + 2_500);
+}
+
+#[test]
+fn an_unauthorized_answer_closes_for_good_even_without_its_close_frame() {
+    let mut rig = Rig::new();
+    rig.input(Input::Connect);
+    rig.open();
+    let outputs = rig.control(Control::Error { id: None, error: error("unauthorized") });
+    assert!(matches!(outputs[0], Output::CloseSocket { .. }));
+    assert_eq!(rig.machine.state(), ConnectionState::Closed { code: Some(4501), reason: "unauthorized".to_owned() });
+}
+
+#[test]
+fn disconnect_closes_with_1000_and_nothing_follows() {
+    let mut rig = Rig::live(vec![outcome("agent:7", "e", 5, false)]);
+    let id = rig.machine.request("x", None, None, rig.now);
+    rig.outputs();
+    let outputs = rig.input(Input::Disconnect);
+    assert_eq!(outputs[0], Output::CloseSocket { code: 1000, reason: "normal" });
+    assert!(outputs.contains(&Output::RequestFailed { id, failure: Failure::lost() }));
+    assert_eq!(rig.machine.state(), ConnectionState::Closed { code: None, reason: "disconnected".to_owned() });
+    assert_eq!(rig.close(1000), []);
+    assert_eq!(rig.machine.next_deadline(), None);
+    assert_eq!(rig.event("agent:7", 6), Delivery::NotJoined);
+    rig.input(Input::Connect);
+    let connect = rig.open();
+    assert_eq!((connect.resume, connect.rooms[0].offset), (None, Some(5)));
+}
+
+#[test]
+fn a_draining_server_gives_a_slot_that_nothing_shortens() {
+    let mut rig = Rig::live(vec![outcome("agent:7", "e", 5, false)]);
+    rig.advance(10_000);
+    rig.control(Control::Draining(Draining { reconnect_after_ms: 8_000 }));
+    assert_eq!(rig.event("agent:7", 6), Delivery::Deliver);
+    rig.advance(1_000);
+    rig.close(1012);
+    assert_eq!(rig.input(Input::Online), []);
+    assert_eq!(rig.input(Input::Connect), []);
+    assert_eq!(rig.advance(6_999), []);
+    let outputs = rig.advance(1);
+    assert_eq!(outputs[0], Output::State(ConnectionState::Connecting { attempt: 1 }));
+}
+
+#[test]
+fn at_its_slot_the_client_goes_even_if_the_server_lingers() {
+    let mut rig = Rig::live(vec![]);
+    rig.advance(10_000);
+    rig.control(Control::Draining(Draining { reconnect_after_ms: 3_000 }));
+    let outputs = rig.advance(3_000);
+    assert_eq!(outputs[0], Output::CloseSocket { code: 1000, reason: "normal" });
+    assert_eq!(outputs.last(), Some(&Output::NeedToken));
+}
+
+#[test]
+fn a_server_that_always_drains_makes_no_hot_loop() {
+    let mut rig = Rig::live(vec![]);
+    rig.control(Control::Draining(Draining { reconnect_after_ms: 0 }));
+    assert!(rig.machine.next_deadline().unwrap() >= rig.now + 2_500);
+}
+
+#[test]
+fn another_protocol_version_is_not_tried_again() {
+    let mut rig = Rig::new();
+    rig.input(Input::Connect);
+    rig.open();
+    let mut other = greeting(vec![]);
+    other.protocol = 2;
+    rig.control(Control::Greeting(Box::new(other)));
+    assert!(matches!(rig.machine.state(), ConnectionState::Closed { code: Some(4503), .. }));
+}
+
+#[test]
+fn what_is_not_the_protocol_ends_the_connection() {
+    let mut rig = Rig::live(vec![]);
+    let outputs = rig.input(Input::Malformed);
+    assert!(matches!(outputs[0], Output::CloseSocket { code: 4500, .. }));
+    assert!(matches!(rig.machine.state(), ConnectionState::Reconnecting { .. }));
+}
