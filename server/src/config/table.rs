@@ -46,4 +46,12 @@ mod tests {
         }
         assert_eq!(markdown.lines().count(), SETTINGS.len() + 2);
     }
+
+    #[test]
+    fn the_readme_has_this_table() {
+        let readme = include_str!("../../../README.md");
+        let table = readme.split("<!-- settings:").nth(1).and_then(|rest| rest.split("<!-- end of the settings -->").next());
+        let table = table.and_then(|rest| rest.split_once("-->\n")).map(|(_, table)| table);
+        assert_eq!(table, Some(markdown_table().as_str()), "put the output of `osbackend config --markdown` into README.md");
+    }
 }
