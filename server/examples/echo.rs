@@ -56,7 +56,7 @@ impl Handler for Echo {
 
     fn on_bytes(&mut self) {}
 
-    fn on_sent(&mut self) {}
+    fn on_sent(&mut self, _now_ms: u64) {}
 
     fn on_timer(&mut self, _now_ms: u64) {}
 

@@ -102,8 +102,8 @@ impl Connection {
     }
 
     /// See [`Session::on_sent`].
-    pub fn on_sent(&mut self) {
-        self.session.on_sent();
+    pub fn on_sent(&mut self, now: u64) {
+        self.session.on_sent(now);
     }
 
     /// See [`Session::on_timer`].

@@ -92,8 +92,8 @@ impl Handler for Client {
         self.connection.on_bytes();
     }
 
-    fn on_sent(&mut self) {
-        self.connection.on_sent();
+    fn on_sent(&mut self, now_ms: u64) {
+        self.connection.on_sent(now_ms);
     }
 
     fn on_timer(&mut self, now_ms: u64) {

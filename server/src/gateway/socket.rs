@@ -31,8 +31,8 @@ pub trait Handler: Send {
     fn on_binary(&mut self, data: Bytes, now_ms: u64);
     /// A ping or pong came.
     fn on_bytes(&mut self);
-    /// Something was written.
-    fn on_sent(&mut self);
+    /// Messages were written; pings alone don't count.
+    fn on_sent(&mut self, now_ms: u64);
     /// A deadline passed.
     fn on_timer(&mut self, now_ms: u64);
     /// When [`Self::on_timer`] is due.
@@ -75,8 +75,10 @@ pub async fn serve<H: Handler>(mut socket: WebSocket, handler: &mut H, clock: Cl
             Event::Write => {
                 let Taken { items, close } = outbox.take();
                 if !items.is_empty() {
+                    let audible = items.iter().any(|item| !matches!(item, Item::Ping));
                     match write(&mut socket, handler, &outbox, &mut timer, clock, items).await {
-                        Written::All => handler.on_sent(),
+                        Written::All if audible => handler.on_sent(clock.now_ms()),
+                        Written::All => {}
                         Written::Failed => return,
                         Written::Ending(code) => break end(code),
                     }

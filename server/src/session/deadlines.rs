@@ -10,6 +10,8 @@ pub(super) enum Timer {
     Authenticate,
     /// The next ping (§8).
     Ping,
+    /// The client has heard nothing for a whole interval (§8).
+    Heartbeat,
     /// Bytes have to come (§8).
     Pong,
     /// `token_expiring` is due (§4).
@@ -20,8 +22,16 @@ pub(super) enum Timer {
     Drain,
 }
 
-const TIMERS: [Timer; 7] =
-    [Timer::Handshake, Timer::Authenticate, Timer::Ping, Timer::Pong, Timer::TokenWarning, Timer::TokenExpired, Timer::Drain];
+const TIMERS: [Timer; 8] = [
+    Timer::Handshake,
+    Timer::Authenticate,
+    Timer::Ping,
+    Timer::Heartbeat,
+    Timer::Pong,
+    Timer::TokenWarning,
+    Timer::TokenExpired,
+    Timer::Drain,
+];
 
 /// When each timer is due, in milliseconds since 1970.
 #[derive(Debug, Default)]

@@ -140,6 +140,7 @@ impl Session {
         }
         if first && let Some(interval) = self.settings.heartbeat_ms {
             self.deadlines.set(Timer::Ping, now + interval);
+            self.deadlines.set(Timer::Heartbeat, now + interval);
         }
         let rooms = self.rooms_to_join(wanted, refused);
         self.effects.push_back(Effect::Welcome(Welcome::Greeting { rooms, id }));

@@ -81,7 +81,8 @@ pub struct Session {
     joins: Bucket,
     over_rate: u32,
     malformed: VecDeque<u64>,
-    sent_since_ping: bool,
+    /// When a message was last written.
+    sent_at: u64,
     effects: VecDeque<Effect>,
 }
 
@@ -112,7 +113,7 @@ impl Session {
             joins,
             over_rate: 0,
             malformed: VecDeque::new(),
-            sent_since_ping: false,
+            sent_at: now,
             effects: VecDeque::new(),
             settings,
         };
@@ -180,9 +181,9 @@ impl Session {
         self.deadlines.stop(Timer::Pong);
     }
 
-    /// Something was written to the client.
-    pub fn on_sent(&mut self) {
-        self.sent_since_ping = true;
+    /// A message was written to the client. (A ping is none: a browser's client hears nothing of it.)
+    pub fn on_sent(&mut self, now: u64) {
+        self.sent_at = now;
     }
 
     /// A deadline may have passed.
@@ -192,6 +193,7 @@ impl Session {
                 Timer::Handshake => self.close(CloseCode::ProtocolError),
                 Timer::Authenticate => self.close(CloseCode::AuthTimeout),
                 Timer::Ping => self.ping(now),
+                Timer::Heartbeat => self.heartbeat(now),
                 Timer::Pong => self.close(CloseCode::NoHeartbeat),
                 Timer::TokenWarning => {
                     if let Some(who) = &self.who {
@@ -233,14 +235,22 @@ impl Session {
     fn ping(&mut self, now: u64) {
         let Some(interval) = self.settings.heartbeat_ms else { return };
         self.effects.push_back(Effect::Ping);
-        if !self.sent_since_ping {
-            self.send(ServerMessage::Heartbeat(Heartbeat { server_time: Timestamp(now) }), None, now);
-        }
-        self.sent_since_ping = false;
         self.deadlines.set(Timer::Ping, now + interval);
         if let Some(timeout) = self.settings.pong_timeout_ms {
             self.deadlines.set(Timer::Pong, now + timeout);
         }
+    }
+
+    /// Not at every ping, nor by a mark that is cleared there: a client must hear something in each interval, wherever that
+    /// begins. The deadline isn't moved with every message, so it looks first whether it still is the one.
+    fn heartbeat(&mut self, now: u64) {
+        let Some(interval) = self.settings.heartbeat_ms else { return };
+        let silent_until = self.sent_at + interval;
+        if silent_until > now {
+            return self.deadlines.set(Timer::Heartbeat, silent_until);
+        }
+        self.send(ServerMessage::Heartbeat(Heartbeat { server_time: Timestamp(now) }), None, now);
+        self.deadlines.set(Timer::Heartbeat, now + interval);
     }
 
     fn on_message(&mut self, message: Result<ClientFrame, DecodeError>, now: u64) {

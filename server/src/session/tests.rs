@@ -206,11 +206,29 @@ fn a_refresh_keeps_the_user_and_loses_what_is_no_longer_allowed() {
 #[test]
 fn a_silent_client_is_pinged_told_and_closed() {
     let mut bench = Bench::live(|_| {});
-    bench.session.on_sent();
-    assert_eq!(bench.advance(25_000), ["ping"]);
-    bench.session.on_bytes();
     assert_eq!(bench.advance(25_000), ["ping", "send heartbeat"], "nothing else was sent in that time");
+    bench.session.on_bytes();
+    assert_eq!(bench.advance(25_000), ["ping", "send heartbeat"]);
     assert_eq!(bench.advance(10_000), ["close 4004 no_heartbeat"]);
+}
+
+#[test]
+fn a_client_hears_something_in_each_interval_wherever_it_begins() {
+    let mut bench = Bench::live(|config| config.liveness.pong_timeout = None);
+    bench.session.on_sent(bench.now);
+    let mut heard = bench.now;
+    for step in 0..400 {
+        // A message now and then, soon after a ping.
+        if step % 75 == 26 {
+            bench.session.on_sent(bench.now);
+            heard = bench.now;
+        }
+        if bench.advance(1_000).iter().any(|line| line == "send heartbeat") {
+            bench.session.on_sent(bench.now);
+            heard = bench.now;
+        }
+        assert!(bench.now - heard <= 25_000, "silent for {} ms", bench.now - heard);
+    }
 }
 
 #[test]
