@@ -19,6 +19,9 @@ use serde::Serialize;
 use std::{future::Future, sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 
+/// How long a drain waits, after its window, for the last close handshakes.
+const DRAIN_GRACE: Duration = Duration::from_secs(3);
+
 /// Why an event was not published.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum PublishError {
@@ -283,10 +286,9 @@ impl Handle {
         for (index, connection) in connections.iter().enumerate() {
             connection.drain(index as u64 * window_ms / count);
         }
-        let deadline = tokio::time::Instant::now() + window + Duration::from_secs(3);
-        let mut tick = tokio::time::interval(Duration::from_millis(20));
-        while self.shared.hub.registry.counts().total > 0 && tokio::time::Instant::now() < deadline {
-            tick.tick().await;
+        let gone = std::future::poll_fn(|cx| self.shared.hub.registry.poll_empty(cx));
+        if tokio::time::timeout(window + DRAIN_GRACE, gone).await.is_err() {
+            tracing::warn!(clients = self.shared.hub.registry.counts().total, "some clients did not close in time");
         }
     }
 }

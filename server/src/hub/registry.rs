@@ -9,6 +9,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    task::{Context, Poll, Waker},
 };
 
 /// Departed clients that are remembered for `downtimeMs`.
@@ -28,7 +29,7 @@ pub struct ConnectionHandle {
     drain_after_ms: AtomicU64,
     draining: AtomicBool,
     /// Wakes the connection's task to look at the drain.
-    control: Mutex<Option<std::task::Waker>>,
+    control: Mutex<Option<Waker>>,
 }
 
 impl ConnectionHandle {
@@ -46,13 +47,13 @@ impl ConnectionHandle {
     }
 
     /// This client's slot, once the server drains; told once.
-    pub fn poll_drain(&self, cx: &mut std::task::Context<'_>) -> std::task::Poll<u64> {
+    pub fn poll_drain(&self, cx: &mut Context<'_>) -> Poll<u64> {
         let mut control = self.control.lock();
         if self.draining.swap(false, Ordering::AcqRel) {
-            return std::task::Poll::Ready(self.drain_after_ms.load(Ordering::Relaxed));
+            return Poll::Ready(self.drain_after_ms.load(Ordering::Relaxed));
         }
         *control = Some(cx.waker().clone());
-        std::task::Poll::Pending
+        Poll::Pending
     }
 }
 
@@ -70,6 +71,8 @@ struct Inner {
 pub struct Registry {
     inner: Mutex<Inner>,
     next: AtomicU64,
+    /// Wakes who waits for the last connection to go.
+    empty: Mutex<Option<Waker>>,
 }
 
 /// How many there are.
@@ -112,6 +115,11 @@ impl Registry {
     pub fn remove(&self, id: ConnectionId, client: Option<&Arc<str>>, user: Option<&Arc<str>>, now_ms: u64) {
         let mut inner = self.inner.lock();
         inner.connections.remove(&id);
+        if inner.connections.is_empty()
+            && let Some(waker) = self.empty.lock().take()
+        {
+            waker.wake();
+        }
         if let Some(user) = user
             && let Some(connections) = inner.users.get_mut(user)
         {
@@ -152,6 +160,16 @@ impl Registry {
         let mut all: Vec<_> = self.inner.lock().connections.values().cloned().collect();
         all.sort_unstable_by_key(|handle| handle.id);
         all
+    }
+
+    /// Ready once no connection is left; for one waiter at a time.
+    pub fn poll_empty(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let inner = self.inner.lock();
+        if inner.connections.is_empty() {
+            return Poll::Ready(());
+        }
+        *self.empty.lock() = Some(cx.waker().clone());
+        Poll::Pending
     }
 
     /// How many there are.

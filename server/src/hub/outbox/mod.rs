@@ -362,7 +362,10 @@ impl Queue {
             match slot {
                 Slot::Gone { room, skipped } => *carried.entry(room).or_default() += skipped,
                 Slot::Item(Item::Event(mut event)) => {
-                    if let Some(skipped) = carried.remove(&event.event.room_id) {
+                    // A replay or snapshot follows a `room_joined`, which sets the client's position anew.
+                    if let Some(skipped) = carried.remove(&event.event.room_id)
+                        && event.counted
+                    {
                         event.skipped += skipped;
                     }
                     kept.push_back(Slot::Item(Item::Event(event)));
