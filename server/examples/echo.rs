@@ -91,7 +91,7 @@ async fn upgrade(State(max_message_bytes): State<usize>, socket: WebSocketUpgrad
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args = Args::parse();
     let app = Router::new().fallback(any(upgrade)).with_state(usize::try_from(args.max_message_bytes)?);
     let listener = tokio::net::TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, args.port))).await?;
