@@ -40,6 +40,19 @@ function merge(points: readonly Point[], added: readonly Point[]): readonly Poin
   return all.filter((point) => point.t >= newest - WINDOW_MS);
 }
 
+/** Shortest time that a chart spreads over its width. */
+const LEAST_MS = 20_000;
+
+/**
+ * From when to when a chart shows `points`, in milliseconds: the last `span`, or what there is of it, so
+ * that a server that has just been started fills its charts too.
+ */
+export function domainOf(points: readonly Point[], span: number): [number, number] {
+  const newest = points.at(-1)?.t ?? 0;
+  const oldest = points[0]?.t ?? newest;
+  return [Math.max(newest - span, Math.min(oldest, newest - LEAST_MS)), newest];
+}
+
 /** The value of `field` about a minute before the newest, to compare with. */
 export function aMinuteAgo(points: readonly Point[], field: string): number | undefined {
   const newest = points.at(-1);

@@ -11,7 +11,7 @@ import {
   YAxis,
 } from "recharts";
 import { formatClock } from "../lib/format.ts";
-import { WINDOW_MS } from "../lib/history.ts";
+import { domainOf, WINDOW_MS } from "../lib/history.ts";
 import type { MetricView, Point, Series } from "../lib/metrics.ts";
 
 const TICK = { fill: "var(--ink-3)", fontSize: 11 } as const;
@@ -19,8 +19,7 @@ const TICK = { fill: "var(--ink-3)", fontSize: 11 } as const;
 const TrendPlot = memo(function TrendPlot({ view, points }: { view: MetricView; points: readonly Point[] }) {
   const fill = useId();
   const { headline, second } = view;
-  const newest = points.at(-1)?.t ?? 0;
-  const from = newest - WINDOW_MS;
+  const [from, newest] = domainOf(points, WINDOW_MS);
   return (
     <ResponsiveContainer width="100%" height="100%" initialDimension={{ width: 800, height: 280 }}>
       <ComposedChart data={points as Point[]} margin={{ top: 6, right: 2, bottom: 0, left: 2 }}>
@@ -36,7 +35,7 @@ const TrendPlot = memo(function TrendPlot({ view, points }: { view: MetricView; 
           type="number"
           domain={[from, newest]}
           allowDataOverflow
-          ticks={halfMinutes(from, newest)}
+          ticks={ticksOf(from, newest)}
           tickFormatter={formatClock}
           tick={TICK}
           tickLine={false}
@@ -71,7 +70,8 @@ const TrendPlot = memo(function TrendPlot({ view, points }: { view: MetricView; 
             dataKey={(point: Point) => point.values[second.field]}
             type="monotone"
             stroke={second.color}
-            strokeWidth={1.75}
+            strokeWidth={1.5}
+            strokeOpacity={0.85}
             isAnimationActive={false}
             dot={false}
           />
@@ -95,9 +95,10 @@ function scaleOf({ format }: Series) {
 }
 
 /** Ticks stay with their moment as the chart moves on, rather than sliding through the numbers. */
-function halfMinutes(from: number, to: number): number[] {
+function ticksOf(from: number, to: number): number[] {
+  const step = to - from > 60_000 ? 30_000 : 10_000;
   const ticks: number[] = [];
-  for (let t = Math.ceil(from / 30_000) * 30_000; t <= to; t += 30_000) ticks.push(t);
+  for (let t = Math.ceil(from / step) * step; t <= to; t += step) ticks.push(t);
   return ticks;
 }
 

@@ -1,6 +1,6 @@
 /** A small area without axes: how a value moved. Decorative: the number beside it says the same. */
 import { memo, useId } from "react";
-import { WINDOW_MS } from "../lib/history.ts";
+import { domainOf, WINDOW_MS } from "../lib/history.ts";
 import type { Point } from "../lib/metrics.ts";
 
 export interface SparklineProps {
@@ -49,15 +49,15 @@ export const Sparkline = memo(function Sparkline({ points, field, color }: Spark
 
 /** The line through the values of the last minute; undefined where there are too few. */
 function lineOf(points: readonly Point[], field: string): { path: string; from: number } | undefined {
-  const newest = points.at(-1)?.t ?? 0;
+  const [start, end] = domainOf(points, SHOWN_MS);
   const shown = points
-    .filter((point) => point.t >= newest - SHOWN_MS)
+    .filter((point) => point.t >= start)
     .flatMap(({ t, values }) => (values[field] === undefined ? [] : [{ t, value: values[field] }]));
   if (shown.length < 2) return undefined;
   const least = Math.min(...shown.map(({ value }) => value));
   const span = Math.max(...shown.map(({ value }) => value)) - least || 1;
   const places = shown.map(({ t, value }) => ({
-    x: ((t - newest + SHOWN_MS) / SHOWN_MS) * WIDTH,
+    x: ((t - start) / (end - start)) * WIDTH,
     y: HEIGHT - MARGIN.bottom - ((value - least) / span) * (HEIGHT - MARGIN.top - MARGIN.bottom),
   }));
   const path = places.map(({ x, y }, index) => `${index === 0 ? "M" : "L"}${x.toFixed(1)} ${y.toFixed(1)}`);
