@@ -1,11 +1,12 @@
 //! A server for tests: `osbackend serve --dev` on free ports, gone when the value is dropped.
 
 use std::fs::File;
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Child, ChildStdout, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -13,45 +14,61 @@ use serde_json::Value;
 use crate::project::Project;
 use crate::sh::cmd;
 
-const START: Duration = Duration::from_secs(20);
+/// Generous: the machine may be busy.
+const START: Duration = Duration::from_secs(60);
 
 /// A running server and what `/dev/session` told about it.
 #[derive(Debug)]
 pub(super) struct DevServer {
     child: Child,
     log: PathBuf,
-    ws_port: u16,
+    ports: Ports,
     user_token: String,
     admin_token: String,
 }
 
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Ports {
+    ws: u16,
+    http: u16,
+}
+
 impl DevServer {
-    /// Starts it and waits until it hands out tokens.
+    /// Starts it on ports that the system chooses, and waits until it says that it listens.
     pub(super) fn start(project: &Project, program: &Path) -> Result<Self> {
-        let (port, ws_port) = free_ports()?;
         let log = project.work_dir()?.join("test-server.log");
         let out = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
-        let child = cmd(program)
+        let mut child = cmd(program)
             .args(["serve", "--dev"])
             .env("HOST", "127.0.0.1")
-            .env("PORT", port.to_string())
-            .env("WS_PORT", ws_port.to_string())
+            .env("PORT", "0")
+            .env("WS_PORT", "0")
             .dir(&project.root)
             .into_inner()
             .stdin(Stdio::null())
-            .stdout(out.try_clone()?)
-            .stderr(out)
+            .stdout(Stdio::piped())
+            .stderr(out.try_clone()?)
             .spawn()
             .context("the server could not be started")?;
-        let mut server = Self { child, log, ws_port, user_token: String::new(), admin_token: String::new() };
-        let session = server.wait_for_session(port)?;
+        let stdout = child.stdout.take().context("the server's output was not piped")?;
+        // From here on a return stops the server.
+        let mut server = Self { child, log, ports: Ports::default(), user_token: String::new(), admin_token: String::new() };
+        server.ports = match watch(stdout, out).recv_timeout(START) {
+            Ok(ports) => ports,
+            // Either it ended, and the other side of the channel with it, or it is still silent.
+            Err(_) => {
+                let log = std::fs::read_to_string(&server.log).unwrap_or_default();
+                bail!("the server did not say within {} s that it listens:\n{}", START.as_secs(), log.trim_end());
+            }
+        };
+        let session = get_session(server.ports.http)?;
         server.user_token = token(&session, "token")?;
         server.admin_token = token(&session, "adminToken")?;
         Ok(server)
     }
 
     pub(super) fn ws_url(&self) -> String {
-        format!("ws://127.0.0.1:{}/ws", self.ws_port)
+        format!("ws://127.0.0.1:{}/ws", self.ports.ws)
     }
 
     pub(super) fn user_token(&self) -> &str {
@@ -66,28 +83,6 @@ impl DevServer {
     pub(super) fn log(&self) -> &Path {
         &self.log
     }
-
-    fn wait_for_session(&mut self, port: u16) -> Result<Value> {
-        let deadline = Instant::now() + START;
-        loop {
-            if let Some(status) = self.child.try_wait()? {
-                let log = std::fs::read_to_string(&self.log).unwrap_or_default();
-                bail!("the server ended at once ({status}):\n{}", log.trim_end());
-            }
-            match get_session(port) {
-                Ok(session) => return Ok(session),
-                Err(error) if Instant::now() > deadline => {
-                    return Err(error.context(format!(
-                        "the server gave no session within {} s; its log is {}",
-                        START.as_secs(),
-                        self.log.display()
-                    )));
-                }
-                // Not listening yet: nothing announces it, so ask again.
-                Err(_) => std::thread::sleep(Duration::from_millis(20)),
-            }
-        }
-    }
 }
 
 impl Drop for DevServer {
@@ -98,11 +93,26 @@ impl Drop for DevServer {
     }
 }
 
-/// Both listeners are open at once, so the two differ.
-fn free_ports() -> Result<(u16, u16)> {
-    let first = TcpListener::bind("127.0.0.1:0")?;
-    let second = TcpListener::bind("127.0.0.1:0")?;
-    Ok((first.local_addr()?.port(), second.local_addr()?.port()))
+/// Writes the server's output to the log as long as it lives, and sends the ports when they are printed.
+fn watch(stdout: ChildStdout, mut log: File) -> Receiver<Ports> {
+    let (send, ports) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            // Without its log the server goes on; and nobody may be waiting any more.
+            let _ = writeln!(log, "{line}");
+            if let Some(found) = parse_listening(&line) {
+                let _ = send.send(found);
+            }
+        }
+    });
+    ports
+}
+
+/// `listening ws=ADDRESS:PORT http=ADDRESS:PORT`
+fn parse_listening(line: &str) -> Option<Ports> {
+    let (ws, http) = line.strip_prefix("listening ws=")?.split_once(" http=")?;
+    let port = |address: &str| address.rsplit_once(':')?.1.trim().parse().ok();
+    Some(Ports { ws: port(ws)?, http: port(http)? })
 }
 
 fn get_session(port: u16) -> Result<Value> {
@@ -132,6 +142,13 @@ fn token(session: &Value, name: &str) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ports_are_read_from_the_line_that_names_them() {
+        let line = "listening ws=127.0.0.1:40001 http=[::1]:40002";
+        assert_eq!(parse_listening(line), Some(Ports { ws: 40001, http: 40002 }));
+        assert_eq!(parse_listening("something else"), None);
+    }
 
     #[test]
     fn a_session_is_read_and_a_refusal_is_an_error() {

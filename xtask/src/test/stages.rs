@@ -56,7 +56,12 @@ pub(super) const STAGES: &[Stage] = &[
     Stage { name: "biome", about: "format and lints of TypeScript, JSON and CSS", needs: &["npm-ci"], run: web::biome },
     Stage { name: "package", about: "the npm package builds", needs: &["wasm"], run: web::build_package },
     Stage { name: "types", about: "tsc has nothing to say about package and demo", needs: &["package"], run: web::typecheck },
-    Stage { name: "vitest", about: "tests of the npm package", needs: &["package"], run: web::vitest },
+    Stage {
+        name: "vitest",
+        about: "tests of the npm package and of the demo's pure parts",
+        needs: &["package"],
+        run: web::vitest,
+    },
     Stage { name: "pack", about: "the packed tarball, seen by publint", needs: &["package"], run: web::pack },
     Stage { name: "demo", about: "the demo's page builds", needs: &["package"], run: web::build_page },
     Stage {

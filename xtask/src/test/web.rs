@@ -27,7 +27,7 @@ pub(super) fn typecheck(project: &Project) -> Result<()> {
 }
 
 pub(super) fn vitest(project: &Project) -> Result<()> {
-    npm(project).args(["run", "test", "--workspace", "npm-package"]).run()
+    npm(project).args(["run", "test", "--workspaces"]).run()
 }
 
 /// Packs the tarball that would be published and lets publint look into it.
