@@ -30,3 +30,8 @@ pub mod session;
 pub mod telemetry;
 
 pub use realtime::{BuildError, Builder, Emitted, Handle, PublishError, Realtime, Stats};
+
+/// The README's Rust is compiled with the documentation's tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
