@@ -166,6 +166,20 @@ describe("a page whose server is killed", () => {
   });
 });
 
+describe("a page without a session", () => {
+  test("says what to start, and goes on when it is there", async () => {
+    const context = await browser.newContext();
+    const page = await context.newPage();
+    await page.route("**/dev/session", (route) => route.fulfill({ status: 404, body: "not found" }));
+    await page.goto(server.url);
+    await page.getByText("osbackend serve --dev").waitFor();
+    await page.unroute("**/dev/session");
+    await page.getByRole("button", { name: "Try again" }).click();
+    await page.waitForSelector('[data-testid="status"][data-status="connected"]');
+    await context.close();
+  });
+});
+
 describe("the page looks after itself", () => {
   const shots = fileURLToPath(new URL("../shots/", import.meta.url));
 

@@ -53,7 +53,7 @@ export const VIEWS: readonly MetricView[] = [
   {
     metric: "call_cost",
     tab: "Spend",
-    headline: { field: "usd", label: "Spend today", color: "var(--chart-2)", format: formatUsd },
+    headline: { field: "usd", label: "Spend", color: "var(--chart-2)", format: formatUsd },
     second: { field: "perMinute", label: "Cost per minute", color: "var(--chart-4)", format: formatRate },
     note: (v) => `${formatRate(or0(v.perMinute))} per minute`,
   },
@@ -74,7 +74,7 @@ export const VIEWS: readonly MetricView[] = [
       format: (value) => `${formatTenth(value)} ms`,
     },
     second: { field: "cpu", label: "CPU", color: "var(--chart-1)", format: formatPercent },
-    note: (v) => `${formatPercent(or0(v.cpu))} CPU · ${formatCount(or0(v.memoryMb))} MB`,
+    note: (v) => `${formatCount(or0(v.cpu))}% CPU · ${formatCount(or0(v.memoryMb))} MB`,
     riseIsGood: false,
   },
 ];

@@ -9,12 +9,14 @@ export interface DevSession {
   wsUrl?: string;
 }
 
-/** Asks the server for tokens. Fails with a sentence that says what to do. */
+/** Asks the server for tokens. Fails with a sentence for people. */
 export async function fetchSession(): Promise<DevSession> {
-  const response = await fetch("/dev/session", { headers: { accept: "application/json" } });
+  const response = await fetch("/dev/session", { headers: { accept: "application/json" } }).catch(() => {
+    throw new Error("the server can't be reached");
+  });
   const isJson = response.headers.get("content-type")?.includes("json") ?? false;
   if (!response.ok || !isJson) {
-    throw new Error("This server gives out no demo session. Start it with: osbackend serve --dev");
+    throw new Error("this server gives out no demo session");
   }
   return (await response.json()) as DevSession;
 }

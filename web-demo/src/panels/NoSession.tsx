@@ -10,7 +10,13 @@ export function NoSession({ message, retry }: { message: string; retry: () => vo
           <Unplug aria-hidden="true" size={22} />
         </span>
         <h1 className="font-semibold text-xl tracking-[-0.02em]">The dashboard has no session</h1>
-        <p className="mt-2 text-ink-2 text-sm">{message}</p>
+        <p className="mt-2 text-ink-2 text-sm first-letter:uppercase">{message}.</p>
+        <p className="mt-4 text-ink-2 text-sm">
+          Start one with{" "}
+          <code className="whitespace-nowrap rounded-md bg-raised px-1.5 py-1 font-mono text-[0.8125rem] text-ink">
+            osbackend serve --dev
+          </code>
+        </p>
         <Button kind="solid" className="mt-6" onClick={retry}>
           Try again
         </Button>

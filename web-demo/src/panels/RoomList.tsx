@@ -92,7 +92,11 @@ function Row({ name, meter, activity, leave }: RowProps) {
         </span>
         <span className="mt-0.5 flex items-center gap-1.5 text-2xs text-ink-3">
           <Badge tone={tone}>{label}</Badge>
-          {room.clientCount !== undefined && <span>{formatCount(room.clientCount)} here</span>}
+          {room.epoch && (
+            <span className="truncate" title={`Epoch ${room.epoch}`}>
+              epoch {room.epoch.slice(0, 8)}
+            </span>
+          )}
         </span>
       </th>
       <td data-testid="offset" className="text-right font-mono tabular-nums">
