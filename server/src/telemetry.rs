@@ -17,12 +17,18 @@ pub enum TelemetryError {
     Twice(Box<dyn std::error::Error + Send + Sync>),
 }
 
+/// What these log in detail are frames and request heads, with the tokens in them: never, whatever the filter says.
+const NEVER_IN_DETAIL: [&str; 5] = ["tungstenite=info", "tokio_tungstenite=info", "hyper=info", "hyper_util=info", "axum=info"];
+
 /// Sets up logging for this process, as the settings say. Embedders with a subscriber of their own don't call it.
 ///
 /// # Errors
 /// See [`TelemetryError`].
 pub fn init(logs: &Logs) -> Result<(), TelemetryError> {
-    let filter = EnvFilter::builder().parse(&logs.filter)?;
+    let mut filter = EnvFilter::builder().parse(&logs.filter)?;
+    for directive in NEVER_IN_DETAIL {
+        filter = filter.add_directive(directive.parse()?);
+    }
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match logs.format {
         LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).try_init(),

@@ -62,7 +62,10 @@ pub(super) async fn history(
 ) -> Result<Json<History>, ApiError> {
     let room = admitted(&api, caller.as_ref(), &room, Action::History)?;
     let Query(query) = query.map_err(|rejection| ApiError::bad_request(rejection.body_text()))?;
-    let limit = query.limit.unwrap_or(100).min(MAX_PAGE) as usize;
+    let limit = match query.limit.unwrap_or(100) {
+        0 => return Err(ApiError::bad_request(format!("limit: must be 1 to {MAX_PAGE}"))),
+        limit => limit.min(MAX_PAGE) as usize,
+    };
     Ok(Json(api.handle.history(room, query.since, limit, query.reverse)?))
 }
 

@@ -1,0 +1,227 @@
+//! The binary: what it prints, when it refuses, how it stops.
+
+use std::process::{ExitStatus, Stdio};
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+
+use crate::support::{Connecting, request, soon};
+
+fn osbackend(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_osbackend"));
+    // Nothing of the environment that the tests run in.
+    command.env_clear().args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command.current_dir(env!("CARGO_MANIFEST_DIR"));
+    command
+}
+
+async fn run(mut command: Command) -> (ExitStatus, String, String) {
+    let output = soon("the command to end", command.output()).await.unwrap();
+    (output.status, String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+/// A served `osbackend`.
+struct Served {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    /// What it printed before it listened.
+    banner: String,
+    ws: std::net::SocketAddr,
+    http: std::net::SocketAddr,
+}
+
+impl Served {
+    async fn start(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut banner = String::new();
+        let listening = loop {
+            let line = soon("a line of osbackend", lines.next_line()).await.unwrap().expect("osbackend ended");
+            match line.strip_prefix("listening ") {
+                Some(addresses) => break addresses.to_owned(),
+                None => banner += &(line + "\n"),
+            }
+        };
+        let (ws, http) = listening.strip_prefix("ws=").unwrap().split_once(" http=").unwrap();
+        Self { child, lines, banner, ws: ws.parse().unwrap(), http: http.parse().unwrap() }
+    }
+
+    async fn dev() -> Self {
+        Self::start(osbackend(&["serve", "--dev", "--port", "0", "--ws-port", "0", "--drain", "50ms"])).await
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().unwrap().to_string();
+        let sent = std::process::Command::new("kill").args(["-s", name, &pid]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    async fn ended(mut self) -> (ExitStatus, String) {
+        let status = soon("osbackend to end", self.child.wait()).await.unwrap();
+        let mut log = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut log).await.unwrap();
+        while let Some(line) = self.lines.next_line().await.unwrap() {
+            log += &line;
+        }
+        (status, log)
+    }
+}
+
+#[tokio::test]
+async fn without_a_secret_it_refuses_and_says_what_to_set() {
+    let (status, _, error) = run(osbackend(&["serve", "--port", "0", "--ws-port", "0"])).await;
+    assert_eq!(status.code(), Some(2));
+    assert!(error.contains("JWT_SECRET") && error.contains("--dev"), "{error}");
+}
+
+#[tokio::test]
+async fn a_bad_setting_is_named() {
+    let mut command = osbackend(&["serve", "--dev"]);
+    command.env("HEARTBEAT", "soon");
+    let (status, _, error) = run(command).await;
+    assert_eq!(status.code(), Some(2));
+    assert!(error.contains("HEARTBEAT=\"soon\"") && error.contains("25s"), "{error}");
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_named() {
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let (status, _, error) = run(osbackend(&["serve", "--dev", "--port", "0", "--ws-port", &port])).await;
+    assert_eq!(status.code(), Some(1));
+    assert!(error.contains(&port) && error.contains("in use") && error.contains("--ws-port"), "{error}");
+}
+
+#[tokio::test]
+async fn a_demo_that_is_not_there_is_named() {
+    let (status, _, error) = run(osbackend(&["serve", "--dev", "--demo-dir", "no/such/dir"])).await;
+    assert_eq!(status.code(), Some(2));
+    assert!(error.contains("--demo-dir") && error.contains("cargo xtask demo"), "{error}");
+}
+
+#[tokio::test]
+async fn config_and_token_print_what_was_asked_for() {
+    let (status, table, _) = run(osbackend(&["config"])).await;
+    assert!(status.success() && table.contains("WS_PORT") && table.contains("default: 8082"), "{table}");
+    let (_, markdown, _) = run(osbackend(&["config", "--markdown"])).await;
+    assert!(markdown.starts_with("| variable |"), "{markdown}");
+
+    let secret = "a secret for the command line, 32 bytes and more";
+    let mut command = osbackend(&["token", "--user", "ada", "--role", "admin", "--expires-in", "5m"]);
+    command.env("JWT_SECRET", secret);
+    let (status, token, _) = run(command).await;
+    assert!(status.success());
+    let verified = osbackend_server::auth::Authenticator::hs256(&secret.into()).verify(token.trim()).await.unwrap();
+    assert!(verified.identity.sub == "ada" && verified.identity.is_admin());
+    let (status, _, error) = run(osbackend(&["token", "--user", "ada"])).await;
+    assert!(status.code() == Some(2) && error.contains("JWT_SECRET"), "{error}");
+}
+
+#[tokio::test]
+async fn dev_prints_tokens_and_a_demo_that_is_alive_at_once() {
+    let served = Served::dev().await;
+    assert!(served.ws.ip().is_loopback());
+    let tokens: Vec<_> = served.banner.lines().filter(|line| line.starts_with("eyJ")).map(str::to_owned).collect();
+    assert_eq!(tokens.len(), 2, "{}", served.banner);
+    assert!(served.banner.contains(&format!("http://localhost:{}/", served.http.port())), "{}", served.banner);
+    assert!(served.banner.contains(&format!("wscat -c 'ws://localhost:{}/ws?token=", served.ws.port())), "{}", served.banner);
+
+    let mut client = Connecting::new(served.ws).query(&tokens[0]).open().await;
+    let greeting = client.expect("connection_established").await;
+    assert_eq!((&greeting["data"]["userId"], &greeting["data"]["role"]), (&json!("demo-user"), &json!("user")));
+    client.send("join", json!({"room": "dashboard:overview"})).await;
+    let mut seen = std::collections::BTreeSet::new();
+    while !(seen.contains("voice_call") && seen.contains("call_cost") && seen.contains("system_health") && seen.contains("live"))
+    {
+        let message = client.next().await;
+        if message["type"] == "metric_update" {
+            seen.insert(message["data"]["metric"].as_str().unwrap().to_owned());
+        }
+        if message["offset"].is_u64() && message.get("snapshot").is_none() {
+            seen.insert("live".to_owned());
+        }
+    }
+    let mut admin = Connecting::new(served.http).query(&tokens[1]).open().await;
+    assert_eq!(admin.expect("connection_established").await["data"]["role"], "admin");
+
+    let session = request(served.http, "GET", "/dev/session", None, "").await;
+    assert!(session.head.contains("cache-control: no-store"), "{}", session.head);
+    let session = session.ok();
+    for (field, user) in [("token", "demo-user"), ("adminToken", "demo-admin")] {
+        let mut client = Connecting::new(served.ws).query(session[field].as_str().unwrap()).open().await;
+        assert_eq!(client.expect("connection_established").await["data"]["userId"], user);
+    }
+}
+
+#[tokio::test]
+async fn a_built_demo_is_served_with_types_and_caching() {
+    let dir = std::env::temp_dir().join(format!("osbackend-demo-{}", std::process::id()));
+    std::fs::create_dir_all(dir.join("assets")).unwrap();
+    std::fs::write(dir.join("index.html"), "<!doctype html>the demo").unwrap();
+    std::fs::write(dir.join("assets/client-abc123.wasm"), b"\0asm").unwrap();
+    let served =
+        Served::start(osbackend(&["serve", "--dev", "--port", "0", "--ws-port", "0", "--demo-dir", dir.to_str().unwrap()])).await;
+    let get = async |path: &str| request(served.http, "GET", path, None, "").await;
+
+    let page = get("/").await;
+    assert_eq!((page.status, page.body.as_str()), (200, "<!doctype html>the demo"));
+    assert!(page.head.contains("content-type: text/html") && page.head.contains("cache-control: no-cache"), "{}", page.head);
+    let wasm = get("/assets/client-abc123.wasm").await;
+    assert_eq!(wasm.status, 200);
+    assert!(wasm.head.contains("content-type: application/wasm") && wasm.head.contains("immutable"), "{}", wasm.head);
+    let missing = get("/assets/missing.js").await;
+    assert!(missing.status == 404 && !missing.head.contains("immutable"), "{}", missing.head);
+    assert_eq!(get("/../Cargo.toml").await.status, 404);
+    get("/api/ws/nothing").await.expect_error(404, "not_found");
+    get("/api/ws/status").await.ok();
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
+#[tokio::test]
+async fn it_drains_and_ends_well_on_both_signals() {
+    for signal in ["TERM", "INT"] {
+        let served = Served::dev().await;
+        let session: Value = request(served.http, "GET", "/dev/session", None, "").await.ok();
+        let token = session["token"].as_str().unwrap().to_owned();
+        let mut client = Connecting::new(served.ws).query(&token).open().await;
+        client.expect("connection_established").await;
+        let http = served.http;
+        served.signal(signal);
+        let draining = loop {
+            let message = client.next().await;
+            if message["room"].is_null() {
+                break message;
+            }
+        };
+        assert_eq!(draining["type"], "draining", "{draining}");
+        assert_eq!(client.closed().await, (1012, "restart".to_owned()));
+        let (status, log) = served.ended().await;
+        assert_eq!(status.code(), Some(0), "{log}");
+        assert!(!log.contains(&token), "a token in the log");
+        assert!(tokio::net::TcpStream::connect(http).await.is_err(), "the port is free");
+    }
+}
+
+#[tokio::test]
+async fn logs_are_json_where_asked_for_and_hold_no_token() {
+    let mut command = osbackend(&["serve", "--port", "0", "--ws-port", "0", "--host", "127.0.0.1", "--log-format", "json"]);
+    let secret = "a secret for the log's test, 32 bytes and more";
+    command.env("JWT_SECRET", secret).env("RUST_LOG", "trace");
+    let served = Served::start(command).await;
+    assert_eq!(served.banner, "", "nothing is printed but the addresses");
+    let token = osbackend_server::auth::mint::Token::for_user("ada").sign(&secret.into()).unwrap();
+    let mut client = Connecting::new(served.ws).query(&token).open().await;
+    client.expect("connection_established").await;
+    client.request("auth", json!({"token": token})).await;
+    let refused = format!("{token}x");
+    Connecting::new(served.ws).bearer(&refused).open().await.closed().await;
+    request(served.http, "GET", "/api/ws/rooms", Some(&token), "").await.ok();
+    request(served.http, "GET", "/dev/session", None, "").await;
+    served.signal("TERM");
+    let (status, log) = served.ended().await;
+    assert_eq!(status.code(), Some(0));
+    assert!(log.lines().next().is_some_and(|line| serde_json::from_str::<Value>(line).is_ok()), "{log:.300}");
+    let signature = token.rsplit('.').next().unwrap();
+    assert!(!log.contains(&token) && !log.contains(signature) && !log.contains(secret), "a secret in the log");
+}

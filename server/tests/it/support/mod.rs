@@ -1,0 +1,22 @@
+//! What the tests share: a server in this process, clients of it, and a plain HTTP client.
+
+mod client;
+mod http;
+mod raw;
+mod server;
+
+use std::future::Future;
+use std::time::Duration;
+
+pub(crate) use client::{Client, Connecting, Refused};
+pub(crate) use http::{Answer, request};
+pub(crate) use raw::{RawSocket, opcode};
+pub(crate) use server::{TestServer, admin_token, token, user_token};
+
+/// Fails the test where something that must happen does not; never what a passing test waits for.
+pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(Duration::from_secs(20), future).await {
+        Ok(value) => value,
+        Err(_) => panic!("waited 20 s for {what}"),
+    }
+}
