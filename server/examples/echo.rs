@@ -12,10 +12,7 @@ use axum::{
 use clap::Parser;
 use osbackend_server::{
     clock::Clock,
-    gateway::{
-        READ_BUFFER_BYTES, WRITE_BUFFER_BYTES,
-        socket::{self, Handler},
-    },
+    gateway::socket::{self, Handler},
     hub::outbox::{Item, Outbox},
 };
 use std::{
@@ -79,15 +76,10 @@ impl Handler for Echo {
 }
 
 async fn upgrade(State(max_message_bytes): State<usize>, socket: WebSocketUpgrade) -> Response {
-    socket
-        .max_message_size(max_message_bytes)
-        .max_frame_size(max_message_bytes)
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(WRITE_BUFFER_BYTES)
-        .on_upgrade(move |socket: WebSocket| async move {
-            let mut echo = Echo { outbox: Arc::new(Outbox::new(2 * max_message_bytes + 1024)) };
-            socket::serve(socket, &mut echo, Clock::start()).await;
-        })
+    socket::configure(socket, max_message_bytes).on_upgrade(move |socket: WebSocket| async move {
+        let mut echo = Echo { outbox: Arc::new(Outbox::new(2 * max_message_bytes + 1024)) };
+        socket::serve(socket, &mut echo, Clock::start(), max_message_bytes).await;
+    })
 }
 
 #[tokio::main]

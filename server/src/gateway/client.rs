@@ -37,6 +37,7 @@ struct Client {
 pub(super) async fn run(
     socket: WebSocket,
     handle: Handle,
+    max_message_bytes: usize,
     place: Option<Place>,
     mode: Mode,
     token: Result<Option<String>, Refusal>,
@@ -44,7 +45,7 @@ pub(super) async fn run(
     let clock = handle.clock();
     let connection = Connection::new(handle.shared().clone(), mode, token, clock.now_ms());
     let mut client = Client { connection, handle, place, verifying: None, running: JoinSet::new() };
-    socket::serve(socket, &mut client, clock).await;
+    socket::serve(socket, &mut client, clock, max_message_bytes).await;
 }
 
 impl Client {

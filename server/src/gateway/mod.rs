@@ -19,11 +19,6 @@ use axum::{
 use osbackend_protocol::{ErrorCode, SUBPROTOCOL};
 use std::{convert::Infallible, net::SocketAddr};
 
-/// Read buffer of a connection, in bytes: small, because most connections are idle most of the time. A longer message grows it.
-pub const READ_BUFFER_BYTES: usize = 1024;
-/// Bytes that are collected before the socket is written to while a batch is fed.
-pub const WRITE_BUFFER_BYTES: usize = 64 * 1024;
-
 /// What `/ws` needs.
 #[derive(Clone)]
 pub(crate) struct Gateway {
@@ -74,14 +69,10 @@ async fn upgrade(
         (None, Ok(token)) => Ok(token.map(|token| token.as_str().to_owned())),
         (None, Err(error)) => Err(Refusal::Token(error)),
     };
-    let socket = socket
-        .protocols([SUBPROTOCOL])
-        .max_message_size(gateway.max_message_bytes)
-        .max_frame_size(gateway.max_message_bytes)
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(WRITE_BUFFER_BYTES);
+    let max_message_bytes = gateway.max_message_bytes;
+    let socket = socket::configure(socket.protocols([SUBPROTOCOL]), max_message_bytes);
     let mode = if socket.selected_protocol().is_some() { Mode::V1 } else { Mode::Plain };
-    socket.on_upgrade(move |socket| client::run(socket, gateway.handle, place, mode, token))
+    socket.on_upgrade(move |socket| client::run(socket, gateway.handle, max_message_bytes, place, mode, token))
 }
 
 /// An error of the HTTP API (§9).

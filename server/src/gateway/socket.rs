@@ -11,7 +11,7 @@ use crate::{
 use axum::{
     Error,
     body::Bytes,
-    extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket},
+    extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade},
 };
 use futures_util::{SinkExt, StreamExt};
 use osbackend_protocol::{CloseCode, limits::MAX_BATCH_BYTES};
@@ -20,6 +20,14 @@ use tokio::time::{Instant, Sleep};
 
 /// How long a close waits for the peer's answer before the socket is dropped.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long a socket that can't be read any more stays open for the peer to read the close frame.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// Read buffer of a connection, in bytes: small, because most connections are idle most of the time. A longer message grows it.
+const READ_BUFFER_BYTES: usize = 1024;
+/// Bytes that are collected before the socket is written to while a batch is fed.
+const WRITE_BUFFER_BYTES: usize = 64 * 1024;
 
 /// What the socket loop serves.
 pub trait Handler: Send {
@@ -64,8 +72,21 @@ fn end(code: CloseCode) -> End {
     (code.code(), code.reason())
 }
 
-/// Serves a socket until it ends.
-pub async fn serve<H: Handler>(mut socket: WebSocket, handler: &mut H, clock: Clock) {
+/// Sets the bounds and buffers of an upgrade; `max_message_bytes` is what [`serve`] is told too.
+///
+/// The WebSocket layer is let read a message twice as long: it can't skip one that it refuses, and closing a socket with unread
+/// bytes resets it, so that the client might never see the close code.
+pub fn configure<F>(upgrade: WebSocketUpgrade<F>, max_message_bytes: usize) -> WebSocketUpgrade<F> {
+    let hard_limit = max_message_bytes.saturating_mul(2);
+    upgrade
+        .max_message_size(hard_limit)
+        .max_frame_size(hard_limit)
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(WRITE_BUFFER_BYTES)
+}
+
+/// Serves a socket until it ends. A message over `max_message_bytes` ends it with 1009.
+pub async fn serve<H: Handler>(mut socket: WebSocket, handler: &mut H, clock: Clock, max_message_bytes: usize) {
     let outbox = handler.outbox();
     let gone = Gone { handler, clock };
     let mut timer = Timer { sleep: Box::pin(tokio::time::sleep(Duration::ZERO)), at_ms: None };
@@ -87,6 +108,8 @@ pub async fn serve<H: Handler>(mut socket: WebSocket, handler: &mut H, clock: Cl
                     break end(code);
                 }
             }
+            Event::Message(Ok(Message::Text(text))) if text.len() > max_message_bytes => break end(CloseCode::TooBig),
+            Event::Message(Ok(Message::Binary(data))) if data.len() > max_message_bytes => break end(CloseCode::TooBig),
             Event::Message(Ok(Message::Text(text))) => handler.on_text(text.as_str(), clock.now_ms()),
             Event::Message(Ok(Message::Binary(data))) => handler.on_binary(data, clock.now_ms()),
             Event::Message(Ok(Message::Ping(_) | Message::Pong(_))) => handler.on_bytes(),
@@ -110,9 +133,18 @@ pub async fn serve<H: Handler>(mut socket: WebSocket, handler: &mut H, clock: Cl
     let _ = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
 }
 
-/// Reads until the peer has closed too, so that it sees the close frame and not a reset.
+/// Reads until the peer has closed too, so that it sees the close frame and not a reset. After a read error nothing more can
+/// be read: then the peer is given a moment.
 async fn finish(socket: &mut WebSocket) {
-    let rest = async { while let Some(Ok(_)) = socket.next().await {} };
+    let rest = async {
+        loop {
+            match socket.next().await {
+                Some(Ok(_)) => {}
+                Some(Err(error)) if end_after(&error).is_some() => return tokio::time::sleep(LINGER).await,
+                Some(Err(_)) | None => return,
+            }
+        }
+    };
     let _ = tokio::time::timeout(CLOSE_TIMEOUT, rest).await;
 }
 
