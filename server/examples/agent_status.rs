@@ -4,19 +4,22 @@
 //! ```sh
 //! cargo run --package osbackend-server --example agent_status
 //! curl -X PUT localhost:3000/agents/7/status -d busy
+//! curl -X PUT localhost:3000/users/ada/note -d 'your call is ready'
+//! curl localhost:3000/stats
 //! ```
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::routing::put;
+use axum::routing::{get, put};
+use axum::{Json, Router};
 use osbackend_protocol::event::AgentStatusChange;
 use osbackend_server::auth::mint::Token;
 use osbackend_server::handlers::CustomReply;
 use osbackend_server::{Handle, Realtime};
+use serde_json::{Value, json};
 
 const SECRET: &str = "an example's secret: take one of your own, 32 bytes or more";
 
@@ -28,11 +31,16 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // A message type of the application's own: {"type":"agent:greet","payload":{"name":"Ava"},"id":1}
     handle.on_custom_message("agent:greet", |request| async move {
         let user = request.identity.map_or("somebody".to_owned(), |identity| identity.sub);
-        CustomReply::json(&serde_json::json!({ "from": user, "payload": request.payload }))
+        CustomReply::json(&json!({ "from": user, "payload": request.payload }))
     });
 
     // `/ws` and `/api/ws/…` beside the application's own routes.
-    let app = Router::new().route("/agents/{id}/status", put(set_status)).with_state(handle.clone()).merge(realtime.router());
+    let own = Router::new()
+        .route("/agents/{id}/status", put(set_status))
+        .route("/users/{sub}/note", put(send_note))
+        .route("/stats", get(stats))
+        .with_state(handle.clone());
+    let app = own.merge(realtime.router());
 
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
     let token = Token::for_user("ada").sign(&SECRET.into())?;
@@ -57,4 +65,18 @@ async fn set_status(State(handle): State<Handle>, Path(agent_id): Path<String>, 
         Ok(emitted) => (StatusCode::OK, format!("event {}\n", emitted.event_id)),
         Err(error) => (StatusCode::UNPROCESSABLE_ENTITY, format!("{error}\n")),
     }
+}
+
+/// To every page that the user has open: `user:{sub}` needs no join.
+async fn send_note(State(handle): State<Handle>, Path(sub): Path<String>, text: String) -> (StatusCode, String) {
+    match handle.send_to_user(&sub, "note", &json!({ "text": text })).await {
+        Ok(published) => (StatusCode::OK, format!("event {}\n", published.event_id)),
+        Err(error) => (StatusCode::UNPROCESSABLE_ENTITY, format!("{error}\n")),
+    }
+}
+
+async fn stats(State(handle): State<Handle>) -> Json<Value> {
+    let stats = handle.stats();
+    let rooms: Vec<_> = stats.rooms.iter().map(|room| json!({"room": room.room, "clients": room.client_count})).collect();
+    Json(json!({"clients": stats.total_clients, "published": stats.published, "rooms": rooms}))
 }

@@ -115,8 +115,6 @@ pub struct Liveness {
     pub pong_timeout: Option<Duration>,
     /// Over how long a shutdown spreads the reconnects of its clients. Zero closes all at once.
     pub drain: Duration,
-    /// How long a user without connections stays present. Zero: not at all.
-    pub presence_grace: Duration,
 }
 
 /// What is logged, and how.
@@ -241,7 +239,7 @@ impl Config {
                 outbox_bytes: None,
                 handshake_timeout: None,
             },
-            liveness: Liveness { heartbeat: None, pong_timeout: None, drain: Duration::ZERO, presence_grace: Duration::ZERO },
+            liveness: Liveness { heartbeat: None, pong_timeout: None, drain: Duration::ZERO },
             logs: Logs { format: LogFormat::Text, filter: String::new() },
         }
     }
@@ -280,7 +278,6 @@ mod tests {
         assert_eq!(config.liveness.heartbeat, Some(Duration::from_secs(25)));
         assert_eq!(config.liveness.pong_timeout, Some(Duration::from_secs(10)));
         assert_eq!(config.liveness.drain, Duration::from_secs(20));
-        assert_eq!(config.liveness.presence_grace, Duration::from_secs(15));
         assert_eq!((config.logs.format, config.logs.filter.as_str()), (LogFormat::Text, "info"));
     }
 

@@ -252,14 +252,6 @@ pub const SETTINGS: &[Setting] = &[
         into!(liveness.drain, pause),
     ),
     setting(
-        "liveness",
-        "PRESENCE_GRACE",
-        Some("15s"),
-        PAUSE,
-        "How long a user who lost the last connection stays present.",
-        into!(liveness.presence_grace, pause),
-    ),
-    setting(
         "logs",
         "LOG_FORMAT",
         Some("text"),

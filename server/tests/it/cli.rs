@@ -1,71 +1,15 @@
 //! The binary: what it prints, when it refuses, how it stops.
 
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::Command;
 
-use crate::support::{Connecting, request, soon};
-
-fn osbackend(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_osbackend"));
-    // Nothing of the environment that the tests run in.
-    command.env_clear().args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    command.current_dir(env!("CARGO_MANIFEST_DIR"));
-    command
-}
+use crate::support::{Connecting, Served, osbackend, request, soon};
 
 async fn run(mut command: Command) -> (ExitStatus, String, String) {
     let output = soon("the command to end", command.output()).await.unwrap();
     (output.status, String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
-}
-
-/// A served `osbackend`.
-struct Served {
-    child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
-    /// What it printed before it listened.
-    banner: String,
-    ws: std::net::SocketAddr,
-    http: std::net::SocketAddr,
-}
-
-impl Served {
-    async fn start(mut command: Command) -> Self {
-        let mut child = command.spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut banner = String::new();
-        let listening = loop {
-            let line = soon("a line of osbackend", lines.next_line()).await.unwrap().expect("osbackend ended");
-            match line.strip_prefix("listening ") {
-                Some(addresses) => break addresses.to_owned(),
-                None => banner += &(line + "\n"),
-            }
-        };
-        let (ws, http) = listening.strip_prefix("ws=").unwrap().split_once(" http=").unwrap();
-        Self { child, lines, banner, ws: ws.parse().unwrap(), http: http.parse().unwrap() }
-    }
-
-    async fn dev() -> Self {
-        Self::start(osbackend(&["serve", "--dev", "--port", "0", "--ws-port", "0", "--drain", "50ms"])).await
-    }
-
-    fn signal(&self, name: &str) {
-        let pid = self.child.id().unwrap().to_string();
-        let sent = std::process::Command::new("kill").args(["-s", name, &pid]).status().unwrap();
-        assert!(sent.success());
-    }
-
-    async fn ended(mut self) -> (ExitStatus, String) {
-        let status = soon("osbackend to end", self.child.wait()).await.unwrap();
-        let mut log = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut log).await.unwrap();
-        while let Some(line) = self.lines.next_line().await.unwrap() {
-            log += &line;
-        }
-        (status, log)
-    }
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ mod frames;
 mod handshake;
 mod leaving;
 mod limits;
+mod readme;
 mod recovery;
 mod requests;
 mod rooms;

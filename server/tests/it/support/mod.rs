@@ -2,6 +2,7 @@
 
 mod client;
 mod http;
+mod process;
 mod raw;
 mod server;
 
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 pub(crate) use client::{Client, Connecting, Refused};
 pub(crate) use http::{Answer, request};
+pub(crate) use process::{Served, osbackend};
 pub(crate) use raw::{RawSocket, opcode};
 pub(crate) use server::{TestServer, admin_token, token, user_token};
 
