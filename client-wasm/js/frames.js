@@ -22,8 +22,11 @@ const CONTROL = new Set([
   "draining",
 ]);
 
-/** Event ids to remember for `first`: at least this many, at most twice as many. */
-const REMEMBERED = 2048;
+/** Event ids are remembered in so many sets (a power of two) of four, the oldest of a set making way. */
+const SETS = 4096;
+const WAYS = 4;
+/** Numbers for each: two halves of the id's hash, and the hash of the room that delivered it. */
+const WORDS = 3;
 
 /** Milliseconds since the page began: monotonic, unlike the date. */
 export function now() {
@@ -53,15 +56,49 @@ export function report(error) {
   else setTimeout(() => { throw error; });
 }
 
+function hash(text) {
+  let value = 0;
+  for (let index = 0; index < text.length; index++) value = Math.imul(value ^ text.charCodeAt(index), 0x01000193);
+  return value;
+}
+
+/**
+ * By which room each of the latest events was delivered. A `Map` of ids would cost as much as parsing the events: it
+ * keeps every id alive for the garbage collector to copy. Here 64 bits of hash stand for an id, in one flat array.
+ */
+class Deliveries {
+  #table = new Int32Array(SETS * WAYS * WORDS);
+
+  /** Notes that an event is delivered by a room. False when another room has delivered it already. */
+  isFirst(eventId, room) {
+    const table = this.#table;
+    let low = 0;
+    let high = 1;
+    for (let index = 0; index < eventId.length; index++) {
+      const code = eventId.charCodeAt(index);
+      low = Math.imul(low ^ code, 0x01000193);
+      high = Math.imul(high + code, 0x85ebca6b);
+    }
+    const begin = (high >>> 20) % SETS * (WAYS * WORDS);
+    const end = begin + WAYS * WORDS;
+    for (let at = begin; at < end; at += WORDS) {
+      if (table[at] === low && table[at + 1] === high) return table[at + 2] === room;
+    }
+    for (let at = end - 1; at >= begin + WORDS; at--) table[at] = table[at - WORDS];
+    table[begin] = low;
+    table[begin + 1] = high;
+    table[begin + 2] = room;
+    return true;
+  }
+}
+
 /** Between one socket and the machine. */
 export class Receiver {
   #sink;
   #core;
-  /** Keys of joined rooms, by name. */
-  #keys = new Map();
-  /** By which room each event was delivered: a younger and an older generation. */
-  #young = new Map();
-  #old = new Map();
+  /** Of each joined room, by name: the machine's key for it, and the hash of the name, which outlives a leave. */
+  #rooms = new Map();
+  #deliveries = new Deliveries();
 
   constructor(sink) {
     this.#sink = sink;
@@ -103,40 +140,31 @@ export class Receiver {
     const eventId = frame?.eventId;
     if (eventId === undefined) return this.#takeSystem(frame);
     const room = frame.room;
-    let key = this.#keys.get(room);
-    if (key === undefined) {
-      key = core.key(room);
-      if (key === NO_KEY) return;
-      this.#keys.set(room, key);
-    }
-    const verdict = core.judge(key, frame.offset ?? 0, frame.skipped ?? 0, frame.snapshot === true);
+    const known = this.#rooms.get(room) ?? this.#meet(room);
+    if (known === undefined) return;
+    const verdict = core.judge(known.key, frame.offset ?? 0, frame.skipped ?? 0, frame.snapshot === true);
     if (verdict === DELIVER) {
-      let first = true;
-      const by = this.#young.get(eventId);
-      if (by === undefined) first = this.#remember(eventId, room);
-      else first = by === room;
+      const first = this.#deliveries.isFirst(eventId, known.hash);
       try {
         this.#sink.event(frame, first);
       } catch (error) {
         report(error);
       }
     } else if (verdict === NOT_JOINED) {
-      this.#keys.delete(room);
       // The key may be from before a leave and another join.
-      const newer = core.key(room);
-      if (newer !== key && newer !== NO_KEY) this.#take(frame);
+      this.#rooms.delete(room);
+      const newer = this.#meet(room);
+      if (newer !== undefined && newer.key !== known.key) this.#take(frame);
     }
   }
 
-  /** Notes that an event was delivered by `room`. True unless another room had delivered it. */
-  #remember(eventId, room) {
-    if (this.#young.size >= REMEMBERED) {
-      this.#old = this.#young;
-      this.#young = new Map();
-    }
-    const by = this.#old.get(eventId) ?? room;
-    this.#young.set(eventId, by);
-    return by === room;
+  /** Looks a room up that isn't known here yet; `undefined` when it is no room of this client. */
+  #meet(room) {
+    const key = this.#core.key(room);
+    if (key === NO_KEY) return undefined;
+    const known = { key, hash: hash(room) };
+    this.#rooms.set(room, known);
+    return known;
   }
 
   #takeSystem(frame) {
