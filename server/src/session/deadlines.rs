@@ -42,6 +42,11 @@ impl Deadlines {
         self.0[timer as usize] = Some(at);
     }
 
+    /// Sets it unless it runs already.
+    pub(super) fn start(&mut self, timer: Timer, at: u64) {
+        self.0[timer as usize].get_or_insert(at);
+    }
+
     pub(super) fn stop(&mut self, timer: Timer) {
         self.0[timer as usize] = None;
     }

@@ -190,7 +190,8 @@ impl Session {
     pub fn on_timer(&mut self, now: u64) {
         while let Some(timer) = self.deadlines.take_due(now) {
             match timer {
-                Timer::Handshake => self.close(CloseCode::ProtocolError),
+                // Not a protocol error (4500): the network may have been slow, and the client should try again.
+                Timer::Handshake => self.close(CloseCode::NoHeartbeat),
                 Timer::Authenticate => self.close(CloseCode::AuthTimeout),
                 Timer::Ping => self.ping(now),
                 Timer::Heartbeat => self.heartbeat(now),
@@ -237,7 +238,8 @@ impl Session {
         self.effects.push_back(Effect::Ping);
         self.deadlines.set(Timer::Ping, now + interval);
         if let Some(timeout) = self.settings.pong_timeout_ms {
-            self.deadlines.set(Timer::Pong, now + timeout);
+            // A ping that isn't answered yet keeps its deadline, or short intervals would put it off for ever.
+            self.deadlines.start(Timer::Pong, now + timeout);
         }
     }
 

@@ -213,6 +213,21 @@ fn a_silent_client_is_pinged_told_and_closed() {
 }
 
 #[test]
+fn a_dead_client_is_closed_however_often_it_is_pinged() {
+    let mut bench = Bench::live(|config| config.liveness.heartbeat = Some(std::time::Duration::from_secs(3)));
+    let lines = bench.advance(60_000);
+    assert_eq!(lines.last().map(String::as_str), Some("close 4004 no_heartbeat"));
+    assert_eq!(lines.iter().filter(|line| *line == "ping").count(), 4, "{lines:?}");
+}
+
+#[test]
+fn a_connect_that_comes_too_late_may_be_tried_again() {
+    let mut bench = Bench::new(Mode::V1, Ok(None), |_| {});
+    assert!(bench.advance(9_999).is_empty());
+    assert_eq!(bench.advance(1), ["close 4004 no_heartbeat"]);
+}
+
+#[test]
 fn a_client_hears_something_in_each_interval_wherever_it_begins() {
     let mut bench = Bench::live(|config| config.liveness.pong_timeout = None);
     bench.session.on_sent(bench.now);
