@@ -112,6 +112,9 @@ pub struct RoomOutcome {
     /// How many events follow as replay.
     #[serde(default)]
     pub replayed: u64,
+    /// How many events of the snapshot follow, where the server says so.
+    #[serde(default)]
+    pub snapshot: u64,
     /// Connections in the room, this one included.
     #[serde(default)]
     pub client_count: u64,

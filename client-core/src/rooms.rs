@@ -43,6 +43,8 @@ pub(crate) struct Room {
     /// Joined by the server, not by the application.
     auto: bool,
     position: Option<Position>,
+    /// Events of the snapshot that still have to come; until then there is no position to recover from.
+    snapshot_due: u64,
     membership: Membership,
     recovered: Option<bool>,
     client_count: Option<u64>,
@@ -51,6 +53,11 @@ pub(crate) struct Room {
 }
 
 impl Room {
+    /// From where the server may recover.
+    fn resumable(&self) -> Option<&Position> {
+        self.position.as_ref().filter(|_| self.snapshot_due == 0)
+    }
+
     fn state(&self) -> RoomState {
         let (status, error) = match &self.membership {
             Membership::Joined { healing: None } => (RoomStatus::Joined, None),
@@ -151,6 +158,7 @@ impl Rooms {
             snapshot,
             auto,
             position: None,
+            snapshot_due: 0,
             membership: Membership::Wanted,
             recovered: None,
             client_count: None,
@@ -165,7 +173,10 @@ impl Rooms {
     pub(crate) fn want(&mut self, name: &RoomName, snapshot: bool) -> Option<(RoomKey, bool)> {
         let key = self.insert(name, snapshot, false)?;
         let room = self.get(key)?;
-        room.auto = false;
+        if std::mem::take(&mut room.auto) {
+            room.snapshot = snapshot;
+            room.snapshot_due = if snapshot { room.snapshot_due } else { 0 };
+        }
         if matches!(room.membership, Membership::Refused(_)) {
             room.membership = Membership::Wanted;
         }
@@ -189,7 +200,7 @@ impl Rooms {
             Membership::Joined { .. } => Membership::Joined { healing: Some(ask) },
             _ => Membership::Asked(ask),
         };
-        let position = room.position.as_ref().filter(|_| from_position);
+        let position = room.resumable().filter(|_| from_position);
         Some(JoinFrame {
             room: room.name.clone(),
             position: position.map(|position| (position.epoch.clone(), position.offset)),
@@ -225,7 +236,7 @@ impl Rooms {
         let mut bytes = 0;
         let mut positions = Vec::new();
         for room in self.iter_mut() {
-            let epoch = room.position.as_ref().map_or(0, |position| position.epoch.len());
+            let epoch = room.resumable().map_or(0, |position| position.epoch.len());
             bytes += room.name.as_str().len() + epoch + 64;
             if bytes > CONNECT_ROOM_BYTES || positions.len() >= most {
                 break;
@@ -235,8 +246,8 @@ impl Rooms {
             }
             positions.push(RoomPosition {
                 room: room.name.clone(),
-                epoch: room.position.as_ref().map(|position| position.epoch.clone()),
-                offset: room.position.as_ref().map(|position| position.offset),
+                epoch: room.resumable().map(|position| position.epoch.clone()),
+                offset: room.resumable().map(|position| position.offset),
             });
         }
         positions
@@ -283,6 +294,7 @@ impl Rooms {
             // A recovery of a room that had no position here counts from before its replay.
             let behind = if result.recovered { result.replayed } else { 0 };
             room.position = Some(Position { epoch: result.epoch.clone(), offset: result.offset.saturating_sub(behind) });
+            room.snapshot_due = if room.snapshot { result.snapshot } else { 0 };
         }
         room.membership = Membership::Joined { healing: None };
         room.recovered = Some(recovered);
@@ -320,6 +332,11 @@ impl Rooms {
         self.get(key).is_some_and(|room| matches!(room.membership, Membership::Joined { .. }))
     }
 
+    /// Whether the application has come back to the room since it was last asked for: it begins anew.
+    pub(crate) fn is_new(&mut self, key: RoomKey) -> bool {
+        self.get(key).is_some_and(|room| room.membership == Membership::Wanted && room.position.is_none())
+    }
+
     /// Judges an event (§5). `offset` 0 stands for an ephemeral one.
     pub(crate) fn judge(&mut self, key: RoomKey, offset: u64, skipped: u64, snapshot: bool) -> Delivery {
         let Some(room) = self.get(key) else { return Delivery::NotJoined };
@@ -329,6 +346,7 @@ impl Rooms {
             return Delivery::Deliver;
         }
         if snapshot && offset <= position.offset {
+            room.snapshot_due = room.snapshot_due.saturating_sub(1);
             return if room.snapshot { Delivery::Deliver } else { Delivery::Duplicate };
         }
         if offset <= position.offset {

@@ -73,7 +73,15 @@ fn event(name: &str, offset: Option<u64>, snapshot: bool) -> String {
 }
 
 fn joined(name: &str, offset: u64, recovered: bool) -> server_msg::RoomJoined {
-    server_msg::RoomJoined { room: room(name), epoch: "e".to_owned(), offset, recovered, replayed: 0, client_count: 2 }
+    server_msg::RoomJoined {
+        room: room(name),
+        epoch: "e".to_owned(),
+        offset,
+        recovered,
+        replayed: 0,
+        snapshot: 0,
+        client_count: 2,
+    }
 }
 
 fn greeting() -> Greeting {

@@ -22,6 +22,7 @@ fn outcome() -> impl Strategy<Value = RoomOutcome> {
             offset,
             recovered,
             replayed,
+            snapshot: replayed,
             client_count: 1,
             error: refused.then(|| ErrorBody { code, message: String::new(), retry_after_ms: None }),
         },

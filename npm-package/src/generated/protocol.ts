@@ -350,6 +350,10 @@ recovered: boolean,
  */
 replayed: number, 
 /**
+ * How many events of the snapshot follow: a client that gets fewer has no position to recover from yet.
+ */
+snapshot?: number, 
+/**
  * Connections in the room, this one included.
  */
 clientCount: number, };

@@ -78,6 +78,7 @@ impl Room {
             offset: self.stream.offset(),
             recovered,
             replayed: if recovered { events.len() as u64 } else { 0 },
+            snapshot: if recovered { 0 } else { events.len() as u64 },
             client_count: self.members.len() as u64,
         };
         announce(&joined);

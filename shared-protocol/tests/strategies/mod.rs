@@ -130,13 +130,14 @@ pub(crate) fn error_code() -> impl Strategy<Value = ErrorCode> {
 }
 
 pub(crate) fn room_joined() -> BoxedStrategy<RoomJoined> {
-    (room(), text(), integer(), any::<bool>(), integer(), integer())
-        .prop_map(|(room, epoch, offset, recovered, replayed, client_count)| RoomJoined {
+    (room(), text(), integer(), any::<bool>(), integer(), integer(), integer())
+        .prop_map(|(room, epoch, offset, recovered, replayed, snapshot, client_count)| RoomJoined {
             room,
             epoch,
             offset,
             recovered,
             replayed,
+            snapshot,
             client_count,
         })
         .boxed()

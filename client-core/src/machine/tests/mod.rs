@@ -20,7 +20,16 @@ fn room(name: &str) -> RoomName {
 }
 
 fn outcome(name: &str, epoch: &str, offset: u64, recovered: bool) -> RoomOutcome {
-    RoomOutcome { room: room(name), epoch: epoch.to_owned(), offset, recovered, replayed: 0, client_count: 1, error: None }
+    RoomOutcome {
+        room: room(name),
+        epoch: epoch.to_owned(),
+        offset,
+        recovered,
+        replayed: 0,
+        snapshot: 0,
+        client_count: 1,
+        error: None,
+    }
 }
 
 fn greeting(rooms: Vec<RoomOutcome>) -> Greeting {

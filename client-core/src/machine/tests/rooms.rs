@@ -223,3 +223,45 @@ fn too_many_rooms_for_one_connect_are_joined_one_by_one() {
     let sent = writes(rig.control(Control::Greeting(Box::new(greeting(results)))));
     assert_eq!(sent.len(), 30);
 }
+
+#[test]
+fn a_snapshot_that_was_cut_off_leaves_no_position_to_recover_from() {
+    let mut rig = Rig::live(vec![RoomOutcome { snapshot: 2, ..outcome("agent:7", "e", 5, false) }]);
+    let key = rig.machine.room_key("agent:7").unwrap();
+    assert_eq!(rig.machine.on_event(key, 2, 0, true), Delivery::Deliver);
+    rig.close(1006);
+    let connect = rig.again(vec![RoomOutcome { snapshot: 2, ..outcome("agent:7", "e", 5, false) }]);
+    assert_eq!((connect.rooms[0].epoch.as_deref(), connect.rooms[0].offset), (None, None));
+    assert_eq!(rig.machine.on_event(key, 2, 0, true), Delivery::Deliver);
+    assert_eq!(rig.machine.on_event(key, 5, 0, true), Delivery::Deliver);
+    rig.close(1006);
+    let connect = rig.again(vec![outcome("agent:7", "e", 5, true)]);
+    assert_eq!((connect.rooms[0].epoch.as_deref(), connect.rooms[0].offset), (Some("e"), Some(5)));
+}
+
+#[test]
+fn a_room_left_and_joined_during_the_greeting_begins_anew() {
+    let mut rig = Rig::live(vec![outcome("agent:7", "e", 5, false)]);
+    rig.close(1006);
+    rig.ring();
+    assert_eq!(rig.open().rooms[0].offset, Some(5));
+    rig.input(Input::Leave { room: room("agent:7") });
+    rig.input(Input::Join { room: room("agent:7"), snapshot: true });
+    // The greeting speaks of the membership that was given up: its replay brings no snapshot.
+    let (id, join) = join_of(rig.control(Control::Greeting(Box::new(greeting(vec![outcome("agent:7", "e", 7, true)])))));
+    assert_eq!((join.epoch, join.offset), (None, None));
+    assert_eq!(rig.event("agent:7", 6), Delivery::NotJoined);
+    rig.control(Control::RoomJoined { id: Some(id), result: outcome("agent:7", "e", 7, false) });
+    assert_eq!(rig.status("agent:7"), Some(RoomStatus::Joined));
+}
+
+#[test]
+fn a_room_of_the_servers_own_becomes_the_applications_with_its_wish() {
+    let mut rig = Rig::live(vec![]);
+    rig.control(Control::RoomJoined { id: None, result: outcome("user:u1", "e", 0, false) });
+    rig.input(Input::Join { room: room("user:u1"), snapshot: false });
+    rig.close(1006);
+    rig.again(vec![RoomOutcome { snapshot: 1, ..outcome("user:u1", "f", 3, false) }]);
+    let key = rig.machine.room_key("user:u1").unwrap();
+    assert_eq!(rig.machine.on_event(key, 3, 0, true), Delivery::Duplicate, "no snapshot was wanted");
+}
