@@ -1,0 +1,152 @@
+//! The server's end of one socket: what the gateway's socket loop does with a `Connection`, in virtual time.
+
+use crate::network::ToServer;
+use osbackend_protocol::{CloseCode, limits::MAX_BATCH_BYTES};
+use osbackend_server::{
+    connection::{Connection, Work},
+    hub::outbox::{Item, Taken},
+};
+use std::{
+    collections::VecDeque,
+    task::{Context, Waker},
+};
+
+/// A connection with the state of its socket loop.
+pub(crate) struct Node {
+    pub(crate) connection: Connection,
+    inbox: VecDeque<ToServer>,
+    /// Taken from the outbox, and not accepted by the socket yet.
+    writing: Option<Taken>,
+    /// The socket accepts nothing before this.
+    pub(crate) stalled_until: u64,
+    verifying: bool,
+    /// Over: the loop only waits for the socket's end.
+    pub(crate) over: bool,
+}
+
+/// What the loop did.
+pub(crate) enum Step {
+    Verify(String),
+    Text(String),
+    Ping,
+    /// The close frame was written; `late` when it had to pass what is stuck.
+    Close(CloseCode, bool),
+    /// The client has closed.
+    Gone,
+}
+
+impl Node {
+    pub(crate) fn new(connection: Connection) -> Self {
+        Self { connection, inbox: VecDeque::new(), writing: None, stalled_until: 0, verifying: false, over: false }
+    }
+
+    pub(crate) fn arrived(&mut self, frame: ToServer) {
+        self.inbox.push_back(frame);
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<u64> {
+        if self.over { None } else { self.connection.session().next_deadline() }
+    }
+
+    pub(crate) fn verified(&mut self) {
+        self.verifying = false;
+    }
+
+    /// Goes on as far as it can, one step at a time.
+    pub(crate) fn step(&mut self, now: u64, out: &mut VecDeque<Step>) {
+        while !self.over {
+            self.work(out);
+            if self.writing.is_none() && self.ready() {
+                self.writing = Some(self.connection.outbox().take());
+            }
+            if self.writing.is_some() {
+                if now < self.stalled_until {
+                    // What must not wait for a reader that doesn't read.
+                    let ending = self.connection.outbox().ending();
+                    if let Some(code @ (CloseCode::SlowConsumer | CloseCode::NoHeartbeat | CloseCode::Restart)) = ending {
+                        self.close(code, true, out);
+                    }
+                    return;
+                }
+                self.write(now, out);
+                continue;
+            }
+            if self.verifying {
+                return;
+            }
+            match self.inbox.pop_front() {
+                Some(ToServer::Text(text)) => self.connection.on_text(&text, now),
+                Some(ToServer::Pong) => self.connection.on_bytes(),
+                Some(ToServer::Close) => {
+                    self.over = true;
+                    out.push_back(Step::Gone);
+                }
+                None => return,
+            }
+        }
+    }
+
+    fn ready(&self) -> bool {
+        self.connection.outbox().poll_ready(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    fn work(&mut self, out: &mut VecDeque<Step>) {
+        while let Some(work) = self.connection.poll_work() {
+            match work {
+                Work::Verify(token) => {
+                    self.verifying = true;
+                    out.push_back(Step::Verify(token));
+                }
+                Work::Custom(_) => unreachable!("no handler is set"),
+            }
+        }
+    }
+
+    fn write(&mut self, now: u64, out: &mut VecDeque<Step>) {
+        let Some(Taken { items, close }) = self.writing.take() else { return };
+        let batch = self.connection.session().batch();
+        let audible = items.iter().any(|item| !matches!(item, Item::Ping));
+        let mut frame: Vec<String> = Vec::new();
+        let mut bytes = 0;
+        for item in items {
+            let text = match item {
+                Item::Text(text) => text.as_str().to_owned(),
+                Item::Event(event) => event.text().as_str().to_owned(),
+                Item::Ping => {
+                    flush(&mut frame, out);
+                    out.push_back(Step::Ping);
+                    continue;
+                }
+                Item::Binary(_) => unreachable!("the protocol has no binary message"),
+            };
+            if !batch || bytes + text.len() + frame.len() + 2 > MAX_BATCH_BYTES {
+                flush(&mut frame, out);
+                bytes = 0;
+            }
+            bytes += text.len();
+            frame.push(text);
+        }
+        flush(&mut frame, out);
+        if audible {
+            self.connection.on_sent(now);
+        }
+        if let Some(code) = close {
+            self.close(code, false, out);
+        }
+    }
+
+    fn close(&mut self, code: CloseCode, late: bool, out: &mut VecDeque<Step>) {
+        self.over = true;
+        out.push_back(Step::Close(code, late));
+    }
+}
+
+/// One message goes as it is, several as an array (§7).
+fn flush(frame: &mut Vec<String>, out: &mut VecDeque<Step>) {
+    match frame.len() {
+        0 => {}
+        1 => out.extend(frame.pop().map(Step::Text)),
+        _ => out.push_back(Step::Text(format!("[{}]", frame.join(",")))),
+    }
+    frame.clear();
+}

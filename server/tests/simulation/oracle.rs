@@ -1,0 +1,129 @@
+//! The truth about every room, noted where the server stores it, and not asked of the hub that is being tested.
+
+use osbackend_protocol::{DeliveryClass, RoomName};
+use osbackend_server::{
+    engine::{Apply, Engine, EngineError, MemoryEngine, Pending, Stream},
+    hub::event::NewEvent,
+};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// An event as it was stored.
+pub(crate) struct Fact {
+    pub(crate) event_id: Arc<str>,
+    pub(crate) kind: Arc<str>,
+    pub(crate) data: String,
+    /// For the class *latest*.
+    key: Option<String>,
+    /// The offset of the next event of the same type and key.
+    superseded_by: Option<u64>,
+}
+
+/// One epoch of a room: the event with offset `n` is `facts[n - 1]`.
+#[derive(Default)]
+pub(crate) struct History {
+    pub(crate) facts: Vec<Fact>,
+    newest: HashMap<(Arc<str>, String), usize>,
+}
+
+impl History {
+    pub(crate) fn fact(&self, offset: u64) -> Option<&Fact> {
+        self.facts.get(usize::try_from(offset).ok()?.checked_sub(1)?)
+    }
+
+    pub(crate) fn offset(&self) -> u64 {
+        self.facts.len() as u64
+    }
+
+    /// Whether the event may be left out because of a newer one of its key.
+    pub(crate) fn may_skip(&self, offset: u64) -> bool {
+        self.fact(offset).is_some_and(|fact| fact.superseded_by.is_some())
+    }
+
+    /// The newest of each key up to `offset`, in their order.
+    pub(crate) fn snapshot(&self, offset: u64) -> Vec<u64> {
+        let held = self.facts.iter().zip(1..=offset);
+        held.filter(|(fact, _)| fact.key.is_some() && fact.superseded_by.is_none_or(|newer| newer > offset))
+            .map(|(_, offset)| offset)
+            .collect()
+    }
+
+    fn append(&mut self, event_id: Arc<str>, event: &NewEvent) {
+        let key = event.classified.key.clone().filter(|_| event.classified.class == DeliveryClass::Latest);
+        if let Some(key) = &key {
+            let place = (event.kind.clone(), key.clone());
+            if let Some(older) = self.newest.insert(place, self.facts.len()) {
+                self.facts[older].superseded_by = Some(self.facts.len() as u64 + 1);
+            }
+        }
+        let (kind, data) = (event.kind.clone(), event.data.get().to_owned());
+        self.facts.push(Fact { event_id, kind, data, key, superseded_by: None });
+    }
+}
+
+/// Everything that was ever stored, or published without being stored.
+#[derive(Default)]
+pub(crate) struct Truth {
+    pub(crate) rooms: BTreeMap<(String, String), History>,
+    pub(crate) ephemeral: HashMap<String, String>,
+    /// How the server broke its own numbering, if it did.
+    pub(crate) broken: Option<String>,
+}
+
+/// Shared between the engine of every process and the judges.
+#[derive(Clone, Default)]
+pub(crate) struct Book(Arc<Mutex<Truth>>);
+
+impl Book {
+    pub(crate) fn read(&self) -> MutexGuard<'_, Truth> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The memory engine, with every publish noted in the book.
+pub(crate) struct Witness {
+    pub(crate) engine: MemoryEngine,
+    pub(crate) book: Book,
+}
+
+impl Engine for Witness {
+    fn name(&self) -> &'static str {
+        self.engine.name()
+    }
+
+    fn open(&self, room: &RoomName) -> Result<Stream, EngineError> {
+        self.engine.open(room)
+    }
+
+    fn publish(&self, mut pending: Pending, hub: &dyn Apply) {
+        let (room, event, book) = (pending.room.to_string(), pending.event.clone(), self.book.clone());
+        let done = std::mem::replace(&mut pending.done, Box::new(|_| {}));
+        pending.done = Box::new(move |result| {
+            if let Ok(published) = &result {
+                let mut truth = book.read();
+                match published.offset {
+                    None => {
+                        truth.ephemeral.insert(event.event_id.to_string(), room);
+                    }
+                    Some(offset) => {
+                        let history = truth.rooms.entry((room.clone(), published.epoch.clone())).or_default();
+                        if offset == history.offset() + 1 {
+                            history.append(event.event_id.clone(), &event);
+                        } else {
+                            let (epoch, last) = (&published.epoch, history.offset());
+                            truth.broken = Some(format!("{room} {epoch}: offset {offset} was given after {last}"));
+                        }
+                    }
+                }
+            }
+            done(result);
+        });
+        self.engine.publish(pending, hub);
+    }
+
+    fn closed(&self, room: &RoomName, last: u64) {
+        self.engine.closed(room, last);
+    }
+}

@@ -1,0 +1,254 @@
+//! What a seed decides in advance: the settings of everyone, and what is done to them when.
+
+use crate::dice::Dice;
+use osbackend_client_core::{BackoffConfig, Config};
+
+/// The rooms of the simulation. The last one is client 0's own, which others may join only as admins.
+pub(crate) const ROOMS: [&str; 6] = ["dashboard:overview", "agent:1", "agent:2", "voice:training", "clips:analytics", "user:u0"];
+
+/// How long the faults last, in milliseconds.
+pub(crate) const CHAOS_MS: u64 = 90_000;
+/// From the last fault until everyone has to be live again, in milliseconds.
+pub(crate) const CALM_MS: u64 = 150_000;
+/// How long nobody may lose a healthy connection after that, in milliseconds; nothing is published at first.
+pub(crate) const IDLE_MS: u64 = 90_000;
+
+/// The world's settings.
+pub(crate) struct Settings {
+    pub(crate) clients: Vec<ClientSettings>,
+    /// A socket's usual delay in each direction, in milliseconds: from, to.
+    pub(crate) delay: (u64, u64),
+    /// Bytes of padding in each event.
+    pub(crate) padding: usize,
+    pub(crate) outbox_bytes: usize,
+    pub(crate) history: (usize, u64),
+    pub(crate) heartbeat_ms: u64,
+    pub(crate) message_rate: u32,
+    pub(crate) message_burst: u32,
+    pub(crate) join_rate: u32,
+    pub(crate) join_burst: u32,
+    /// Of 100 tokens, how many the provider doesn't give or gives badly, while there are faults.
+    pub(crate) bad_tokens: u64,
+    /// How long tokens live while there are faults, in milliseconds: from, to.
+    pub(crate) token_ms: (u64, u64),
+}
+
+/// One client's settings.
+pub(crate) struct ClientSettings {
+    pub(crate) config: Config,
+    pub(crate) admin: bool,
+    /// What its clock shows when the world begins.
+    pub(crate) clock: u64,
+}
+
+/// Something done to the world.
+#[derive(Clone, Debug)]
+pub(crate) enum Act {
+    Publish {
+        room: usize,
+        count: u64,
+        kind: Kind,
+    },
+    Join {
+        client: usize,
+        room: usize,
+        snapshot: bool,
+    },
+    Leave {
+        client: usize,
+        room: usize,
+    },
+    Request {
+        client: usize,
+        what: Ask,
+    },
+    Send {
+        client: usize,
+        count: u64,
+    },
+    Connect {
+        client: usize,
+    },
+    Disconnect {
+        client: usize,
+    },
+    /// The socket breaks; who learns of it, and after how long.
+    Cut {
+        client: usize,
+        client_learns: Option<u64>,
+        server_learns: Option<u64>,
+    },
+    /// The client's side reads nothing for this long.
+    Stall {
+        client: usize,
+        ms: u64,
+    },
+    /// The network holds everything back for this long.
+    Lag {
+        client: usize,
+        ms: u64,
+    },
+    Hide {
+        client: usize,
+    },
+    Show {
+        client: usize,
+    },
+    Offline {
+        client: usize,
+    },
+    Online {
+        client: usize,
+    },
+    /// The application gives a new token by itself.
+    Refresh {
+        client: usize,
+    },
+    Crash {
+        down_ms: u64,
+    },
+    Drain {
+        window_ms: u64,
+        down_ms: u64,
+    },
+}
+
+/// What is published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Latest,
+    Reliable,
+    Ephemeral,
+    Mixed,
+}
+
+/// What a client asks the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ask {
+    Publish(usize),
+    History(usize),
+    Presence(usize),
+    Unknown,
+}
+
+impl Settings {
+    pub(crate) fn draw(dice: &mut Dice) -> Self {
+        let clients = (0..dice.range(2, 5)).map(|_| ClientSettings::draw(dice)).collect();
+        let low = dice.range(1, 80);
+        let small_rates = dice.chance(15);
+        Self {
+            clients,
+            delay: (low, low + dice.range(1, 200)),
+            padding: *dice.pick(&[0, 0, 300, 1_500]),
+            outbox_bytes: *dice.pick(&[36 * 1024, 48 * 1024, 1024 * 1024]),
+            history: (*dice.pick(&[0, 3, 20, 1_000]), *dice.pick(&[0, 5_000, 30_000, 3_600_000])),
+            heartbeat_ms: *dice.pick(&[5_000, 12_000, 25_000]),
+            message_rate: if small_rates { 5 } else { 50 },
+            message_burst: if small_rates { 10 } else { 100 },
+            join_rate: if small_rates { 2 } else { 20 },
+            join_burst: if small_rates { 4 } else { 100 },
+            bad_tokens: *dice.pick(&[0, 0, 10, 40]),
+            token_ms: *dice.pick(&[(70_000, 120_000), (600_000, 600_001)]),
+        }
+    }
+}
+
+impl ClientSettings {
+    fn draw(dice: &mut Dice) -> Self {
+        let backoff = BackoffConfig {
+            initial_ms: *dice.pick(&[100, 1_000, 5_000]),
+            max_ms: *dice.pick(&[5_000, 30_000]),
+            attempts: *dice.pick(&[0, 0, 10]),
+            ..BackoffConfig::default()
+        };
+        let queue_limit = *dice.pick(&[2, 16, 256]);
+        let config = Config { batch: dice.chance(70), backoff, queue_limit, ..Config::default() };
+        Self { config, admin: dice.chance(50), clock: dice.below(1_000_000) }
+    }
+}
+
+/// What is done when, in milliseconds from the beginning.
+pub(crate) fn draw(dice: &mut Dice, clients: usize) -> Vec<(u64, Act)> {
+    let mut plan = Vec::new();
+    for client in 0..clients {
+        plan.push((dice.below(1_000), Act::Connect { client }));
+        for room in 0..ROOMS.len() {
+            if dice.chance(60) {
+                plan.push((dice.below(5_000), Act::Join { client, room, snapshot: dice.chance(85) }));
+            }
+        }
+    }
+    // Some seeds are calm, some rough.
+    let faults = *dice.pick(&[1, 6, 15, 30]);
+    let life = *dice.pick(&[10, 30, 60]);
+    for _ in 0..life {
+        plan.push((dice.below(CHAOS_MS), ordinary(dice, clients)));
+    }
+    for _ in 0..faults {
+        let at = dice.below(CHAOS_MS);
+        plan.push((at, fault(dice, clients)));
+        // Misfortunes seldom come alone.
+        if dice.chance(30) {
+            plan.push((at + dice.below(3_000), fault(dice, clients)));
+        }
+        if dice.chance(30) {
+            plan.push((at + dice.below(3_000), ordinary(dice, clients)));
+        }
+        if dice.chance(30) {
+            let (client, room) = (dice.below(clients as u64) as usize, dice.below(ROOMS.len() as u64) as usize);
+            let left = at + dice.below(3_000);
+            plan.push((left, Act::Leave { client, room }));
+            plan.push((left + dice.below(300), Act::Join { client, room, snapshot: dice.chance(85) }));
+        }
+    }
+    // Clients that an application closed or that gave up are connected again now and then.
+    for at in [30_000, 60_000] {
+        plan.extend((0..clients).map(|client| (at, Act::Connect { client })));
+    }
+    plan.retain(|(at, _)| *at < CHAOS_MS);
+    plan.sort_by_key(|(at, _)| *at);
+    plan
+}
+
+fn ordinary(dice: &mut Dice, clients: usize) -> Act {
+    let client = dice.below(clients as u64) as usize;
+    let room = dice.below(ROOMS.len() as u64) as usize;
+    match dice.below(100) {
+        0..50 => {
+            let count = if dice.chance(20) { dice.range(10, 120) } else { dice.range(1, 6) };
+            Act::Publish {
+                room,
+                count,
+                kind: *dice.pick(&[Kind::Latest, Kind::Reliable, Kind::Mixed, Kind::Mixed, Kind::Ephemeral]),
+            }
+        }
+        50..65 => Act::Join { client, room, snapshot: dice.chance(85) },
+        65..75 => Act::Leave { client, room },
+        75..88 => {
+            let what = *dice.pick(&[Ask::Publish(room), Ask::History(room), Ask::Presence(room), Ask::Unknown]);
+            Act::Request { client, what }
+        }
+        88..95 => Act::Send { client, count: dice.range(1, 30) },
+        _ => Act::Refresh { client },
+    }
+}
+
+fn fault(dice: &mut Dice, clients: usize) -> Act {
+    let client = dice.below(clients as u64) as usize;
+    match dice.below(100) {
+        0..35 => {
+            let client_learns = dice.chance(60).then(|| dice.below(500));
+            let server_learns = dice.chance(60).then(|| dice.below(500));
+            Act::Cut { client, client_learns, server_learns }
+        }
+        35..53 => Act::Stall { client, ms: dice.range(100, 15_000) },
+        53..63 => Act::Lag { client, ms: dice.range(100, 15_000) },
+        63..68 => Act::Hide { client },
+        68..75 => Act::Show { client },
+        75..80 => Act::Offline { client },
+        80..88 => Act::Online { client },
+        88..90 => Act::Disconnect { client },
+        90..94 => Act::Drain { window_ms: dice.range(100, 20_000), down_ms: dice.range(100, 5_000) },
+        _ => Act::Crash { down_ms: dice.range(10, 10_000) },
+    }
+}
