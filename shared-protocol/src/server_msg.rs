@@ -115,7 +115,7 @@ pub struct RoomJoined {
     /// How many events follow as replay.
     pub replayed: u64,
     /// How many events of the snapshot follow: a client that gets fewer has no position to recover from yet.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "frame::is_zero")]
     #[cfg_attr(feature = "ts", ts(as = "Option<u64>", optional))]
     pub snapshot: u64,
     /// Connections in the room, this one included.

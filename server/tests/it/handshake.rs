@@ -77,7 +77,8 @@ async fn another_first_message_is_a_protocol_error() {
 async fn who_never_speaks_is_closed() {
     let server = TestServer::with(|config| config.limits.handshake_timeout = Some(Duration::from_millis(50))).await;
     let mut client = server.connecting().query(&user_token("ada")).v1().open().await;
-    client.expect_close(4500, "protocol_error").await;
+    // A code after which it may try again: perhaps only the network was slow.
+    client.expect_close(4004, "no_heartbeat").await;
 }
 
 #[tokio::test]

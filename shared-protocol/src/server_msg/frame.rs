@@ -16,7 +16,7 @@ fn is_false(value: &bool) -> bool {
     !*value
 }
 
-fn is_zero(value: &u64) -> bool {
+pub(super) fn is_zero(value: &u64) -> bool {
     *value == 0
 }
 
