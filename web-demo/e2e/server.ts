@@ -42,6 +42,8 @@ export class DemoServer {
       env: {
         ...process.env,
         JWT_SECRET,
+        // The restart is to lose the rooms' history: the page must tell that too.
+        ENGINE: "memory",
         HOST: "127.0.0.1",
         PORT: this.#ports.http,
         WS_PORT: this.#ports.ws,

@@ -15,42 +15,55 @@ type Entry = Omit<LogEntry, "key" | "t">;
 
 const KEEP = 5;
 
-function entryOf(state: ConnectionState): Entry | null {
-  switch (state.status) {
-    case "connected":
-      if (!state.resumed) return { tone: "good", text: "Connected, new session" };
-      return {
-        tone: "good",
-        text:
-          state.downtimeMs === undefined
-            ? "Session resumed"
-            : `Session resumed after ${formatDuration(state.downtimeMs)}`,
-      };
+interface Log {
+  /** Newest first. */
+  entries: readonly LogEntry[];
+  /** Since when there is no connection, as this page saw it; `null` while there is one. */
+  lostAt: number | null;
+}
+
+function entryOf(news: ConnectionState | RealtimeError, awayMs: number | null): Entry | null {
+  if (news instanceof RealtimeError) return { tone: "bad", text: `${news.code}: ${news.message}` };
+  switch (news.status) {
+    case "connected": {
+      const session = news.resumed ? "Session resumed" : "Connected, new session";
+      const text = awayMs === null ? session : `${session} after ${formatDuration(awayMs)}`;
+      return { tone: "good", text };
+    }
     case "reconnecting": {
-      const why = state.code === undefined ? state.reason : `${state.code} ${state.reason}`;
+      const why = news.code === undefined ? news.reason : `${news.code} ${news.reason}`;
       return { tone: "warn", text: `Lost: ${why}` };
     }
     case "closed":
-      return { tone: "bad", text: `Closed: ${state.reason}` };
+      return { tone: "bad", text: `Closed: ${news.reason}` };
     case "connecting":
       // Further attempts are what "Lost" already announced.
-      return state.attempt > 1 ? null : { tone: "idle", text: "Connecting" };
+      return news.attempt > 1 ? null : { tone: "idle", text: "Connecting" };
     case "idle":
       return null;
   }
 }
 
-function withNews(log: readonly LogEntry[], news: ConnectionState | RealtimeError): readonly LogEntry[] {
-  const entry: Entry | null =
-    news instanceof RealtimeError ? { tone: "bad", text: `${news.code}: ${news.message}` } : entryOf(news);
-  if (!entry || log[0]?.text === entry.text) return log;
-  return [{ ...entry, key: (log[0]?.key ?? 0) + 1, t: Date.now() }, ...log].slice(0, KEEP);
+function lostSince(lostAt: number | null, news: ConnectionState | RealtimeError, now: number): number | null {
+  if (news instanceof RealtimeError || news.status === "connecting") return lostAt;
+  return news.status === "reconnecting" ? (lostAt ?? now) : null;
 }
+
+function withNews({ entries, lostAt }: Log, news: ConnectionState | RealtimeError): Log {
+  const now = Date.now();
+  const entry = entryOf(news, lostAt === null ? null : now - lostAt);
+  const next = lostSince(lostAt, news, now);
+  if (!entry || entries[0]?.text === entry.text) return { entries, lostAt: next };
+  const key = (entries[0]?.key ?? 0) + 1;
+  return { entries: [{ ...entry, key, t: now }, ...entries].slice(0, KEEP), lostAt: next };
+}
+
+const NOTHING: Log = { entries: [], lostAt: null };
 
 export function useConnectionLog(): readonly LogEntry[] {
   const { service, state } = useLive();
-  const [log, add] = useReducer(withNews, state, (first) => withNews([], first));
+  const [log, add] = useReducer(withNews, state, (first) => withNews(NOTHING, first));
   useEffect(() => service.on("state", add), [service]);
   useEffect(() => service.on("error", add), [service]);
-  return log;
+  return log.entries;
 }

@@ -67,6 +67,13 @@ describe("ActivityMeter", () => {
     expect(picture()).toMatchObject({ rooms: { [ROOM]: { offset: 1 } }, missed: 0 });
   });
 
+  test("tells a room that had to start over from one that was joined first", () => {
+    meter.restart(ROOM, 40);
+    expect(picture().rooms[ROOM]?.startedOver).toBe(false);
+    meter.restart(ROOM, 3);
+    expect(picture().rooms[ROOM]?.startedOver).toBe(true);
+  });
+
   test("renders once a second however much arrives", () => {
     const listener = vi.fn();
     const off = meter.subscribe(listener);

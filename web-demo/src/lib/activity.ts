@@ -12,6 +12,8 @@ export interface RoomActivity {
   rate: number;
   /** Events delivered since the page was opened, snapshots not counted. */
   total: number;
+  /** The server could not replay what was missed while away: the room went on from a snapshot. */
+  startedOver: boolean;
 }
 
 export interface Activity {
@@ -35,6 +37,7 @@ interface Counter {
   /** Undefined until the first event or join tells it. */
   offset: number | undefined;
   total: number;
+  startedOver: boolean;
   current: number;
   past: number[];
 }
@@ -63,7 +66,9 @@ export class ActivityMeter {
 
   /** `room` was joined without recovery: it counts on from `offset`, whatever was before. */
   restart(room: string, offset: number | undefined): void {
-    this.#counter(room).offset = offset;
+    const counter = this.#counter(room);
+    counter.startedOver = counter.offset !== undefined;
+    counter.offset = offset;
     this.#publish(this.#picture.perSecond);
   }
 
@@ -87,7 +92,7 @@ export class ActivityMeter {
   #counter(room: string): Counter {
     let counter = this.#counters.get(room);
     if (!counter) {
-      counter = { offset: undefined, total: 0, current: 0, past: [] };
+      counter = { offset: undefined, total: 0, startedOver: false, current: 0, past: [] };
       this.#counters.set(room, counter);
     }
     return counter;
@@ -106,9 +111,9 @@ export class ActivityMeter {
   #publish(perSecond: readonly number[]): void {
     const rooms: Record<string, RoomActivity> = {};
     let rate = 0;
-    for (const [room, { offset, total, past }] of this.#counters) {
+    for (const [room, { offset, total, startedOver, past }] of this.#counters) {
       const roomRate = past.length === 0 ? 0 : past.reduce((sum, n) => sum + n, 0) / past.length;
-      rooms[room] = { offset, total, rate: roomRate };
+      rooms[room] = { offset, total, startedOver, rate: roomRate };
       rate += roomRate;
     }
     this.#picture = { rooms, rate, missed: this.#missed, perSecond };

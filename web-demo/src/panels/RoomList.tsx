@@ -9,7 +9,7 @@ import { formatCount, formatTenth } from "../lib/format.ts";
 import { Badge } from "../ui/Badge.tsx";
 import { Button, FIELD, IconButton } from "../ui/Button.tsx";
 import { Card } from "../ui/Card.tsx";
-import type { Tone } from "../ui/tone.ts";
+import { TEXT, type Tone } from "../ui/tone.ts";
 
 export interface RoomListProps extends Rooms {
   activity: Activity;
@@ -18,17 +18,7 @@ export interface RoomListProps extends Rooms {
 
 export function RoomList({ names, added, refusal, join, leave, activity, meter }: RoomListProps) {
   return (
-    <Card
-      title="Rooms"
-      aside={
-        <p
-          data-testid="missed"
-          className={`text-xs tabular-nums ${activity.missed > 0 ? "text-bad" : "text-ink-3"}`}
-        >
-          {activity.missed > 0 ? `${formatCount(activity.missed)} events missed` : "no event missed"}
-        </p>
-      }
-    >
+    <Card title="Rooms" aside={<Continuity activity={activity} />}>
       <table className="w-full table-fixed text-xs">
         <thead>
           <tr className="text-left text-ink-3">
@@ -63,6 +53,22 @@ export function RoomList({ names, added, refusal, join, leave, activity, meter }
   );
 }
 
+/** Whether every event of every room came, as far as offsets can tell. */
+function Continuity({ activity }: { activity: Activity }) {
+  const startedOver = Object.values(activity.rooms).some((room) => room.startedOver);
+  const [tone, text]: [Tone, string] =
+    activity.missed > 0
+      ? ["bad", `${formatCount(activity.missed)} events missed`]
+      : startedOver
+        ? ["warn", "went on from snapshots"]
+        : ["idle", "no event missed"];
+  return (
+    <p data-testid="missed" className={`text-xs tabular-nums ${TEXT[tone]}`}>
+      {text}
+    </p>
+  );
+}
+
 interface RowProps {
   name: string;
   meter: ActivityMeter;
@@ -78,7 +84,7 @@ function Row({ name, meter, activity, leave }: RowProps) {
   };
   useEffect(() => () => meter.forget(name), [meter, name]);
   const offset = activity?.offset ?? room.offset;
-  const { tone, label } = lookOf(room);
+  const { tone, label } = lookOf(room, activity?.startedOver ?? false);
   return (
     <tr
       data-room={name}
@@ -114,10 +120,11 @@ function Row({ name, meter, activity, leave }: RowProps) {
   );
 }
 
-function lookOf(room: RoomState): { tone: Tone; label: string } {
+function lookOf(room: RoomState, startedOver: boolean): { tone: Tone; label: string } {
   switch (room.status) {
     case "joined":
-      return room.recovered ? { tone: "good", label: "Recovered" } : { tone: "good", label: "Joined" };
+      if (room.recovered) return { tone: "good", label: "Recovered" };
+      return startedOver ? { tone: "warn", label: "From snapshot" } : { tone: "good", label: "Joined" };
     case "joining":
       return { tone: "warn", label: "Waiting" };
     case "refused":
