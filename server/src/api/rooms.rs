@@ -1,7 +1,7 @@
 //! `GET /api/ws/rooms`, and who is in a room and what was said there.
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use osbackend_protocol::limits::MAX_PAGE;
 use osbackend_protocol::server_msg::{History, Presence};
@@ -37,12 +37,8 @@ pub(super) async fn rooms(State(api): State<Api>, User(user): User) -> Json<Room
     Json(Rooms { rooms: rooms.collect() })
 }
 
-pub(super) async fn presence(
-    State(api): State<Api>,
-    Caller(caller): Caller,
-    Path(room): Path<String>,
-) -> Result<Json<Presence>, ApiError> {
-    let room = admitted(&api, caller.as_ref(), &room, Action::Presence)?;
+pub(super) async fn presence(State(api): State<Api>, Caller(caller): Caller, room: RoomPath) -> Result<Json<Presence>, ApiError> {
+    let room = admitted(&api, caller.as_ref(), room, Action::Presence)?;
     Ok(Json(api.handle.presence(room)))
 }
 
@@ -57,10 +53,10 @@ pub(super) struct HistoryQuery {
 pub(super) async fn history(
     State(api): State<Api>,
     Caller(caller): Caller,
-    Path(room): Path<String>,
+    room: RoomPath,
     query: Result<Query<HistoryQuery>, QueryRejection>,
 ) -> Result<Json<History>, ApiError> {
-    let room = admitted(&api, caller.as_ref(), &room, Action::History)?;
+    let room = admitted(&api, caller.as_ref(), room, Action::History)?;
     let Query(query) = query.map_err(|rejection| ApiError::bad_request(rejection.body_text()))?;
     let limit = match query.limit.unwrap_or(100) {
         0 => return Err(ApiError::bad_request(format!("limit: must be 1 to {MAX_PAGE}"))),
@@ -69,8 +65,12 @@ pub(super) async fn history(
     Ok(Json(api.handle.history(room, query.since, limit, query.reverse)?))
 }
 
-fn admitted(api: &Api, caller: Option<&Identity>, room: &str, action: Action) -> Result<RoomName, ApiError> {
-    let room = RoomName::parse(room)?;
+/// `{room}` of the path, percent-decoded; what is no text is no room.
+type RoomPath = Result<Path<String>, PathRejection>;
+
+fn admitted(api: &Api, caller: Option<&Identity>, room: RoomPath, action: Action) -> Result<RoomName, ApiError> {
+    let Path(room) = room.map_err(|rejection| ApiError::bad_request(format!("room: {}", rejection.body_text())))?;
+    let room = RoomName::parse(&room)?;
     api.handle.allowed(caller, &room, action)?;
     Ok(room)
 }

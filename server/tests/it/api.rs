@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, TestServer, admin_token, request, user_token};
+use crate::support::{Answer, TestServer, admin_token, request, send, user_token};
 
 struct Api {
     server: TestServer,
@@ -93,7 +93,10 @@ async fn presence_and_history_are_for_who_may_join() {
     api.get("/api/ws/rooms/agent:7/history", None).await.expect_error(401, "unauthorized");
     api.get("/api/ws/rooms/user:bob/history", Some(&api.user)).await.expect_error(403, "forbidden");
     api.get("/api/ws/rooms/secret:room/presence", Some(&api.admin)).await.expect_error(403, "forbidden");
-    api.get("/api/ws/rooms/nonsense/presence", Some(&api.admin)).await.expect_error(400, "bad_request");
+    for room in ["nonsense", "agent:a%20b", "%ff", "agent%00"] {
+        let answer = api.get(&format!("/api/ws/rooms/{room}/presence"), Some(&api.admin)).await;
+        answer.expect_error(400, "bad_request");
+    }
     for query in ["limit=ten", "limit=0", "since=-1", "reverse=perhaps"] {
         let answer = api.get(&format!("/api/ws/rooms/agent:7/history?{query}"), Some(&api.user)).await;
         answer.expect_error(400, "bad_request");
@@ -114,6 +117,21 @@ async fn only_admins_change_anything() {
     api.get("/api/ws/status", Some("nonsense")).await.expect_error(401, "unauthorized");
     let expired = osbackend_server::auth::mint::Token::for_user("root").role("admin").claim("exp", 1);
     api.get("/api/ws/status", Some(&crate::support::token(expired))).await.expect_error(401, "token_expired");
+}
+
+#[tokio::test]
+async fn a_token_comes_by_each_route_of_a_request() {
+    let api = Api::start().await;
+    let rooms = async |path: String, header: String| {
+        let head = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{header}\r\n");
+        send(api.server.http, head.as_bytes()).await
+    };
+    let (token, other) = (&api.user, &api.admin);
+    rooms(format!("/api/ws/rooms?token={token}"), String::new()).await.ok();
+    rooms("/api/ws/rooms".into(), format!("x-auth-token: {token}\r\n")).await.ok();
+    rooms("/api/ws/rooms".into(), format!("authorization: Bearer {token}\r\n")).await.ok();
+    let both = rooms(format!("/api/ws/rooms?token={token}"), format!("x-auth-token: {other}\r\n")).await;
+    both.expect_error(401, "unauthorized");
 }
 
 #[tokio::test]

@@ -225,11 +225,15 @@ async fn a_message_over_the_limit_closes_with_1009() {
     client.send_text(text(2049)).await;
     client.expect_close(1009, "too_big").await;
 
-    // In fragments as well, none of them over the limit by itself.
-    let mut raw = RawSocket::open(server.ws, &format!("?token={}", user_token("ada"))).await;
-    raw.send(false, opcode::TEXT, &[b'x'; 1500]).await;
-    raw.send(false, opcode::CONTINUATION, &[b'x'; 1500]).await;
-    assert_eq!(raw.closed().await, (1009, "too_big".to_owned()));
+    // In fragments as well, none of them over the limit by itself: a message that ends, and one that never does.
+    for (fragments, ends) in [(1, true), (5, false)] {
+        let mut raw = RawSocket::open(server.ws, &format!("?token={}", user_token("ada"))).await;
+        raw.send(false, opcode::TEXT, &[b'x'; 1500]).await;
+        for _ in 0..fragments {
+            raw.send(ends, opcode::CONTINUATION, &[b'x'; 1500]).await;
+        }
+        assert_eq!(raw.closed().await, (1009, "too_big".to_owned()));
+    }
     bystander.goes_on().await;
 }
 

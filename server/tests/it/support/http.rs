@@ -44,9 +44,14 @@ pub(crate) async fn request(
     let length = body.len();
     let head =
         format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {length}\r\n{auth}\r\n");
+    send(address, &[head.as_bytes(), body].concat()).await
+}
+
+/// Sends these bytes, which must ask for the connection to be closed, and reads the answer.
+pub(crate) async fn send(address: SocketAddr, bytes: &[u8]) -> Answer {
     let mut socket = TcpStream::connect(address).await.unwrap();
     // A server that refuses early may close before it has read it all.
-    let _ = socket.write_all(&[head.as_bytes(), body].concat()).await;
+    let _ = socket.write_all(bytes).await;
     let mut answer = Vec::new();
     let _ = soon("an HTTP answer", socket.read_to_end(&mut answer)).await;
     let answer = String::from_utf8(answer).unwrap();

@@ -10,7 +10,7 @@ use std::future::Future;
 use std::time::Duration;
 
 pub(crate) use client::{Client, Connecting, Refused};
-pub(crate) use http::{Answer, request};
+pub(crate) use http::{Answer, request, send};
 pub(crate) use process::{Served, osbackend};
 pub(crate) use raw::{RawSocket, opcode};
 pub(crate) use server::{TestServer, admin_token, token, user_token};
