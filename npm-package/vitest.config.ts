@@ -8,6 +8,8 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.{ts,tsx}"],
     typecheck: { enabled: true, include: ["test/**/*.test-d.ts"], tsconfig: "./tsconfig.json" },
+    // Generous: builds and compilers run in some of them, on machines that are busy with others.
+    testTimeout: 30_000,
     restoreMocks: true,
   },
 });

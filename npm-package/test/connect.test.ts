@@ -258,10 +258,14 @@ test("what waits for the module is bounded and ends in time", async () => {
     const { client } = fakeClient({ url: "ws://h/ws", queueLimit: 2, requestTimeoutMs: 50 });
     const refused = vi.fn();
     client.on("error", refused);
-    client.send("first");
+    const first = expect(client.request("custom:first")).rejects.toMatchObject({ code: "limit_reached" });
+    client.send("zeroth");
     const second = client.request("custom:second");
     const third = client.request("custom:third", {}, { timeoutMs: 20 });
-    expect(refused.mock.calls).toMatchObject([[{ code: "limit_reached", messageType: "first" }, undefined]]);
+    await first;
+    expect(refused.mock.calls).toMatchObject([[{ code: "limit_reached", messageType: "zeroth" }, undefined]]);
+    // What was refused waits for nothing any more; the two others have their time-outs.
+    expect(vi.getTimerCount()).toBe(2);
     const both = Promise.allSettled([second, third]);
     vi.advanceTimersByTime(20);
     vi.advanceTimersByTime(30);

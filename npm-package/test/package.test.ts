@@ -1,19 +1,19 @@
 /** The package as it is published (`npm run build` comes first): what a page loads, and that Node and servers can. */
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { build, type Rolldown } from "vite";
 import { expect, onTestFinished, test } from "vitest";
 import { WebSocket } from "ws";
+import { pageFolder } from "./pages.js";
 import { ScriptedServer } from "./server.js";
 
 const BUDGET = 60 * 1024;
 
 /** A page of one line, built as a bundler builds it for production. */
 async function page(script: string) {
-  const folder = mkdtempSync(join(import.meta.dirname, "page-"));
-  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const folder = pageFolder();
   const input = join(folder, "page.js");
   writeFileSync(input, script);
   const built = await build({

@@ -1,7 +1,7 @@
 // @vitest-environment happy-dom
 /** The hooks: one socket and one join under StrictMode, handlers that change, metrics from the snapshot. */
-import { act, cleanup, render, renderHook } from "@testing-library/react";
-import { StrictMode, useState } from "react";
+import { act, cleanup, configure, render, renderHook } from "@testing-library/react";
+import { useEffect, useState } from "react";
 import { renderToString } from "react-dom/server";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { RealtimeClient } from "../src/client.js";
@@ -24,27 +24,34 @@ beforeEach(() => {
 });
 afterEach(() => {
   cleanup();
+  configure({ reactStrictMode: false });
   vi.useRealTimers();
 });
 
-function inside(client: RealtimeClient, strict = false) {
-  return ({ children }: { children: React.ReactNode }) => {
-    const provided = <RealtimeProvider client={client}>{children}</RealtimeProvider>;
-    return strict ? <StrictMode>{provided}</StrictMode> : provided;
-  };
+function inside(client: RealtimeClient) {
+  return ({ children }: { children: React.ReactNode }) => (
+    <RealtimeProvider client={client}>{children}</RealtimeProvider>
+  );
 }
 
 test("StrictMode: one load, one connect, one join, and nothing is left", async () => {
+  // At the root: React mounts twice only below a StrictMode that is outermost.
+  configure({ reactStrictMode: true });
   const { client, cores, loads } = fakeClient();
   const events: string[] = [];
+  let mounts = 0;
   const { result, unmount } = renderHook(
     () => {
+      useEffect(() => {
+        mounts += 1;
+      }, []);
       const socket = useWebSocket("t");
       const room = useWebSocketRoom("dashboard:overview", (event) => events.push(event.type));
       return { ...socket, room };
     },
-    { wrapper: inside(client, true) },
+    { wrapper: inside(client) },
   );
+  expect(mounts).toBe(2);
   expect(loads).toHaveLength(1);
   expect(result.current).toMatchObject({ connected: false, authenticated: false, service: client });
   loads[0]?.succeed();
@@ -136,6 +143,20 @@ test("metrics: filled by the snapshot, also for a component that comes later; st
     timestamp: "2026-01-01T00:00:00.000Z",
   });
   expect(core.count("join")).toBe(1);
+});
+
+test("readers of the metrics are told once of all that one frame brings", async () => {
+  const { client, live } = fakeClient();
+  const core = await live();
+  const told = vi.fn();
+  const end = client.metrics.subscribe(told);
+  for (let n = 0; n < 64; n += 1) core.event("metric_update", { metric: "m", values: { n } });
+  await settled();
+  expect(told).toHaveBeenCalledOnce();
+  core.event("metric_update", { metric: "m", values: { n: 64 } });
+  await settled();
+  expect(told).toHaveBeenCalledTimes(2);
+  end();
 });
 
 test("a burst in one frame renders once", async () => {
