@@ -24,7 +24,7 @@ use std::{collections::VecDeque, sync::Arc};
 pub enum Work {
     /// Check a token and call [`Connection::on_verified`].
     Verify(String),
-    /// Run a custom handler and send its answer; see [`crate::handlers::answer`].
+    /// Run a custom handler and send its answer; see `handlers::answer`.
     Custom(Running),
 }
 
