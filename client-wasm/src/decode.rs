@@ -80,7 +80,7 @@ impl<'de> Deserializer<'de> for Value {
         if !self.0.is_object() {
             return Err(Invalid(None));
         }
-        visitor.visit_map(Fields { object: self.0, fields, value: JsValue::UNDEFINED })
+        visitor.visit_map(Fields { object: self.0, fields, next: 0, value: JsValue::UNDEFINED })
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
@@ -116,13 +116,22 @@ impl<'de> SeqAccess<'de> for Items {
 struct Fields {
     object: JsValue,
     fields: &'static [&'static str],
+    next: usize,
+    /// Of the field before `next`.
     value: JsValue,
 }
 
 impl Fields {
-    /// The field whose value is next.
-    fn current(&self) -> Option<&'static str> {
-        self.fields.first().copied()
+    /// Moves on to the next field that the object has, and gives its number.
+    fn advance(&mut self) -> Option<u32> {
+        while let Some(field) = self.fields.get(self.next) {
+            self.value = crate::options::get(&self.object, field);
+            self.next += 1;
+            if !self.value.is_undefined() {
+                return u32::try_from(self.next - 1).ok();
+            }
+        }
+        None
     }
 }
 
@@ -130,19 +139,12 @@ impl<'de> MapAccess<'de> for Fields {
     type Error = Invalid;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Invalid> {
-        while let Some(field) = self.current() {
-            self.value = crate::options::get(&self.object, field);
-            if !self.value.is_undefined() {
-                return seed.deserialize(field.into_deserializer()).map(Some);
-            }
-            self.fields = &self.fields[1..];
-        }
-        Ok(None)
+        // By number, which serde's derive takes as well as the name: no names are compared.
+        self.advance().map(|field| seed.deserialize(field.into_deserializer())).transpose()
     }
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Invalid> {
-        let field = self.current();
-        self.fields = &self.fields[1..];
+        let field = self.next.checked_sub(1).and_then(|at| self.fields.get(at)).copied();
         seed.deserialize(Value(std::mem::take(&mut self.value))).map_err(|Invalid(inner)| Invalid(inner.or(field)))
     }
 }
