@@ -27,6 +27,8 @@ const SETS = 4096;
 const WAYS = 4;
 /** Numbers for each: two halves of the id's hash, and the hash of the room that delivered it. */
 const WORDS = 3;
+/** How many ids are kept as they are, while one room delivers everything (a power of two). */
+const KEPT = 4096;
 
 /** Milliseconds since the page began: monotonic, unlike the date. */
 export function now() {
@@ -64,13 +66,43 @@ function hash(text) {
 
 /**
  * By which room each of the latest events was delivered. A `Map` of ids would cost as much as parsing the events: it
- * keeps every id alive for the garbage collector to copy. Here 64 bits of hash stand for an id, in one flat array.
+ * keeps every id alive for the garbage collector to copy. Here 64 bits of hash stand for an id, in one flat array;
+ * and as long as one room delivers everything, its ids are only put aside.
  */
 class Deliveries {
   #table = new Int32Array(SETS * WAYS * WORDS);
+  /** The room that has delivered everything lately, and its ids since, not hashed yet. */
+  #only;
+  #kept = [];
+  #next = 0;
+  /** The room of the latest event, and how many in a row it has delivered. */
+  #last;
+  #run = 0;
 
   /** Notes that an event is delivered by a room. False when another room has delivered it already. */
   isFirst(eventId, room) {
+    if (room === this.#only) {
+      this.#kept[this.#next] = eventId;
+      this.#next = (this.#next + 1) & (KEPT - 1);
+      return true;
+    }
+    return this.#isFirstOfMany(eventId, room);
+  }
+
+  #isFirstOfMany(eventId, room) {
+    if (this.#only !== undefined) {
+      for (const kept of this.#kept) this.#lookUp(kept, this.#only);
+      this.#only = undefined;
+      this.#kept = [];
+      this.#next = 0;
+    }
+    this.#run = room === this.#last ? this.#run + 1 : 0;
+    if (this.#last === undefined || this.#run > SETS * WAYS) this.#only = room;
+    this.#last = room;
+    return this.#lookUp(eventId, room);
+  }
+
+  #lookUp(eventId, room) {
     const table = this.#table;
     let low = 0;
     let high = 1;

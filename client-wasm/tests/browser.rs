@@ -65,6 +65,8 @@ mod fake {
             pub(super) fn a_snapshot_again_is_first_in_its_room(make: JsValue) -> js_sys::Promise;
             #[wasm_bindgen(js_name = manyEventIdsAreRemembered)]
             pub(super) fn many_event_ids_are_remembered(make: JsValue) -> js_sys::Promise;
+            #[wasm_bindgen(js_name = whatOneRoomAloneBroughtIsRememberedToo)]
+            pub(super) fn what_one_room_alone_brought_is_remembered_too(make: JsValue) -> js_sys::Promise;
             #[wasm_bindgen(js_name = aGapHeals)]
             pub(super) fn a_gap_heals(make: JsValue) -> js_sys::Promise;
             #[wasm_bindgen(js_name = requestsAndAnswers)]
@@ -116,6 +118,11 @@ mod fake {
     #[wasm_bindgen_test]
     async fn many_event_ids_are_remembered() {
         passes(js::many_event_ids_are_remembered(make())).await;
+    }
+
+    #[wasm_bindgen_test]
+    async fn what_one_room_alone_brought_is_remembered_too() {
+        passes(js::what_one_room_alone_brought_is_remembered_too(make())).await;
     }
 
     #[wasm_bindgen_test]

@@ -66,6 +66,21 @@ export async function manyEventIdsAreRemembered(make) {
   client.free();
 }
 
+export async function whatOneRoomAloneBroughtIsRememberedToo(make) {
+  const { socket, client, events } = await live(make, [joined("agent:7", 0), joined("dashboard:overview", 0)]);
+  const ids = (room, from, to) => Array.from({ length: to - from }, (_, index) => event(room, from + index + 1, { eventId: `e${from + index + 1}` }));
+  // Alone from the beginning, and alone again after the other one had its say.
+  for (const [from, to] of [[0, 20_000], [20_000, 60_000]]) {
+    socket.deliver(...ids("agent:7", from, to));
+    const [first, ...rest] = ids("dashboard:overview", to - 500, to);
+    const before = events().length;
+    socket.deliver({ ...first, skipped: to }, ...rest);
+    equal(events().slice(before).filter(({ first }) => !first).length, 500);
+  }
+  equal(events().length, 61_000);
+  client.free();
+}
+
 export async function aGapHeals(make) {
   const { socket, client, events, room } = await live(make, [joined("agent:7", 5)]);
   socket.deliver(event("agent:7", 8));
