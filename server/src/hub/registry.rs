@@ -101,7 +101,9 @@ impl Registry {
             && older != id
             && let Some(handle) = inner.connections.get(&older)
         {
-            handle.outbox.close(CloseCode::Disconnected);
+            // The client reconnects after this code: what comes late may be the connection that it has given up, and the
+            // one that is closed here the one it lives on.
+            handle.outbox.close(CloseCode::NoHeartbeat);
         }
         inner.departed.remove(client)
     }
@@ -176,5 +178,24 @@ impl Registry {
     pub fn counts(&self) -> ConnectionCounts {
         let inner = self.inner.lock();
         ConnectionCounts { total: inner.connections.len(), authenticated: inner.users.values().map(HashSet::len).sum() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use osbackend_protocol::Reconnect;
+
+    #[test]
+    fn a_client_whose_abandoned_attempt_comes_late_may_come_back() {
+        let registry = Registry::default();
+        let client: Arc<str> = "c-1".into();
+        let [lives, late] = [(); 2].map(|()| registry.add(Arc::new(Outbox::new(0))));
+        registry.name_client(lives.id, &client);
+        registry.name_client(late.id, &client);
+        let code = lives.outbox.ending().map(CloseCode::code);
+        assert_eq!(code.map(CloseCode::reconnect), Some(Reconnect::Yes), "{code:?}");
+        registry.remove(lives.id, Some(&client), None, 5);
+        assert!(registry.of_client("c-1").is_some_and(|handle| handle.id == late.id));
     }
 }

@@ -49,10 +49,15 @@ impl World {
             }
             Act::Connect { client } => self.input(client, Input::Connect),
             Act::Disconnect { client } => self.input(client, Input::Disconnect),
-            Act::Cut { client, client_learns, server_learns } => {
+            Act::Cut { client, client_learns, server_learns, spare } => {
                 let Some(id) = self.apps[client].link else { return };
                 let Some(link) = self.links.get_mut(&id) else { return };
-                link.cut();
+                if spare {
+                    link.up.end();
+                    link.down.cut();
+                } else {
+                    link.cut();
+                }
                 if let Some(ms) = client_learns {
                     self.client_learns(id, ms);
                 }
@@ -68,10 +73,10 @@ impl World {
                     self.at(until, Happening::Unstall(id));
                 }
             }
-            Act::Lag { client, ms } => {
+            Act::Lag { client, ms, way } => {
                 let until = self.now + ms;
                 if let Some(link) = self.apps[client].link.and_then(|id| self.links.get_mut(&id)) {
-                    link.lag(until);
+                    link.lag(until, way);
                 }
             }
             Act::Hide { client } => self.apps[client].hidden = true,
@@ -142,7 +147,7 @@ impl World {
             event.ephemeral = kind == Kind::Ephemeral;
             self.shared.hub.publish(room_name(ROOMS[room]), event, self.now, Box::new(|_| {}));
         }
-        self.pump_all();
+        self.wake_all();
     }
 
     fn request(&mut self, client: usize, what: Ask) {
@@ -261,7 +266,7 @@ impl World {
             }
             ConnectionState::Closed { code, reason } => {
                 let app = &self.apps[client];
-                let expected = reason == "disconnected"
+                let expected = code.is_none() && reason == "disconnected"
                     || *code == Some(4501) && app.bad_token
                     || reason.starts_with("gave up") && app.attempts_limited && !self.serene;
                 if !expected {
@@ -359,6 +364,22 @@ impl World {
         Ok(Verified { identity: Identity::new(parts[0], Some(parts[1])), expires_at_ms })
     }
 
+    /// Wakes every connection's task; some have their turn only later, and are sent more or hear something before it.
+    fn wake_all(&mut self) {
+        let links: Vec<u64> = self.nodes.keys().copied().collect();
+        for id in links {
+            if self.dice.chance(self.settings.busy) {
+                let until = self.now + self.dice.below(400);
+                if let Some(node) = self.nodes.get_mut(&id) {
+                    node.asleep_until = until;
+                }
+                self.at(until, Happening::Unstall(id));
+            } else {
+                self.pump(id);
+            }
+        }
+    }
+
     /// Lets every connection go on: a publish or a departure touches others than the one it came from.
     pub(crate) fn pump_all(&mut self) {
         let links: Vec<u64> = self.nodes.keys().copied().collect();
@@ -379,7 +400,7 @@ impl World {
             match step {
                 Step::Verify(token) => {
                     let result = self.verify(&token);
-                    let ms = self.dice.below(100);
+                    let ms = self.dice.below(if self.calm { 100 } else { self.settings.verify_ms });
                     self.after(ms, Happening::Verified(id, result));
                 }
                 Step::Text(text) => self.down(id, ToClient::Text(text), delay),

@@ -57,6 +57,11 @@ impl<T> Pipe<T> {
         self.broken = true;
     }
 
+    /// What is on its way arrives, and nothing after it.
+    pub(crate) fn end(&mut self) {
+        self.broken = true;
+    }
+
     fn hold(&mut self, until: u64) {
         self.held_until = self.held_until.max(until);
     }
@@ -81,10 +86,14 @@ impl Link {
         dice.range(self.delay.0, self.delay.1)
     }
 
-    /// Nothing arrives before `until`, in either direction.
-    pub(crate) fn lag(&mut self, until: u64) {
-        self.up.hold(until);
-        self.down.hold(until);
+    /// Nothing arrives before `until`: at the server, at the client.
+    pub(crate) fn lag(&mut self, until: u64, (up, down): (bool, bool)) {
+        if up {
+            self.up.hold(until);
+        }
+        if down {
+            self.down.hold(until);
+        }
     }
 
     pub(crate) fn cut(&mut self) {

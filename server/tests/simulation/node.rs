@@ -19,6 +19,8 @@ pub(crate) struct Node {
     writing: Option<Taken>,
     /// The socket accepts nothing before this.
     pub(crate) stalled_until: u64,
+    /// Its task has no turn before this.
+    pub(crate) asleep_until: u64,
     verifying: bool,
     /// Over: the loop only waits for the socket's end.
     pub(crate) over: bool,
@@ -37,11 +39,27 @@ pub(crate) enum Step {
 
 impl Node {
     pub(crate) fn new(connection: Connection) -> Self {
-        Self { connection, inbox: VecDeque::new(), writing: None, stalled_until: 0, verifying: false, over: false }
+        Self {
+            connection,
+            inbox: VecDeque::new(),
+            writing: None,
+            stalled_until: 0,
+            asleep_until: 0,
+            verifying: false,
+            over: false,
+        }
     }
 
-    pub(crate) fn arrived(&mut self, frame: ToServer) {
-        self.inbox.push_back(frame);
+    /// A frame arrived. `at_once`: the task reads it before it looks at its queue.
+    pub(crate) fn arrived(&mut self, frame: ToServer, at_once: bool, now: u64) {
+        match frame {
+            ToServer::Text(text)
+                if at_once && self.inbox.is_empty() && self.writing.is_none() && !self.verifying && !self.over =>
+            {
+                self.connection.on_text(&text, now);
+            }
+            frame => self.inbox.push_back(frame),
+        }
     }
 
     pub(crate) fn next_deadline(&self) -> Option<u64> {
@@ -54,7 +72,7 @@ impl Node {
 
     /// Goes on as far as it can, one step at a time.
     pub(crate) fn step(&mut self, now: u64, out: &mut VecDeque<Step>) {
-        while !self.over {
+        while !self.over && now >= self.asleep_until {
             self.work(out);
             if self.writing.is_none() && self.ready() {
                 self.writing = Some(self.connection.outbox().take());

@@ -21,6 +21,12 @@ pub(crate) struct Settings {
     /// Bytes of padding in each event.
     pub(crate) padding: usize,
     pub(crate) outbox_bytes: usize,
+    /// Of 100 sockets, how many carry nothing to the server for a long time at first, while there are faults.
+    pub(crate) slow_starts: u64,
+    /// Of 100 wake-ups of a connection's task, how many come late.
+    pub(crate) busy: u64,
+    /// How long a token's check takes at most, in milliseconds.
+    pub(crate) verify_ms: u64,
     pub(crate) history: (usize, u64),
     pub(crate) heartbeat_ms: u64,
     pub(crate) message_rate: u32,
@@ -77,16 +83,19 @@ pub(crate) enum Act {
         client: usize,
         client_learns: Option<u64>,
         server_learns: Option<u64>,
+        /// What is under way to the server still arrives.
+        spare: bool,
     },
     /// The client's side reads nothing for this long.
     Stall {
         client: usize,
         ms: u64,
     },
-    /// The network holds everything back for this long.
+    /// The network holds back what goes up, what goes down or both, for this long.
     Lag {
         client: usize,
         ms: u64,
+        way: (bool, bool),
     },
     Hide {
         client: usize,
@@ -141,6 +150,9 @@ impl Settings {
             delay: (low, low + dice.range(1, 200)),
             padding: *dice.pick(&[0, 0, 300, 1_500]),
             outbox_bytes: *dice.pick(&[36 * 1024, 48 * 1024, 1024 * 1024]),
+            slow_starts: *dice.pick(&[0, 5, 30]),
+            busy: *dice.pick(&[0, 5, 30]),
+            verify_ms: *dice.pick(&[10, 100, 100, 8_000]),
             history: (*dice.pick(&[0, 3, 20, 1_000]), *dice.pick(&[0, 5_000, 30_000, 3_600_000])),
             heartbeat_ms: *dice.pick(&[5_000, 12_000, 25_000]),
             message_rate: if small_rates { 5 } else { 50 },
@@ -201,6 +213,9 @@ pub(crate) fn draw(dice: &mut Dice, clients: usize) -> Vec<(u64, Act)> {
             plan.push((left + dice.below(300), Act::Join { client, room, snapshot: dice.chance(85) }));
         }
     }
+    for _ in 0..*dice.pick(&[0, 1, 3]) {
+        storm(dice, clients, &mut plan);
+    }
     // Clients that an application closed or that gave up are connected again now and then.
     for at in [30_000, 60_000] {
         plan.extend((0..clients).map(|client| (at, Act::Connect { client })));
@@ -208,6 +223,40 @@ pub(crate) fn draw(dice: &mut Dice, clients: usize) -> Vec<(u64, Act)> {
     plan.retain(|(at, _)| *at < CHAOS_MS);
     plan.sort_by_key(|(at, _)| *at);
     plan
+}
+
+/// A client reads nothing while its room is full of life, and comes and goes meanwhile; or it reconnects over a network
+/// that holds back what was sent before.
+fn storm(dice: &mut Dice, clients: usize, plan: &mut Vec<(u64, Act)>) {
+    let (client, room) = (dice.below(clients as u64) as usize, dice.below(ROOMS.len() as u64) as usize);
+    let begin = dice.below(CHAOS_MS);
+    let at = |dice: &mut Dice| begin + dice.below(5_000);
+    plan.push((begin.saturating_sub(2_000), Act::Join { client, room, snapshot: true }));
+    if dice.chance(70) {
+        plan.push((begin, Act::Stall { client, ms: dice.range(2_000, 9_000) }));
+        for _ in 0..dice.range(2, 6) {
+            let kind = *dice.pick(&[Kind::Latest, Kind::Latest, Kind::Mixed]);
+            plan.push((at(dice), Act::Publish { room, count: dice.range(10, 60), kind }));
+        }
+    } else {
+        for _ in 0..dice.range(1, 4) {
+            let ms = dice.range(1_000, 25_000);
+            plan.push((at(dice), Act::Lag { client, ms, way: way(dice) }));
+            plan.push((
+                at(dice),
+                Act::Cut { client, client_learns: Some(dice.below(100)), server_learns: None, spare: dice.chance(50) },
+            ));
+        }
+    }
+    for _ in 0..*dice.pick(&[0, 1, 2, 15]) {
+        let left = at(dice);
+        plan.push((left, Act::Leave { client, room }));
+        plan.push((left + dice.below(1_000), Act::Join { client, room, snapshot: dice.chance(50) }));
+    }
+}
+
+fn way(dice: &mut Dice) -> (bool, bool) {
+    *dice.pick(&[(true, true), (true, false), (false, true)])
 }
 
 fn ordinary(dice: &mut Dice, clients: usize) -> Act {
@@ -239,10 +288,10 @@ fn fault(dice: &mut Dice, clients: usize) -> Act {
         0..35 => {
             let client_learns = dice.chance(60).then(|| dice.below(500));
             let server_learns = dice.chance(60).then(|| dice.below(500));
-            Act::Cut { client, client_learns, server_learns }
+            Act::Cut { client, client_learns, server_learns, spare: dice.chance(30) }
         }
         35..53 => Act::Stall { client, ms: dice.range(100, 15_000) },
-        53..63 => Act::Lag { client, ms: dice.range(100, 15_000) },
+        53..63 => Act::Lag { client, ms: dice.range(100, 15_000), way: way(dice) },
         63..68 => Act::Hide { client },
         68..75 => Act::Show { client },
         75..80 => Act::Offline { client },

@@ -311,6 +311,12 @@ impl World {
         }
         let connection = Connection::new(self.shared.clone(), Mode::V1, Ok(None), self.now);
         self.nodes.insert(id, Node::new(connection));
+        if !self.calm && self.dice.chance(self.settings.slow_starts) {
+            let until = self.now + self.dice.range(1_000, 25_000);
+            if let Some(link) = self.links.get_mut(&id) {
+                link.lag(until, (true, false));
+            }
+        }
         note!(self, "server accepts link {id} of client {client}");
         self.down(id, ToClient::Opened, delay);
     }
@@ -337,7 +343,9 @@ impl World {
         let now = self.now;
         let Some(frame) = self.links.get_mut(&id).and_then(|link| link.up.receive(now)) else { return };
         if let Some(node) = self.nodes.get_mut(&id) {
-            node.arrived(frame);
+            // The task may look at the socket just before a publisher fills its queue.
+            let at_once = self.dice.chance(self.settings.busy);
+            node.arrived(frame, at_once, now);
             self.pump_all();
         }
     }
