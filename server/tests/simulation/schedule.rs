@@ -151,7 +151,7 @@ impl Settings {
             padding: *dice.pick(&[0, 0, 300, 1_500]),
             outbox_bytes: *dice.pick(&[36 * 1024, 48 * 1024, 1024 * 1024]),
             slow_starts: *dice.pick(&[0, 5, 30]),
-            busy: *dice.pick(&[0, 5, 30]),
+            busy: *dice.pick(&[0, 5, 60]),
             verify_ms: *dice.pick(&[10, 100, 100, 8_000]),
             history: (*dice.pick(&[0, 3, 20, 1_000]), *dice.pick(&[0, 5_000, 30_000, 3_600_000])),
             heartbeat_ms: *dice.pick(&[5_000, 12_000, 25_000]),
@@ -230,10 +230,13 @@ pub(crate) fn draw(dice: &mut Dice, clients: usize) -> Vec<(u64, Act)> {
 fn storm(dice: &mut Dice, clients: usize, plan: &mut Vec<(u64, Act)>) {
     let (client, room) = (dice.below(clients as u64) as usize, dice.below(ROOMS.len() as u64) as usize);
     let begin = dice.below(CHAOS_MS);
-    let at = |dice: &mut Dice| begin + dice.below(5_000);
+    let within = *dice.pick(&[400, 5_000]);
+    let at = |dice: &mut Dice| begin + dice.below(within);
     plan.push((begin.saturating_sub(2_000), Act::Join { client, room, snapshot: true }));
     if dice.chance(70) {
-        plan.push((begin, Act::Stall { client, ms: dice.range(2_000, 9_000) }));
+        if dice.chance(60) {
+            plan.push((begin, Act::Stall { client, ms: dice.range(2_000, 9_000) }));
+        }
         for _ in 0..dice.range(2, 6) {
             let kind = *dice.pick(&[Kind::Latest, Kind::Latest, Kind::Mixed]);
             plan.push((at(dice), Act::Publish { room, count: dice.range(10, 60), kind }));
@@ -251,7 +254,9 @@ fn storm(dice: &mut Dice, clients: usize, plan: &mut Vec<(u64, Act)>) {
     for _ in 0..*dice.pick(&[0, 1, 2, 15]) {
         let left = at(dice);
         plan.push((left, Act::Leave { client, room }));
-        plan.push((left + dice.below(1_000), Act::Join { client, room, snapshot: dice.chance(50) }));
+        if dice.chance(75) {
+            plan.push((left + dice.below(within / 4), Act::Join { client, room, snapshot: dice.chance(50) }));
+        }
     }
 }
 
