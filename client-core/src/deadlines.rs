@@ -16,7 +16,7 @@ pub(crate) enum Due {
     Refresh,
     /// The earliest request to time out.
     Requests,
-    /// The earliest join to be asked again.
+    /// The earliest join or leave to be asked again.
     Joins,
     /// The rate limit lets the next queued message through.
     Queue,

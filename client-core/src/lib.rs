@@ -13,6 +13,7 @@ pub mod control;
 mod deadlines;
 pub mod driver;
 mod frames;
+mod leaves;
 mod machine;
 mod pending;
 mod room;

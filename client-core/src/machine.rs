@@ -11,6 +11,7 @@ use crate::{
     control::Control,
     deadlines::{Deadlines, Due},
     frames,
+    leaves::Leaves,
     pending::{Failure, Message, Pending, Settled},
     room::{Delivery, RoomKey, RoomState},
     rooms::{Ask, Heal, Rooms},
@@ -128,6 +129,7 @@ pub struct Machine {
     backoff: Backoff,
     deadlines: Deadlines,
     rooms: Rooms,
+    leaves: Leaves,
     pending: Pending,
     outputs: VecDeque<Output>,
     resume: Option<Resume>,
@@ -147,6 +149,7 @@ impl Machine {
             phase: Phase::Idle,
             deadlines: Deadlines::default(),
             rooms: Rooms::default(),
+            leaves: Leaves::default(),
             pending: Pending::default(),
             outputs: VecDeque::new(),
             resume: None,
@@ -184,8 +187,7 @@ impl Machine {
         self.run_deadlines();
         self.flush();
         self.deadlines.put(Due::Requests, self.pending.next_deadline());
-        let joins = if matches!(self.phase, Phase::Live(_)) { self.rooms.next_due() } else { None };
-        self.deadlines.put(Due::Joins, joins);
+        self.arm_joins();
     }
 
     /// The next thing to do. Do it (listeners may call back into the machine), then ask again.
@@ -305,6 +307,9 @@ impl Machine {
                     for key in self.rooms.due(self.now) {
                         self.ask_for(key, true);
                     }
+                    for room in self.leaves.due(self.now) {
+                        self.write_leave(room);
+                    }
                 }
                 // flush() follows.
                 Due::Queue => {}
@@ -313,6 +318,7 @@ impl Machine {
     }
 
     fn join(&mut self, room: &RoomName, snapshot: bool) {
+        self.leaves.cancel(room);
         match self.rooms.want(room, snapshot) {
             Some((key, true)) if matches!(self.phase, Phase::Live(_)) => self.ask_for(key, true),
             Some(_) => {}
@@ -322,9 +328,20 @@ impl Machine {
 
     fn leave(&mut self, room: RoomName) {
         if self.rooms.remove(room.as_str()) && matches!(self.phase, Phase::Live(_)) {
-            let id = self.allocate_id();
-            self.emit(Output::Write(frames::leave(id, room)));
+            self.write_leave(room);
         }
+    }
+
+    fn write_leave(&mut self, room: RoomName) {
+        let id = self.allocate_id();
+        self.leaves.asked(id, room.clone());
+        self.emit(Output::Write(frames::leave(id, room)));
+    }
+
+    fn arm_joins(&mut self) {
+        let live = matches!(self.phase, Phase::Live(_));
+        let due = [self.rooms.next_due(), self.leaves.next_due()].into_iter().flatten().min().filter(|_| live);
+        self.deadlines.put(Due::Joins, due);
     }
 
     /// Writes the `join` for a room.
@@ -332,7 +349,7 @@ impl Machine {
         let id = self.allocate_id();
         let again_at = self.now.saturating_add(self.config.request_timeout_ms.max(1));
         if let Some(frame) = self.rooms.ask(key, Ask { id, again_at }, from_position) {
-            self.deadlines.put(Due::Joins, self.rooms.next_due());
+            self.arm_joins();
             self.emit(Output::Write(frames::join(id, frame)));
         }
     }

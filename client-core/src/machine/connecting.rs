@@ -191,6 +191,7 @@ impl Machine {
             self.deadlines.clear(due);
         }
         self.rooms.disconnected();
+        self.leaves.disconnected();
         for id in self.pending.disconnected() {
             self.emit(Output::RequestFailed { id, failure: Failure::lost() });
         }

@@ -96,8 +96,7 @@ impl Machine {
             Some(key) => Some(key),
             None if result.error.is_some() => None,
             None if asked.contains(&result.room) => {
-                let id = self.allocate_id();
-                self.emit(Output::Write(frames::leave(id, result.room.clone())));
+                self.write_leave(result.room.clone());
                 None
             }
             None => self.rooms.adopt(&result.room),
@@ -119,14 +118,19 @@ impl Machine {
 
     fn join_refused(&mut self, key: RoomKey, failure: Failure) {
         if failure.is_transient() {
-            let base = failure.retry_after_ms.unwrap_or(JOIN_AGAIN_MS).max(1);
-            // Spread, so that the rooms that were refused together aren't refused together again.
-            let at = self.now.saturating_add(base).saturating_add(self.backoff.spread(0, base));
+            let at = self.later(&failure);
             self.rooms.later(key, at);
         } else {
             let state = self.rooms.refused(key, failure);
             self.emit_room(state);
         }
+    }
+
+    /// When to ask again what was refused for now.
+    fn later(&mut self, failure: &Failure) -> u64 {
+        let base = failure.retry_after_ms.unwrap_or(JOIN_AGAIN_MS).max(1);
+        // Spread, so that what was refused together isn't refused together again.
+        self.now.saturating_add(base).saturating_add(self.backoff.spread(0, base))
     }
 
     fn room_joined(&mut self, id: Option<u64>, result: RoomOutcome) {
@@ -145,6 +149,9 @@ impl Machine {
     }
 
     fn room_left(&mut self, id: Option<u64>, left: RoomLeft) {
+        if let Some(id) = id {
+            self.leaves.settle(id);
+        }
         // With an id it answers our own leave, and the room is forgotten already.
         let Some(key) = self.rooms.key(left.room.as_str()).filter(|_| id.is_none()) else { return };
         if !self.rooms.is_joined(key) {
@@ -165,6 +172,13 @@ impl Machine {
             self.emit(Output::RequestFailed { id, failure });
         } else if let Some(key) = self.rooms.asked_with(id) {
             self.join_refused(key, failure);
+        } else if self.leaves.contains(id) {
+            if failure.is_transient() {
+                let at = self.later(&failure);
+                self.leaves.later(id, at);
+            } else {
+                self.leaves.settle(id);
+            }
         } else if let Phase::Live(live) = &mut self.phase
             && live.auth_id == Some(id)
         {

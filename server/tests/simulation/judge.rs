@@ -131,6 +131,9 @@ impl Judge {
         if *fact.event_id != *event.event_id || *fact.kind != *event.kind || fact.data != event.data {
             return Err(format!("{room}: event {}/{offset} came changed", view.epoch));
         }
+        if event.snapshot && event.skipped > 0 {
+            return Err(format!("{room}: the snapshot's event {offset} says that {} were skipped", event.skipped));
+        }
         if event.snapshot {
             return match view.snapshot.pop_front() {
                 Some(due) if due == offset => Ok(()),

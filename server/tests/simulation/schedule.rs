@@ -221,6 +221,13 @@ pub(crate) fn draw(dice: &mut Dice, clients: usize) -> Vec<(u64, Act)> {
         plan.extend((0..clients).map(|client| (at, Act::Connect { client })));
     }
     plan.retain(|(at, _)| *at < CHAOS_MS);
+    // The healthy connections have to cope with an application that can't decide.
+    for _ in 0..*dice.pick(&[0, 10, 150]) {
+        let (client, room) = (dice.below(clients as u64) as usize, dice.below(ROOMS.len() as u64) as usize);
+        let act =
+            if dice.chance(50) { Act::Leave { client, room } } else { Act::Join { client, room, snapshot: dice.chance(85) } };
+        plan.push((CHAOS_MS + CALM_MS - 20_000 + dice.below(1_000), act));
+    }
     plan.sort_by_key(|(at, _)| *at);
     plan
 }
