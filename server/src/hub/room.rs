@@ -68,7 +68,9 @@ impl Room {
             Recovered::Lost(events) if request.snapshot => (events, false),
             Recovered::Lost(_) => (Vec::new(), false),
         };
-        if !self.places.contains_key(&connection) {
+        if self.places.contains_key(&connection) {
+            outbox.seal(self.id);
+        } else {
             self.places.insert(connection, self.members.len());
             self.members.push(Member { connection, outbox: outbox.clone(), user, joined_at: now });
         }
@@ -89,7 +91,7 @@ impl Room {
     /// Whether the connection was a member.
     pub(super) fn leave(&mut self, connection: ConnectionId) -> bool {
         let Some(place) = self.places.remove(&connection) else { return false };
-        self.members.swap_remove(place);
+        self.members.swap_remove(place).outbox.seal(self.id);
         if let Some(moved) = self.members.get(place) {
             self.places.insert(moved.connection, place);
         }

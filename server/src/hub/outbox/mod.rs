@@ -48,17 +48,20 @@ pub struct QueuedEvent {
     /// Whether it counts towards the queue's bound. Replays don't: they are in the history anyway, and a
     /// recovery that is larger than the bound would never end.
     counted: bool,
+    /// Queued for a membership that has ended: what comes later doesn't replace it, or the new membership would be told of
+    /// skipped events that it never missed.
+    sealed: bool,
 }
 
 impl QueuedEvent {
     /// A live event.
     pub fn live(event: Arc<StoredEvent>) -> Self {
-        Self { event, skipped: 0, snapshot: false, counted: true }
+        Self { event, skipped: 0, snapshot: false, counted: true, sealed: false }
     }
 
     /// An event of a replay or a snapshot.
     pub fn replayed(event: Arc<StoredEvent>, snapshot: bool) -> Self {
-        Self { event, skipped: 0, snapshot, counted: false }
+        Self { event, skipped: 0, snapshot, counted: false, sealed: false }
     }
 
     /// The message's text.
@@ -206,6 +209,17 @@ impl Outbox {
         }
     }
 
+    /// A membership in `room` ends or begins anew: what is queued of it is delivered as it is.
+    pub fn seal(&self, room: u64) {
+        for slot in &mut self.queue.lock().slots {
+            if let Slot::Item(Item::Event(event)) = slot
+                && event.event.room_id == room
+            {
+                event.sealed = true;
+            }
+        }
+    }
+
     /// Ends the connection with `code` once what is queued is written; the first call decides.
     pub fn close(&self, code: CloseCode) {
         let waker = {
@@ -323,7 +337,7 @@ impl Queue {
         let Some(slot) = place.checked_sub(self.base).and_then(|index| self.slots.get_mut(index as usize)) else { return };
         let Slot::Item(Item::Event(older)) = slot else { return };
         // A hash can collide; an event of another key must never be lost for it. Snapshots and replays promise each event.
-        if !older.event.same_key(newer) || !older.counted {
+        if !older.event.same_key(newer) || !older.counted || older.sealed {
             return;
         }
         let (room, skipped) = (older.event.room_id, older.skipped + 1);

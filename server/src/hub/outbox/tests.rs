@@ -171,3 +171,19 @@ proptest! {
         prop_assert_eq!(outbox.bytes(), 0);
     }
 }
+
+#[test]
+fn a_new_membership_is_not_told_of_what_the_old_one_skipped() {
+    let outbox = Outbox::new(1 << 20);
+    (1..=40).for_each(|offset| outbox.push(live(event(1, offset, Some(["a", "b"][offset as usize % 2]), 2_000))));
+    outbox.seal(1);
+    // Joined anew at offset 40, without a snapshot.
+    (41..=60).for_each(|offset| outbox.push(live(event(1, offset, Some(["a", "b"][offset as usize % 2]), 2_000))));
+    let mut position = 40;
+    let events = take_all(&outbox).into_iter().filter_map(|item| if let Item::Event(event) = item { Some(event) } else { None });
+    for event in events.filter(|event| event.event.offset > Some(40)) {
+        position += 1 + event.skipped;
+        assert_eq!(event.event.offset, Some(position));
+    }
+    assert_eq!(position, 60);
+}
