@@ -25,12 +25,22 @@ struct Ledger {
     events: Vec<(u32, Instant)>,
     completed: usize,
     deliveries: u64,
+    /// Reads that brought at least one event: how much came at once.
+    reads: u64,
     latencies: Vec<Duration>,
 }
 
 impl Ledger {
     fn new(members: usize) -> Self {
-        Self { members, received: vec![0; members], events: Vec::new(), completed: 0, deliveries: 0, latencies: Vec::new() }
+        Self {
+            members,
+            received: vec![0; members],
+            events: Vec::new(),
+            completed: 0,
+            deliveries: 0,
+            reads: 0,
+            latencies: Vec::new(),
+        }
     }
 
     fn published(&mut self) {
@@ -45,6 +55,7 @@ impl Ledger {
         let from = *received as usize;
         *received += count;
         self.deliveries += u64::from(count);
+        self.reads += 1;
         for (missing, published) in self.events.iter_mut().skip(from).take(count as usize) {
             *missing -= 1;
             if *missing == 0 {
@@ -65,6 +76,7 @@ struct Window {
     server: CpuReading,
     own: CpuReading,
     deliveries: u64,
+    reads: u64,
     latencies: usize,
 }
 
@@ -103,8 +115,14 @@ pub(crate) fn run(args: &Args) -> Result<Value> {
         }
         match &window {
             None if now - begun >= warmup => {
-                let (deliveries, latencies) = (ledger.deliveries, ledger.latencies.len());
-                window = Some(Window { started: now, server: server.cpu()?, own: own.cpu()?, deliveries, latencies });
+                window = Some(Window {
+                    started: now,
+                    server: server.cpu()?,
+                    own: own.cpu()?,
+                    deliveries: ledger.deliveries,
+                    reads: ledger.reads,
+                    latencies: ledger.latencies.len(),
+                });
             }
             Some(window) if now - window.started >= length => {
                 return report(&ledger, window, server, own);
@@ -139,6 +157,7 @@ fn report(ledger: &Ledger, window: &Window, server: Process, own: Process) -> Re
     Ok(json!({
         "cpuMicrosPerDelivery": window.server.micros_until(&server.cpu()?) / deliveries,
         "loadMicrosPerDelivery": window.own.micros_until(&own.cpu()?) / deliveries,
+        "eventsPerRead": deliveries / (ledger.reads - window.reads) as f64,
         "deliveriesPerSecond": deliveries / window.started.elapsed().as_secs_f64(),
         "latencyMillisP50": millis(0.5),
         "latencyMillisP99": millis(0.99),
