@@ -128,7 +128,10 @@ class Deliveries {
 export class Receiver {
   #sink;
   #core;
-  /** Of each joined room, by name: the machine's key for it, and the hash of the name, which outlives a leave. */
+  /**
+   * Of each joined room, by name: its name, the machine's key for it, the hash of the name, which outlives a leave, and
+   * the type of its latest event.
+   */
   #rooms = new Map();
   #deliveries = new Deliveries();
 
@@ -174,6 +177,11 @@ export class Receiver {
     const room = frame.room;
     const known = this.#rooms.get(room) ?? this.#meet(room);
     if (known === undefined) return;
+    // Each parse makes its strings anew. The same string again has its hash and its place at once, wherever listeners
+    // are looked up by it.
+    frame.room = known.name;
+    if (frame.type === known.type) frame.type = known.type;
+    else known.type = frame.type;
     const verdict = core.judge(known.key, frame.offset ?? 0, frame.skipped ?? 0, frame.snapshot === true);
     if (verdict === DELIVER) {
       const first = this.#deliveries.isFirst(eventId, known.hash);
@@ -194,7 +202,7 @@ export class Receiver {
   #meet(room) {
     const key = this.#core.key(room);
     if (key === NO_KEY) return undefined;
-    const known = { key, hash: hash(room) };
+    const known = { name: room, key, hash: hash(room), type: "" };
     this.#rooms.set(room, known);
     return known;
   }
