@@ -4,7 +4,7 @@
 //! meets newer servers, so codes are text here and fields that steer nothing are not looked at. A test holds these
 //! against the protocol's own types.
 
-use osbackend_protocol::{Limits, RoomName};
+use osbackend_protocol::Limits;
 use serde::{Deserialize, Deserializer};
 
 /// A system message that changes the connection's state.
@@ -98,8 +98,8 @@ pub struct Authenticated {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RoomOutcome {
-    /// The room.
-    pub room: RoomName,
+    /// The room, well-formed to this version or not.
+    pub room: String,
     /// Changes when continuity is lost.
     #[serde(default)]
     pub epoch: String,
@@ -127,7 +127,7 @@ pub struct RoomOutcome {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct RoomLeft {
     /// The room.
-    pub room: RoomName,
+    pub room: String,
     /// `requested`, `permission_lost` or `room_closed`.
     pub reason: String,
 }

@@ -280,9 +280,9 @@ impl Rooms {
         self.iter().find(|(_, room)| ask_of(room).is_some_and(|ask| ask.id == id)).map(|(key, _)| key)
     }
 
-    /// Adds a room that the server joined by itself.
-    pub(crate) fn adopt(&mut self, name: &RoomName) -> Option<RoomKey> {
-        self.insert(name, true, true)
+    /// Adds a room that the server joined by itself. One whose name this version can't read is let be.
+    pub(crate) fn adopt(&mut self, name: &str) -> Option<RoomKey> {
+        self.insert(&RoomName::parse(name).ok()?, true, true)
     }
 
     /// Joined: takes over epoch and offset as §5 says.

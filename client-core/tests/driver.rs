@@ -196,6 +196,13 @@ fn every_system_message_is_understood_and_told() {
 }
 
 #[test]
+fn a_message_whose_id_is_null_answers_nobody_and_is_told() {
+    let mut driver = live();
+    driver.text("{\"type\":\"presence_join\",\"data\":{},\"room\":\"agent:7\",\"id\":null}", 1);
+    assert_eq!(driver.host.system.last().map(String::as_str), Some("presence_join"));
+}
+
+#[test]
 fn what_is_no_json_ends_the_connection() {
     for text in ["", "{", "[]]", "7", "{\"data\":{}}", "{\"type\":\"draining\",\"data\":{\"reconnectAfterMs\":-1}}"] {
         let mut driver = live();

@@ -17,7 +17,7 @@ fn room(number: u8) -> RoomName {
 fn outcome() -> impl Strategy<Value = RoomOutcome> {
     (any::<u8>(), 0u8..2, 0u64..12, any::<bool>(), 0u64..4, any::<bool>(), code()).prop_map(
         |(number, epoch, offset, recovered, replayed, refused, code)| RoomOutcome {
-            room: room(number),
+            room: room(number).as_str().to_owned(),
             epoch: format!("e{epoch}"),
             offset,
             recovered,
@@ -81,7 +81,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (id.clone(), outcome()).prop_map(|(id, result)| Step::Input(Input::Control(Control::RoomJoined { id, result }))),
         1 => (id.clone(), any::<u8>(), prop::sample::select(vec!["requested", "permission_lost", "room_closed", "?"]))
             .prop_map(|(id, number, reason)| {
-                let left = RoomLeft { room: room(number), reason: reason.to_owned() };
+                let left = RoomLeft { room: room(number).as_str().to_owned(), reason: reason.to_owned() };
                 Step::Input(Input::Control(Control::RoomLeft { id, left }))
             }),
         2 => (id, code()).prop_map(|(id, code)| {

@@ -87,19 +87,21 @@ impl Machine {
     }
 
     fn forget_auto_but(&mut self, keep: &[RoomOutcome]) {
-        self.rooms.forget_auto_but(|name| keep.iter().any(|result| result.room == *name && result.error.is_none()));
+        self.rooms.forget_auto_but(|name| keep.iter().any(|result| result.room == name.as_str() && result.error.is_none()));
     }
 
     /// A room of the greeting: asked for, joined by the server's own will, or left while the greeting was under way.
     fn room_result(&mut self, result: &RoomOutcome, asked: &[RoomName]) {
-        let key = match self.rooms.key(result.room.as_str()) {
+        let key = match self.rooms.key(&result.room) {
             Some(key) => Some(key),
             None if result.error.is_some() => None,
-            None if asked.contains(&result.room) => {
-                self.write_leave(result.room.clone());
-                None
-            }
-            None => self.rooms.adopt(&result.room),
+            None => match asked.iter().find(|room| room.as_str() == result.room) {
+                Some(room) => {
+                    self.write_leave(room.clone());
+                    None
+                }
+                None => self.rooms.adopt(&result.room),
+            },
         };
         let Some(key) = key else { return };
         match &result.error {
@@ -153,7 +155,7 @@ impl Machine {
             self.leaves.settle(id);
         }
         // With an id it answers our own leave, and the room is forgotten already.
-        let Some(key) = self.rooms.key(left.room.as_str()).filter(|_| id.is_none()) else { return };
+        let Some(key) = self.rooms.key(&left.room).filter(|_| id.is_none()) else { return };
         if !self.rooms.is_joined(key) {
             return;
         }

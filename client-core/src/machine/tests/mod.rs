@@ -21,7 +21,7 @@ fn room(name: &str) -> RoomName {
 
 fn outcome(name: &str, epoch: &str, offset: u64, recovered: bool) -> RoomOutcome {
     RoomOutcome {
-        room: room(name),
+        room: name.to_owned(),
         epoch: epoch.to_owned(),
         offset,
         recovered,
@@ -100,7 +100,7 @@ impl Rig {
     fn live(rooms: Vec<RoomOutcome>) -> Self {
         let mut rig = Self::new();
         for result in &rooms {
-            rig.input(Input::Join { room: result.room.clone(), snapshot: true });
+            rig.input(Input::Join { room: room(&result.room), snapshot: true });
         }
         rig.input(Input::Connect);
         rig.open();

@@ -111,7 +111,7 @@ fn left_and_joined_again_answers_are_told_apart() {
     rig.control(Control::RoomJoined { id: Some(first), result: outcome("agent:7", "e", 5, false) });
     assert_eq!(rig.status("agent:7"), Some(RoomStatus::Joining));
     assert_eq!(rig.event("agent:7", 6), Delivery::NotJoined);
-    let reply = RoomLeft { room: room("agent:7"), reason: "requested".to_owned() };
+    let reply = RoomLeft { room: "agent:7".to_owned(), reason: "requested".to_owned() };
     rig.control(Control::RoomLeft { id: Some(left), left: reply });
     rig.control(Control::RoomJoined { id: Some(second), result: outcome("agent:7", "e", 6, false) });
     assert_eq!(rig.event("agent:7", 7), Delivery::Deliver);
@@ -184,7 +184,7 @@ fn an_unanswered_join_is_asked_again() {
 #[test]
 fn losing_the_permission_ends_the_membership() {
     let mut rig = Rig::live(vec![outcome("agent:7", "e", 5, false)]);
-    let left = RoomLeft { room: room("agent:7"), reason: "permission_lost".to_owned() };
+    let left = RoomLeft { room: "agent:7".to_owned(), reason: "permission_lost".to_owned() };
     let outputs = rig.control(Control::RoomLeft { id: None, left });
     assert!(matches!(&outputs[..], [Output::Room(state)] if state.status == RoomStatus::Refused));
     assert_eq!(rig.event("agent:7", 6), Delivery::NotJoined);
@@ -280,7 +280,21 @@ fn a_leave_that_is_refused_for_now_is_asked_again_unless_the_room_is_wanted_agai
     let again = writes(rig.advance(400));
     let [(id, ClientMessage::Leave(leave))] = &again[..] else { panic!("{again:?}") };
     assert_eq!(leave.room, room("agent:7"));
-    let left = RoomLeft { room: room("agent:7"), reason: "requested".to_owned() };
+    let left = RoomLeft { room: "agent:7".to_owned(), reason: "requested".to_owned() };
     rig.control(Control::RoomLeft { id: Some(*id), left });
     assert!(writes(rig.advance(5_000)).iter().all(|(_, message)| !matches!(message, ClientMessage::Leave(_))));
+}
+
+#[test]
+fn a_room_whose_name_this_version_cannot_read_is_let_be() {
+    let mut rig = Rig::live(vec![]);
+    rig.input(Input::Join { room: room("agent:7"), snapshot: true });
+    rig.close(1006);
+    rig.again(vec![outcome("user:a/b", "e", 1, false), outcome("agent:7", "e", 5, false)]);
+    assert_eq!(rig.status("agent:7"), Some(RoomStatus::Joined));
+    assert_eq!(rig.machine.rooms().len(), 1);
+    assert_eq!(rig.control(Control::RoomJoined { id: None, result: outcome("no room", "e", 1, false) }), []);
+    let left = RoomLeft { room: "no room".to_owned(), reason: "room_closed".to_owned() };
+    assert_eq!(rig.control(Control::RoomLeft { id: None, left }), []);
+    assert!(matches!(rig.machine.state(), ConnectionState::Connected { .. }));
 }
