@@ -173,8 +173,8 @@ export class Receiver {
     // A listener may have freed the client in the middle of a batch.
     if (core === undefined) return;
     const eventId = frame?.eventId;
-    if (eventId === undefined) return this.#takeSystem(frame);
-    const room = frame.room;
+    const room = frame?.room;
+    if (typeof eventId !== "string" || typeof room !== "string") return this.#takeSystem(frame);
     const known = this.#rooms.get(room) ?? this.#meet(room);
     if (known === undefined) return;
     // Each parse makes its strings anew. The same string again has its hash and its place at once, wherever listeners
@@ -211,7 +211,7 @@ export class Receiver {
     const core = this.#core;
     const type = frame?.type;
     if (typeof type !== "string") return core.malformed();
-    const id = frame.id;
+    const id = frame.id ?? undefined;
     // The server's own; one with an id may be the answer to a request of the page.
     if (type === "heartbeat" && id === undefined) return;
     const own = typeof id === "number";

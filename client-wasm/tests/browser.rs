@@ -91,6 +91,8 @@ mod fake {
             pub(super) fn freed_in_the_middle_of_a_batch(make: JsValue) -> js_sys::Promise;
             #[wasm_bindgen(js_name = whatIsNotTheProtocolIsDropped)]
             pub(super) fn what_is_not_the_protocol_is_dropped(make: JsValue) -> js_sys::Promise;
+            #[wasm_bindgen(js_name = nullIsAsGoodAsLeftOut)]
+            pub(super) fn null_is_as_good_as_left_out(make: JsValue) -> js_sys::Promise;
             #[wasm_bindgen(js_name = mistakesOfTheCaller)]
             pub(super) fn mistakes_of_the_caller(make: JsValue) -> js_sys::Promise;
             #[wasm_bindgen(js_name = anAddressThatIsNone)]
@@ -183,6 +185,11 @@ mod fake {
     #[wasm_bindgen_test]
     async fn what_is_not_the_protocol_is_dropped() {
         passes(js::what_is_not_the_protocol_is_dropped(make())).await;
+    }
+
+    #[wasm_bindgen_test]
+    async fn null_is_as_good_as_left_out() {
+        passes(js::null_is_as_good_as_left_out(make())).await;
     }
 
     #[wasm_bindgen_test]

@@ -130,7 +130,7 @@ export class RealtimeClient {
       else this.#core.connect();
     } else if (this.#factory !== undefined) {
       this.#open(this.#factory);
-    } else if (!this.#loading) {
+    } else {
       this.#loadCore();
     }
     return connected;
@@ -174,8 +174,15 @@ export class RealtimeClient {
       this.#core.send(type, payload);
       return;
     }
-    const pass = (core: Core) => core.send(type, payload);
     const refuse = (error: RealtimeError) => this.#failed(fromBody(error, { messageType: type }));
+    const pass = (core: Core) => {
+      try {
+        core.send(type, payload);
+      } catch (cause) {
+        // What JSON can't hold. Its sender is long gone, and those behind it in the queue must not suffer.
+        refuse(new RealtimeError("bad_request", messageOf(cause), { cause }));
+      }
+    };
     this.#early.add({ pass, refuse }, this.#options.queueLimit ?? QUEUE_LIMIT, 0);
   }
 
@@ -197,8 +204,11 @@ export class RealtimeClient {
   };
 
   #loadCore(): void {
+    const underWay = this.#loading;
     this.#loading = true;
-    this.#setState({ status: "connecting", attempt: 1 });
+    // Also where a load is under way: a `disconnect` may have been since.
+    if (this.#state.status !== "connecting") this.#setState({ status: "connecting", attempt: 1 });
+    if (underWay) return;
     this.#load().then(
       (factory) => {
         this.#loading = false;
@@ -357,7 +367,13 @@ export class RealtimeClient {
 
   #changed(): void {
     this.#snapshot = undefined;
-    for (const changed of [...this.#readers]) changed();
+    for (const changed of [...this.#readers]) {
+      try {
+        changed();
+      } catch (thrown) {
+        reportFailure(thrown);
+      }
+    }
   }
 
   #failed(error: RealtimeError): void {

@@ -97,7 +97,12 @@ export class RoomHandle {
     this.#leftState = { room: name, status: "left", reason: "requested" };
     const listen = (once: boolean) => (event: string, call: Call) => {
       if (this.#left) return () => {};
-      const subscription = { name: event, call, end: emitter.on(event, call, once) };
+      const forget: Call = (value, meta) => {
+        this.#subscriptions.delete(subscription);
+        call(value, meta);
+      };
+      const end = emitter.on(event, once ? forget : call, once);
+      const subscription = { name: event, call, end };
       this.#subscriptions.add(subscription);
       return () => {
         this.#subscriptions.delete(subscription);

@@ -94,9 +94,21 @@ test("disconnect while loading: no core is made, the promise rejects, connect wo
   expect(cores).toHaveLength(0);
   expect(client.state).toEqual({ status: "closed", reason: "disconnected" });
   const again = client.connect();
+  expect(client.state).toMatchObject({ status: "connecting" });
   await settled();
   cores[0]?.connected();
   await again;
+});
+
+test("disconnect and connect again while loading: it shows as connecting, and is loaded once", async () => {
+  const { client, cores, loads } = fakeClient();
+  client.connect("t");
+  client.disconnect();
+  client.connect("t");
+  expect(client.state).toEqual({ status: "connecting", attempt: 1 });
+  loads[0]?.succeed();
+  await settled();
+  expect([loads.length, cores.length]).toEqual([1, 1]);
 });
 
 test("disconnect, then connect: the same core goes on, with its rooms", async () => {

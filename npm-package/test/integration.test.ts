@@ -135,6 +135,26 @@ test("what can't be sent is refused: a payload that is no object, one that is ci
   });
 });
 
+test("a send from before the module is there that JSON can't hold is told, and nothing else suffers", async () => {
+  const { client, connect } = await live();
+  const circular: Record<string, unknown> = {};
+  circular.self = circular;
+  const refused = collects<RealtimeError>(1, (listener) => client.on("error", listener));
+  client.send("custom:bad", circular);
+  client.send("custom:good", {});
+  const accepted = await connect();
+  expect(await refused).toMatchObject([{ code: "bad_request", messageType: "custom:bad" }]);
+  expect(await accepted.next("custom:good")).toMatchObject({ payload: {} });
+});
+
+test("a room of the greeting that this version can't read is let be", async () => {
+  const { client, connect, server } = await live();
+  const error = { code: "bad_request" as const, message: "no" };
+  server.script.greeting = () => ({ rooms: [{ room: "no room", error }] });
+  await connect();
+  expect([client.state.status, client.rooms, server.connections.length]).toEqual(["connected", [], 1]);
+});
+
 test("sends wait while offline, in order; past the limit the oldest is refused", async () => {
   const { client, connect, server } = await live({ queueLimit: 2 });
   const first = await connect();

@@ -203,6 +203,31 @@ test("the token arrives later, is refreshed by a provider; no token yet means no
   expect(client.state.status).toBe("connecting");
 });
 
+test("a provider that is written inline doesn't reopen what was closed for good", async () => {
+  const { client, cores, loads } = fakeClient();
+  let asked = "";
+  const { result, rerender } = renderHook(
+    ({ token }) =>
+      useWebSocket(() => {
+        asked += token;
+        return token;
+      }),
+    { wrapper: inside(client), initialProps: { token: "a" } },
+  );
+  loads[0]?.succeed();
+  await act(settled);
+  const core = cores[0] as FakeCore;
+  act(() => core.tell({ status: "closed", code: 4501, reason: "unauthorized" }));
+  rerender({ token: "b" });
+  expect(result.current.state).toMatchObject({ status: "closed" });
+  expect([core.count("connect"), asked]).toEqual([1, "a"]);
+  await act(async () => {
+    client.connect().catch(() => {});
+    await settled();
+  });
+  expect([core.count("connect"), asked]).toEqual([2, "ab"]);
+});
+
 test("a connection that the application opened outlives the components", async () => {
   const { client, live } = fakeClient();
   const core = await live("t");

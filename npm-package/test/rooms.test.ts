@@ -26,6 +26,21 @@ test("two handles share one join; the last leave leaves; a handle's listeners en
   expect(client.rooms).toEqual([]);
 });
 
+test("once of a handle: once, and off takes it back", async () => {
+  const { client, live } = fakeClient();
+  const core = await live();
+  const room = client.joinRoom("agent:7");
+  const heard = vi.fn();
+  room.once("thing", heard);
+  core.event("thing", { n: 1 }, "agent:7");
+  core.event("thing", { n: 2 }, "agent:7");
+  expect(heard.mock.calls.map(([data]) => data)).toEqual([{ n: 1 }]);
+  room.once("thing", heard);
+  room.off("thing", heard);
+  core.event("thing", { n: 3 }, "agent:7");
+  expect(heard).toHaveBeenCalledOnce();
+});
+
 test("off of a handle ends its own subscription only", async () => {
   const { client, live } = fakeClient();
   const core = await live();

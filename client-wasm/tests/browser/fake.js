@@ -284,13 +284,21 @@ export async function freedInTheMiddleOfABatch(make) {
 }
 
 export async function whatIsNotTheProtocolIsDropped(make) {
-  for (const data of ["{", "7", "null", '"text"', '[{"type":5}]', '{"data":{}}', '{"type":"room_joined","data":{"room":"no name"}}', new Blob(["x"])]) {
+  for (const data of ["{", "7", "null", '"text"', '[{"type":5}]', '{"data":{}}', '{"type":"room_joined","data":{"room":7}}', new Blob(["x"])]) {
     const { socket, client, state } = await live(make, []);
     socket.text(data);
     assert((await state("reconnecting")).state.reason.includes("osbackend.v1"), String(data));
     equal(socket.closedWith.code, 4500);
     client.free();
   }
+}
+
+export async function nullIsAsGoodAsLeftOut(make) {
+  const { socket, client, seen } = await live(make, [joined("agent:7", 5)]);
+  const nothing = { ...system("presence_join", { room: "agent:7" }), room: "agent:7", id: null, eventId: null };
+  socket.deliver(nothing, event("agent:7", 6));
+  equal(seen.all.slice(-2).map((item) => item.kind), ["system", "event"]);
+  client.free();
 }
 
 export async function mistakesOfTheCaller(make) {

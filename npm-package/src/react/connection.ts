@@ -1,5 +1,5 @@
 /** Keeps a client connected for as long as a component that wants it is mounted. */
-import { useEffect } from "react";
+import { useEffect, useRef, useState } from "react";
 import type { RealtimeClient } from "../client.js";
 import type { ClientOptions, TokenSource } from "../types.js";
 import { GRACE_MS } from "./grace.js";
@@ -35,7 +35,8 @@ function hold(client: RealtimeClient): () => void {
 
 /**
  * Connects on mount and whenever the token or the endpoint changes; undefined waits. A provider function
- * that is a new one at each render is only taken over, it doesn't reconnect.
+ * may be a new one at each render: only the newest is asked. It is no reason to connect, or a connection
+ * that is closed for good would come back with every render, and each state of it renders again.
  */
 export function useConnection(
   client: RealtimeClient,
@@ -44,10 +45,19 @@ export function useConnection(
 ): void {
   const wanted = token !== undefined;
   useEffect(() => (wanted ? hold(client) : undefined), [client, wanted]);
+  const newest = useRef(token);
+  useEffect(() => {
+    newest.current = token;
+  }, [token]);
+  const [provider] = useState(() => () => {
+    const source = newest.current;
+    return typeof source === "function" ? source() : source;
+  });
+  const source = typeof token === "function" ? provider : token;
   const url = options?.url?.toString();
   // biome-ignore lint/correctness/useExhaustiveDependencies: options are usually a new object at each render; their url decides
   useEffect(() => {
     // The state tells of a failure; there is nobody here to catch it.
-    if (token !== undefined) client.connect(token, options).catch(() => {});
-  }, [client, token, url]);
+    if (source !== undefined) client.connect(source, options).catch(() => {});
+  }, [client, source, url]);
 }
