@@ -1,5 +1,5 @@
 /** The client: one connection, its rooms and its listeners, as the application sees them. */
-import type { Core, CoreFactory, Sink } from "./core.js";
+import { type Core, type CoreFactory, type Sink, text } from "./core.js";
 import { EarlyCalls } from "./early.js";
 import { type Call, Emitter } from "./emitter.js";
 import { fromBody, messageOf, RealtimeError } from "./errors.js";
@@ -171,13 +171,13 @@ export class RealtimeClient {
   /** Sends a message without waiting for an answer; a refusal is told by "error". Waits while offline. */
   send(type: string, payload?: object): void {
     if (this.#core !== undefined) {
-      this.#core.send(type, payload);
+      this.#core.send(text(type, "type"), payload);
       return;
     }
     const refuse = (error: RealtimeError) => this.#failed(fromBody(error, { messageType: type }));
     const pass = (core: Core) => {
       try {
-        core.send(type, payload);
+        core.send(text(type, "type"), payload);
       } catch (cause) {
         // What JSON can't hold. Its sender is long gone, and those behind it in the queue must not suffer.
         refuse(new RealtimeError("bad_request", messageOf(cause), { cause }));
@@ -188,7 +188,7 @@ export class RealtimeClient {
 
   /** Whether the server's policy lets this user do that in that room; false while it is not known. */
   can(room: string, action: Action): boolean {
-    return this.#core?.can(room, action) ?? false;
+    return this.#core?.can(text(room, "room"), action) ?? false;
   }
 
   /** Calls `changed` when `getSnapshot` has something new: a store for `useSyncExternalStore`. */
@@ -318,8 +318,9 @@ export class RealtimeClient {
     const source = this.#token;
     Promise.resolve()
       .then(() => (typeof source === "function" ? source() : source))
+      .then((token) => (token ? text(token, "the token") : null))
       .then(
-        (token) => call === this.#tokenCall && this.#core?.setToken(token || null),
+        (token) => call === this.#tokenCall && this.#core?.setToken(token),
         (thrown) => call === this.#tokenCall && this.#core?.tokenFailed(messageOf(thrown)),
       );
   }

@@ -39,3 +39,12 @@ export interface Sink {
 
 /** Makes a core; there is one as soon as the module is loaded. */
 export type CoreFactory = (options: CoreOptions, sink: Sink) => Core;
+
+/**
+ * What is to be text and may be anything at run time (an answer that was parsed, a page without types): the module
+ * reads what it is given as a string without looking, beyond its own memory if need be.
+ */
+export function text(value: string, what: string): string {
+  if (typeof value !== "string") throw new TypeError(`${what} must be a string, not ${typeof value}`);
+  return value;
+}

@@ -1,5 +1,5 @@
 /** Requests under way in the core, and the promises that wait for them. */
-import type { Core } from "./core.js";
+import { type Core, text } from "./core.js";
 import { fromBody, messageOf, RealtimeError } from "./errors.js";
 
 interface Waiting {
@@ -27,7 +27,7 @@ export class Replies {
     this.#onTheSpot = answers;
     let id: number;
     try {
-      id = core.request(type, payload, timeoutMs);
+      id = core.request(text(type, "type"), payload, timeoutMs);
     } catch (cause) {
       promise.reject(new RealtimeError("bad_request", messageOf(cause), { messageType: type, cause }));
       return;

@@ -1,5 +1,5 @@
 /** Which rooms are wanted, by whom, and how each stands. */
-import type { Core } from "./core.js";
+import { type Core, text } from "./core.js";
 import { Emitter } from "./emitter.js";
 import { messageOf } from "./errors.js";
 import { RoomHandle, type RoomOwner } from "./room.js";
@@ -127,7 +127,7 @@ export class Rooms {
   #joinNow(core: Core, room: string, entry: Entry): void {
     try {
       // `update` may be called from within.
-      core.join(room, entry.snapshot);
+      core.join(text(room, "room"), entry.snapshot);
     } catch (thrown) {
       // The name is malformed (§5). A hook can't catch this, so it is told as any refusal is.
       this.update({ room, status: "refused", error: { code: "bad_request", message: messageOf(thrown) } });

@@ -147,6 +147,24 @@ test("a send from before the module is there that JSON can't hold is told, and n
   expect(await accepted.next("custom:good")).toMatchObject({ payload: {} });
 });
 
+test("what should be text and isn't is refused, and never reaches the module's memory", async () => {
+  const { client, connect } = await live({ backoff: { initialMs: 1, attempts: 2 } });
+  const number = 7 as unknown as string;
+  for (const token of [number, {} as string]) {
+    const failed = client.connect(() => token);
+    await expect(failed).rejects.toMatchObject({
+      message: expect.stringContaining("the token must be a string"),
+    });
+  }
+  const accepted = await connect();
+  expect(client.joinRoom(number).state).toMatchObject({ status: "refused", error: { code: "bad_request" } });
+  await expect(client.request(number)).rejects.toMatchObject({ code: "bad_request" });
+  expect(() => client.send(number)).toThrow("type must be a string");
+  expect(() => client.can(number, "join")).toThrow("room must be a string");
+  client.send("custom:good", {});
+  expect(await accepted.next("custom:good")).toMatchObject({ payload: {} });
+});
+
 test("a room of the greeting that this version can't read is let be", async () => {
   const { client, connect, server } = await live();
   const error = { code: "bad_request" as const, message: "no" };
