@@ -29,7 +29,9 @@ pub fn init(logs: &Logs) -> Result<(), TelemetryError> {
     for directive in NEVER_IN_DETAIL {
         filter = filter.add_directive(directive.parse()?);
     }
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A failed write would be told on stderr too, and `eprintln!` panics where nobody reads that: a log that went away must
+    // not end the server, least of all while it drains.
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
     match logs.format {
         LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).try_init(),
         LogFormat::Json => lines.json().flatten_event(true).try_init(),

@@ -148,6 +148,18 @@ async fn it_drains_and_ends_well_on_both_signals() {
 }
 
 #[tokio::test]
+async fn a_log_that_nobody_reads_any_more_does_not_end_it() {
+    let mut served = Served::dev().await;
+    served.close_log();
+    let session: Value = request(served.http, "GET", "/dev/session", None, "").await.ok();
+    let mut client = Connecting::new(served.ws).query(session["token"].as_str().unwrap()).open().await;
+    client.expect("connection_established").await;
+    served.signal("TERM");
+    assert_eq!(client.closed().await, (1012, "restart".to_owned()));
+    assert_eq!(served.ended().await.0.code(), Some(0));
+}
+
+#[tokio::test]
 async fn logs_are_json_where_asked_for_and_hold_no_token() {
     let mut command = osbackend(&["serve", "--port", "0", "--ws-port", "0", "--host", "127.0.0.1", "--log-format", "json"]);
     let secret = "a secret for the log's test, 32 bytes and more";

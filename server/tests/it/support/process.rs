@@ -53,11 +53,18 @@ impl Served {
         assert!(sent.success());
     }
 
+    /// Nobody reads its log from here on.
+    pub(crate) fn close_log(&mut self) {
+        self.child.stderr = None;
+    }
+
     /// Waits for its end; the status, and what it logged.
     pub(crate) async fn ended(mut self) -> (ExitStatus, String) {
         let status = soon("osbackend to end", self.child.wait()).await.unwrap();
         let mut log = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut log).await.unwrap();
+        if let Some(mut stderr) = self.child.stderr.take() {
+            stderr.read_to_string(&mut log).await.unwrap();
+        }
         while let Some(line) = self.lines.next_line().await.unwrap() {
             log += &line;
         }
