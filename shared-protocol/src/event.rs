@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 /// A value of a metric.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a number, a string, a boolean or null")]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub enum MetricValue {
     /// A number.

@@ -47,10 +47,27 @@ impl JsonText {
     pub(super) fn parse<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         typed("", &self.0)
     }
+
+    /// The body, which must be an object, as a `T`.
+    ///
+    /// # Errors
+    /// 422 with the path of the field that is wrong.
+    pub(super) fn object<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        object("", &self.0)
+    }
+}
+
+/// As [`typed`], out of an object only: serde's structs would take an array of their fields too.
+pub(super) fn object<T: DeserializeOwned>(prefix: &str, text: &str) -> Result<T, ApiError> {
+    if text.trim_start().starts_with('{') {
+        return typed(prefix, text);
+    }
+    let path = if prefix.is_empty() { "body" } else { prefix.trim_end_matches('.') };
+    Err(ApiError::invalid(path, "must be an object"))
 }
 
 /// `text`, known to be JSON, as a `T`; an error's path begins with `prefix`.
-pub(super) fn typed<T: DeserializeOwned>(prefix: &str, text: &str) -> Result<T, ApiError> {
+fn typed<T: DeserializeOwned>(prefix: &str, text: &str) -> Result<T, ApiError> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = match error.path().to_string() {

@@ -22,7 +22,7 @@ pub(super) struct Disconnected {
 }
 
 pub(super) async fn disconnect(State(api): State<Api>, _: Admin, body: JsonText) -> Result<Json<Disconnected>, ApiError> {
-    let whom: Whom = body.parse()?;
+    let whom: Whom = body.object()?;
     let disconnected = match (whom.user_id, whom.client_id) {
         (Some(user), None) => api.handle.disconnect_user(&user),
         (None, Some(client)) => usize::from(api.handle.disconnect_client(&client)),

@@ -7,7 +7,7 @@ use osbackend_protocol::JsonObject;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::body::{JsonText, typed};
+use super::body::{JsonText, object};
 use super::caller::Admin;
 use super::{Api, ApiError};
 use crate::realtime::Emitted;
@@ -55,7 +55,7 @@ pub(super) async fn events(State(api): State<Api>, _: Admin, body: JsonText) -> 
 }
 
 fn check(api: &Api, prefix: &str, text: &str) -> Result<Given, ApiError> {
-    let given: Given = typed(prefix, text)?;
+    let given: Given = object(prefix, text)?;
     super::publish::check_size(api, &given.data)?;
     api.handle.check_json(&given.kind, &given.data).map_err(|error| ApiError::of_event(prefix, &error))?;
     Ok(given)

@@ -36,7 +36,7 @@ pub(super) struct Taken {
 }
 
 pub(super) async fn broadcast(State(api): State<Api>, Admin(admin): Admin, body: JsonText) -> Result<Json<Taken>, ApiError> {
-    let asked: Broadcast = body.parse()?;
+    let asked: Broadcast = body.object()?;
     let room = room_of(&asked)?;
     api.handle.allowed(Some(&admin), &room, Action::Publish)?;
     check_size(&api, &asked.data)?;

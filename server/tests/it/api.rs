@@ -267,6 +267,22 @@ async fn bodies_that_are_no_json_or_too_large() {
 }
 
 #[tokio::test]
+async fn an_array_of_its_fields_is_no_object() {
+    let api = Api::start().await;
+    for (path, body) in [
+        ("/api/ws/broadcast", json!(["agent:7", "note", {}, null, null])),
+        ("/api/ws/disconnect", json!(["ada", null])),
+        (EVENTS, json!([["clip_played", {"clipId": "c", "plays": 1}]])),
+    ] {
+        let message = api.post(path, &body).await.expect_error(422, "bad_request");
+        assert!(message.ends_with("must be an object"), "{path}: {message}");
+    }
+    let value = json!({"type": "metric_update", "data": {"metric": "calls", "values": {"a": []}}});
+    let message = api.post(EVENTS, &value).await.expect_error(422, "bad_request");
+    assert_eq!(message, "data.values.a: expected a number, a string, a boolean or null");
+}
+
+#[tokio::test]
 async fn disconnect_takes_one_of_two() {
     let api = Api::start().await;
     for body in [json!({}), json!({"userId": "a", "clientId": "b"})] {
