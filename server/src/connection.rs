@@ -217,7 +217,7 @@ impl Connection {
         let client_id = self.session.client_id().clone();
         let mut away_ms = 0;
         if self.named.as_ref() != Some(&client_id) {
-            let gone_at = self.shared.hub.registry.name_client(self.handle.id, &client_id);
+            let gone_at = self.shared.hub.registry.name_client(self.handle.id, &client_id, now);
             // A client of an earlier process was gone when this one began, at the latest.
             away_ms = now.saturating_sub(gone_at.unwrap_or(self.shared.started_ms));
             self.named = Some(client_id);

@@ -94,9 +94,11 @@ impl Registry {
     }
 
     /// Gives a connection its client id. An older connection with the same one is closed: the newer wins.
-    /// Returns when that client was last gone, in milliseconds since 1970, if that is known.
-    pub fn name_client(&self, id: ConnectionId, client: &Arc<str>) -> Option<u64> {
+    /// Returns since when that client was gone, in milliseconds since 1970, if that is known: not at all where the older
+    /// connection was still there.
+    pub fn name_client(&self, id: ConnectionId, client: &Arc<str>, now_ms: u64) -> Option<u64> {
         let mut inner = self.inner.lock();
+        let gone_at = inner.departed.remove(client);
         if let Some(older) = inner.clients.insert(client.clone(), id)
             && older != id
             && let Some(handle) = inner.connections.get(&older)
@@ -104,8 +106,9 @@ impl Registry {
             // The client reconnects after this code: what comes late may be the connection that it has given up, and the
             // one that is closed here the one it lives on.
             handle.outbox.close(CloseCode::NoHeartbeat);
+            return Some(now_ms);
         }
-        inner.departed.remove(client)
+        gone_at
     }
 
     /// Notes that a connection has this user now.
