@@ -13,6 +13,7 @@ use osbackend_protocol::{
     schema,
     server_msg::{LeaveReason, RoomError, RoomRefused},
 };
+use std::collections::HashSet;
 
 impl Session {
     pub(super) fn begin(&mut self, token: Option<String>, now: u64) {
@@ -149,8 +150,12 @@ impl Session {
     /// The rooms asked for in `connect`, each allowed or refused, and the user's own.
     fn rooms_to_join(&mut self, wanted: Vec<RoomPosition>, refused: Vec<RoomRefused>) -> Vec<RoomRequest> {
         let mut rooms: Vec<RoomRequest> = Vec::with_capacity(wanted.len() + refused.len() + 1);
+        let mut listed = HashSet::with_capacity(wanted.len());
         for RoomPosition { room, epoch, offset } in wanted {
-            let allowed = if self.who.is_none() && !self.settings.allow_anonymous {
+            let allowed = if !listed.insert(room.clone()) {
+                // Joined once more it would replay what the first entry did (§5: each once).
+                Err(ErrorBody::new(ErrorCode::BadRequest, "the room is listed twice"))
+            } else if self.who.is_none() && !self.settings.allow_anonymous {
                 Err(ErrorBody::new(ErrorCode::Unauthorized, "authenticate first"))
             } else {
                 self.may_join(&room)
@@ -173,9 +178,13 @@ impl Session {
 
     /// `user:{id}`, unless it is joined already.
     fn own_room(&mut self) -> Option<JoinRequest> {
-        // A `sub` that makes no room name (too long) has no room of its own.
-        let room = RoomName::of_user(&self.who.as_ref()?.identity.sub).ok()?;
+        let room = self.own_room_name()?;
         self.rooms.insert(room.clone()).then_some(JoinRequest { room, position: None, snapshot: true })
+    }
+
+    /// `user:{id}`. A `sub` that makes no room name (too long) has no room of its own.
+    pub(super) fn own_room_name(&self) -> Option<RoomName> {
+        RoomName::of_user(&self.who.as_ref()?.identity.sub).ok()
     }
 
     fn authenticated(&mut self, verified: Verified, id: Option<RequestId>, now: u64) {

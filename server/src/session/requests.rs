@@ -63,8 +63,13 @@ impl Session {
         self.check(room, Action::Join)?;
         let most = self.settings.limits.max_rooms;
         if most > 0 && self.rooms.len() >= most as usize && !self.rooms.contains(room) {
-            let message = format!("a connection may join {most} rooms: leave one first");
-            return Err(in_room(room, ErrorCode::LimitReached, message));
+            // The user's own room is the server's doing (§5): it takes no place from those that the client asks for.
+            let own = self.own_room_name();
+            let asked_for = self.rooms.len() - usize::from(own.as_ref().is_some_and(|own| self.rooms.contains(own)));
+            if asked_for >= most as usize && own.as_ref() != Some(room) {
+                let message = format!("a connection may join {most} rooms: leave one first");
+                return Err(in_room(room, ErrorCode::LimitReached, message));
+            }
         }
         Ok(())
     }
@@ -123,7 +128,7 @@ impl Session {
 
     fn history(&mut self, get: HistoryGet, id: Option<RequestId>) -> Result<(), ErrorBody> {
         self.check(&get.room, Action::History)?;
-        let limit = page(get.limit, 100)?;
+        let limit = page(get.limit, 100).map_err(|error| ErrorBody { room: Some(get.room.to_string()), ..error })?;
         self.effects.push_back(Effect::History { get, limit, id });
         Ok(())
     }

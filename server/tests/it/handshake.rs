@@ -106,6 +106,40 @@ async fn a_session_is_taken_up_with_its_resume_token() {
 }
 
 #[tokio::test]
+async fn who_takes_up_a_session_that_still_lives_was_not_away() {
+    let server = TestServer::start().await;
+    let token = user_token("ada");
+    let mut first = server.connecting().connect(json!({"token": token})).await;
+    let greeting = first.expect("connection_established").await["data"].clone();
+    let resume = json!({"clientId": greeting["clientId"], "token": greeting["resume"]["token"]});
+    let mut second = server.connecting().connect(json!({"token": token, "resume": resume})).await;
+    let again = second.expect("reconnected").await["data"].clone();
+    assert_eq!((&again["clientId"], &again["downtimeMs"]), (&greeting["clientId"], &json!(0)));
+    first.expect_close(4505, "disconnected").await;
+    second.is_alive().await;
+}
+
+#[tokio::test]
+async fn a_room_that_connect_lists_twice_is_joined_once() {
+    let server = TestServer::start().await;
+    for n in 1..=3 {
+        server.handle.broadcast_to_room("agent:7", "note", &json!({"n": n})).await.unwrap();
+    }
+    let mut client = server.connecting().connect(json!({"token": user_token("ada")})).await;
+    client.expect("connection_established").await;
+    let epoch = client.join("agent:7").await["epoch"].clone();
+    let at = |offset: u64| json!({"room": "agent:7", "epoch": epoch, "offset": offset});
+    let rooms = json!([at(1), at(0)]);
+    let mut client = server.connecting().connect(json!({"token": user_token("ada"), "rooms": rooms})).await;
+    let greeting = client.expect("connection_established").await;
+    let rooms = &greeting["data"]["rooms"];
+    assert_eq!((&rooms[0]["replayed"], &rooms[1]["error"]["code"]), (&json!(2), &json!("bad_request")), "{rooms}");
+    assert_eq!(client.expect("note").await["offset"], 2);
+    assert_eq!(client.expect("note").await["offset"], 3);
+    client.is_alive().await;
+}
+
+#[tokio::test]
 async fn a_subprotocol_of_others_is_the_plain_mode() {
     let server = TestServer::start().await;
     let mut client =
