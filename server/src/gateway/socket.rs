@@ -90,9 +90,13 @@ pub async fn serve<H: Handler>(mut socket: WebSocket, handler: &mut H, clock: Cl
     let outbox = handler.outbox();
     let gone = Gone { handler, clock };
     let mut timer = Timer { sleep: Box::pin(tokio::time::sleep(Duration::ZERO)), at_ms: None };
+    // Who reads slowly always has something waiting: writing and reading take turns, or it would never be heard.
+    let mut read_first = false;
     let (code, reason) = loop {
         let handler = &mut *gone.handler;
-        match next_event(&mut socket, handler, &outbox, &mut timer, clock).await {
+        let event = next_event(&mut socket, handler, &outbox, &mut timer, clock, read_first).await;
+        read_first = matches!(event, Event::Write);
+        match event {
             Event::Write => {
                 let Taken { items, close } = outbox.take();
                 if !items.is_empty() {
@@ -155,30 +159,33 @@ enum Event {
     End,
 }
 
-/// Waits for the next thing to do: what waits, then the queue, then the timer, then the socket.
+/// Waits for the next thing to do: what waits, then the timer, then the queue and the socket, `read_first` the other way round.
 async fn next_event<H: Handler>(
     socket: &mut WebSocket,
     handler: &mut H,
     outbox: &Outbox,
     timer: &mut Timer,
     clock: Clock,
+    read_first: bool,
 ) -> Event {
+    let mut read = |cx: &mut Context<'_>| match socket.poll_next_unpin(cx) {
+        Poll::Ready(Some(message)) => Poll::Ready(Event::Message(message)),
+        Poll::Ready(None) => Poll::Ready(Event::End),
+        Poll::Pending => Poll::Pending,
+    };
     poll_fn(|cx| {
         let hold = handler.poll_work(cx, clock.now_ms());
-        if outbox.poll_ready(cx).is_ready() {
-            return Poll::Ready(Event::Write);
-        }
         if timer.poll(cx, handler.next_deadline(), clock).is_ready() {
             return Poll::Ready(Event::Timer);
         }
-        if hold {
-            return Poll::Pending;
+        let reads_first = read_first && !hold;
+        if reads_first && let Poll::Ready(event) = read(cx) {
+            return Poll::Ready(event);
         }
-        match socket.poll_next_unpin(cx) {
-            Poll::Ready(Some(message)) => Poll::Ready(Event::Message(message)),
-            Poll::Ready(None) => Poll::Ready(Event::End),
-            Poll::Pending => Poll::Pending,
+        if outbox.poll_ready(cx).is_ready() {
+            return Poll::Ready(Event::Write);
         }
+        if hold || reads_first { Poll::Pending } else { read(cx) }
     })
     .await
 }
@@ -207,6 +214,7 @@ async fn write<H: Handler>(
         }
         socket.flush().await
     });
+    let mut patience: Option<Pin<Box<Sleep>>> = None;
     poll_fn(|cx| {
         if let Poll::Ready(result) = writing.as_mut().poll(cx) {
             return Poll::Ready(if result.is_ok() { Written::All } else { Written::Failed });
@@ -215,11 +223,15 @@ async fn write<H: Handler>(
             handler.on_timer(clock.now_ms());
         }
         match outbox.poll_ending(cx) {
-            // What must not wait for a reader that doesn't read; any other end lets the write finish first.
+            // What must not wait for a reader that doesn't read; any other end lets the write finish first, if it does soon.
             Poll::Ready(code @ (CloseCode::SlowConsumer | CloseCode::NoHeartbeat | CloseCode::Restart)) => {
                 Poll::Ready(Written::Ending(code))
             }
-            _ => Poll::Pending,
+            Poll::Ready(code) => {
+                let patience = patience.get_or_insert_with(|| Box::pin(tokio::time::sleep(CLOSE_TIMEOUT)));
+                patience.as_mut().poll(cx).map(|()| Written::Ending(code))
+            }
+            Poll::Pending => Poll::Pending,
         }
     })
     .await

@@ -194,8 +194,8 @@ mod tests {
         let registry = Registry::default();
         let client: Arc<str> = "c-1".into();
         let [lives, late] = [(); 2].map(|()| registry.add(Arc::new(Outbox::new(0))));
-        registry.name_client(lives.id, &client);
-        registry.name_client(late.id, &client);
+        assert_eq!(registry.name_client(lives.id, &client, 5), None, "never gone");
+        assert_eq!(registry.name_client(late.id, &client, 7), Some(7), "not away at all");
         let code = lives.outbox.ending().map(CloseCode::code);
         assert_eq!(code.map(CloseCode::reconnect), Some(Reconnect::Yes), "{code:?}");
         registry.remove(lives.id, Some(&client), None, 5);

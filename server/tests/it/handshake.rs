@@ -115,7 +115,7 @@ async fn who_takes_up_a_session_that_still_lives_was_not_away() {
     let mut second = server.connecting().connect(json!({"token": token, "resume": resume})).await;
     let again = second.expect("reconnected").await["data"].clone();
     assert_eq!((&again["clientId"], &again["downtimeMs"]), (&greeting["clientId"], &json!(0)));
-    first.expect_close(4505, "disconnected").await;
+    first.expect_close(4004, "no_heartbeat").await;
     second.is_alive().await;
 }
 

@@ -1,17 +1,20 @@
 //! Bounds: rooms, rates, connections, slow readers, silent ones (§5, §6, §8, §10).
 
+use std::future::IntoFuture;
 use std::time::Duration;
 
+use osbackend_server::Realtime;
 use serde_json::json;
+use tokio::net::TcpSocket;
 use tokio_tungstenite::tungstenite::http::StatusCode;
 
-use crate::support::{RawSocket, Refused, TestServer, opcode, user_token};
+use crate::support::{Connecting, RawSocket, Refused, SECRET, TestServer, opcode, soon, user_token};
 
 #[tokio::test]
 async fn a_room_over_the_limit_is_refused() {
-    let server = TestServer::with(|config| config.limits.max_rooms = Some(3)).await;
+    let server = TestServer::with(|config| config.limits.max_rooms = Some(2)).await;
     let mut client = server.user("ada").await;
-    // The user's own room is one of them.
+    // The user's own room, which the server joined, is none of them: by `connect` as many may be joined.
     client.join("agent:1").await;
     client.join("agent:2").await;
     let error = client.refused("join", json!({"room": "agent:3"}), "limit_reached").await;
@@ -19,6 +22,9 @@ async fn a_room_over_the_limit_is_refused() {
     client.join("agent:2").await;
     client.request("leave", json!({"room": "agent:1"})).await;
     client.join("agent:3").await;
+    client.request("leave", json!({"room": "user:ada"})).await;
+    client.join("user:ada").await;
+    client.refused("join", json!({"room": "agent:1"}), "limit_reached").await;
 }
 
 #[tokio::test]
@@ -140,6 +146,61 @@ async fn values_that_are_replaced_do_not_close_a_slow_reader() {
     slow.is_alive().await;
 }
 
+/// Writing must not keep the server from reading: else who reads slowly could not even leave the room that floods it.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_reads_slowly_is_heard_while_more_always_waits_for_it() {
+    const METRICS: usize = 50;
+    let realtime = Realtime::builder().jwt_secret(SECRET).build().unwrap();
+    let handle = realtime.handle();
+    // Accepted sockets get the listener's buffer: with a large one a write is never stuck for long.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_send_buffer_size(8 * 1024).unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let listener = socket.listen(8).unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(axum::serve(listener, realtime.router()).into_future());
+
+    let mut slow = Connecting::new(address).query(&user_token("slow")).small_buffer().open().await;
+    slow.expect("connection_established").await;
+    slow.join("dashboard:overview").await;
+    let padding = "x".repeat(4 * 1024);
+    let flood = async || {
+        for n in 0..METRICS {
+            handle.emit_metric_update(format!("m{n}"), [("padding", padding.as_str())]).await.unwrap();
+        }
+    };
+    flood().await;
+    slow.send_text(r#"{"type":"heartbeat","id":1}"#).await;
+    let mut read = 0;
+    while slow.next().await["type"] != "heartbeat" {
+        read += 1;
+        assert!(read < 10 * METRICS, "no answer, however much was read");
+        flood().await;
+    }
+    server.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_reads_nothing_is_closed_all_the_same_when_an_admin_says_so() {
+    // Without pings, so that nothing else ends it.
+    let server = TestServer::with(|config| config.liveness.heartbeat = None).await;
+    let mut stuck = server.connecting().query(&user_token("stuck")).small_buffer().open().await;
+    stuck.expect("connection_established").await;
+    stuck.join("dashboard:overview").await;
+    let padding = "x".repeat(EVENT_BYTES);
+    for n in 1..=FLOOD_BYTES / EVENT_BYTES {
+        let values = [("n", n.to_string()), ("padding", padding.clone())];
+        server.handle.emit_metric_update("calls", values.iter().map(|(name, value)| (*name, value.as_str()))).await.unwrap();
+    }
+    assert_eq!(server.handle.disconnect_user("stuck"), 1);
+    soon("the connection to be given up", async {
+        while server.handle.stats().total_clients > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn who_does_not_answer_pings_is_closed() {
     let server = TestServer::with(|config| {
@@ -177,6 +238,6 @@ async fn a_request_head_that_never_ends_is_dropped() {
     let mut socket = tokio::net::TcpStream::connect(server.http).await.unwrap();
     socket.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\nslow: ").await.unwrap();
     let mut rest = Vec::new();
-    crate::support::soon("the server to hang up", socket.read_to_end(&mut rest)).await.unwrap();
+    soon("the server to hang up", socket.read_to_end(&mut rest)).await.unwrap();
     assert!(!rest.starts_with(b"HTTP/1.1 200"));
 }

@@ -13,7 +13,7 @@ pub(crate) use client::{Client, Connecting, Refused};
 pub(crate) use http::{Answer, request, send};
 pub(crate) use process::{Served, osbackend};
 pub(crate) use raw::{RawSocket, opcode};
-pub(crate) use server::{TestServer, admin_token, token, user_token};
+pub(crate) use server::{SECRET, TestServer, admin_token, token, user_token};
 
 /// Fails the test where something that must happen does not; never what a passing test waits for.
 pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {

@@ -10,7 +10,8 @@ use tokio::sync::watch;
 
 use super::{Client, Connecting};
 
-const SECRET: &str = "the tests' secret, longer than 32 bytes";
+/// What the test servers check tokens with.
+pub(crate) const SECRET: &str = "the tests' secret, longer than 32 bytes";
 
 pub(crate) struct TestServer {
     pub(crate) ws: SocketAddr,
