@@ -3,7 +3,7 @@ import { type Core, type CoreFactory, type Sink, text } from "./core.js";
 import { EarlyCalls } from "./early.js";
 import { type Call, Emitter } from "./emitter.js";
 import { fromBody, messageOf, RealtimeError } from "./errors.js";
-import { isLocal, type Remove, type Subscribe } from "./events.js";
+import { isLocal, type RealtimeEvent, type Remove, type Subscribe } from "./events.js";
 import type { Action, Published } from "./generated/protocol.js";
 import { MetricStore } from "./metrics.js";
 import { coreOptions, sameOptions } from "./options.js";
@@ -168,6 +168,20 @@ export class RealtimeClient {
     return this.#rooms.state(room);
   }
 
+  /**
+   * @internal For who comes to a room after its snapshot: calls `listener` with the newest event of each key, of
+   * those that came since this was first called for the room.
+   */
+  replay(room: string, listener: (event: RealtimeEvent) => void): void {
+    for (const event of this.#rooms.latest(room)) {
+      try {
+        listener(event);
+      } catch (thrown) {
+        this.#listenerFailed(thrown, "*");
+      }
+    }
+  }
+
   /** Sends a message without waiting for an answer; a refusal is told by "error". Waits while offline. */
   send(type: string, payload?: object): void {
     if (this.#core !== undefined) {
@@ -254,12 +268,17 @@ export class RealtimeClient {
       new RealtimeError("disconnected", "the connection was replaced before the answer came"),
     );
     if (otherUser) {
-      this.metrics.forget();
+      this.#forgetSeen();
       this.#user = undefined;
     }
     core?.disconnect();
     // Not at once: this may be running inside of a call of that very core.
     setTimeout(() => core?.free(), 0);
+  }
+
+  #forgetSeen(): void {
+    this.metrics.forget();
+    this.#rooms.forgetLatest();
   }
 
   #sink(current: () => boolean): Sink {
@@ -279,16 +298,17 @@ export class RealtimeClient {
           this.#wire.emit(frame.type, frame.data, frame);
           this.#local.emit("*", frame);
         }
-        const room = this.#rooms.emitter(frame.room);
+        const room = this.#rooms.get(frame.room);
         if (room === undefined) return;
-        if (!isLocal(frame.type)) room.emit(frame.type, frame.data, frame);
-        room.emit("*", frame);
+        room.latest?.keep(frame);
+        if (!isLocal(frame.type)) room.emitter.emit(frame.type, frame.data, frame);
+        room.emitter.emit("*", frame);
       },
       system: ifCurrent((frame) => {
         if (frame.type === "error") return this.#failed(fromBody(frame.data, { room: frame.room }));
         this.#wire.emit(frame.type, frame.data, frame);
         if (frame.room !== undefined && !isLocal(frame.type)) {
-          this.#rooms.emitter(frame.room)?.emit(frame.type, frame.data, frame);
+          this.#rooms.get(frame.room)?.emitter.emit(frame.type, frame.data, frame);
         }
       }),
       room: ifCurrent((state) => this.#rooms.update(state)),
@@ -305,7 +325,7 @@ export class RealtimeClient {
     }
     if (state.status === "connected") {
       // Another user (or nobody) from here on: what the last one saw is not theirs to see.
-      if (this.#user !== undefined && this.#user !== state.userId) this.metrics.forget();
+      if (this.#user !== undefined && this.#user !== state.userId) this.#forgetSeen();
       this.#user = state.userId;
     }
     this.#setState(state);

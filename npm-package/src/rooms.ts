@@ -2,6 +2,8 @@
 import { type Core, text } from "./core.js";
 import { Emitter } from "./emitter.js";
 import { messageOf } from "./errors.js";
+import type { RealtimeEvent } from "./events.js";
+import { Latest } from "./latest.js";
 import { RoomHandle, type RoomOwner } from "./room.js";
 import type { RoomState } from "./types.js";
 
@@ -10,6 +12,8 @@ interface Entry {
   readonly handles: Set<RoomHandle>;
   state: RoomState;
   snapshot: boolean;
+  /** From when somebody asked for it: most rooms need none. */
+  latest: Latest | undefined;
 }
 
 /** The rooms of a client. A room without a handle was joined by the server (`user:{id}`, §5). */
@@ -68,6 +72,8 @@ export class Rooms {
     if (state.status === "left" && !this.#entries.has(state.room)) return;
     const entry = this.#entry(state.room);
     entry.state = state;
+    // A snapshot follows, or nothing does: what is kept may be of things that are no more.
+    if (state.status !== "joining" && state.recovered !== true) entry.latest?.clear();
     if (state.status === "left" && entry.handles.size === 0) this.#entries.delete(state.room);
     entry.emitter.emit("room", state);
     this.#changed(state);
@@ -95,9 +101,22 @@ export class Rooms {
     this.#changed({ room, status: "left", reason: "requested" });
   }
 
-  /** The listeners of a room. */
-  emitter(room: string): Emitter | undefined {
-    return this.#entries.get(room)?.emitter;
+  /** The listeners of a room, and where its newest events are kept. */
+  get(room: string): Readonly<Pick<Entry, "emitter" | "latest">> | undefined {
+    return this.#entries.get(room);
+  }
+
+  /** The newest event of each key that has come since this was first asked for. */
+  latest(room: string): RealtimeEvent[] {
+    const entry = this.#entries.get(room);
+    if (entry === undefined) return [];
+    entry.latest ??= new Latest();
+    return entry.latest.events();
+  }
+
+  /** Another user must not be shown what was kept. */
+  forgetLatest(): void {
+    for (const entry of this.#entries.values()) entry.latest?.clear();
   }
 
   /** How a room stands; the same object until it changes. */
@@ -118,6 +137,7 @@ export class Rooms {
         handles: new Set(),
         state: { room, status: "joining" },
         snapshot: true,
+        latest: undefined,
       };
       this.#entries.set(room, entry);
     }

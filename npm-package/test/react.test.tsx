@@ -94,6 +94,43 @@ test("a handler that is a new one at each render hears everything, without joini
   expect(core.count("join")).toBe(1);
 });
 
+test("who comes later to a room is told its newest events at once, as a snapshot, but not another user's", async () => {
+  configure({ reactStrictMode: true });
+  const { client, live } = fakeClient();
+  const core = await live();
+  const heard: string[] = [];
+  const listen = (tag: string) =>
+    renderHook(
+      () =>
+        useWebSocketRoom("dashboard:overview", ({ type, data, snapshot }) => {
+          const agent = type === "agent_status_change" ? data.agentId + data.status : "";
+          heard.push(`${tag} ${agent}${snapshot ? " snapshot" : ""}`);
+        }),
+      { wrapper: inside(client) },
+    );
+  const first = listen("1");
+  act(() => core.joined("dashboard:overview"));
+  for (const [agentId, status] of [
+    ["b", "busy"],
+    ["a", "busy"],
+    ["b", "online"],
+  ])
+    core.event("agent_status_change", { agentId, status });
+  core.event("clicked", {});
+  expect(heard).toEqual(["1 bbusy", "1 abusy", "1 bonline", "1 "]);
+  first.unmount();
+  const second = listen("2");
+  vi.advanceTimersByTime(GRACE);
+  expect(core.count("leave")).toBe(0);
+  expect(heard.slice(4)).toEqual(["2 abusy snapshot", "2 bonline snapshot"]);
+  core.event("agent_status_change", { agentId: "a", status: "online" });
+  expect(heard.slice(6)).toEqual(["2 aonline"]);
+  second.unmount();
+  act(() => core.connected("somebody else"));
+  listen("3");
+  expect(heard).toHaveLength(7);
+});
+
 test("the room changes: the new one is joined, the old one left after a grace; null joins none", async () => {
   const { client, live } = fakeClient();
   const core = await live();
