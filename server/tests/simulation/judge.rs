@@ -1,6 +1,6 @@
 //! What one application was told, held against the truth at every step (§5).
 
-use crate::{oracle::Truth, schedule::ROOMS};
+use crate::oracle::Truth;
 use osbackend_client_core::{ConnectionState, RoomState, RoomStatus};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -198,7 +198,6 @@ impl Judge {
                 return Err(format!("{}: the room is at {epoch}/{last}, the application at {view:?}", state.room));
             }
         }
-        debug_assert!(ROOMS.len() > 1);
         Ok(())
     }
 }

@@ -7,15 +7,20 @@
 #![allow(clippy::unwrap_used, reason = "a failed assumption of a test is a failed test")]
 
 mod app;
+mod clients;
 mod deeds;
 mod dice;
 mod judge;
+mod mutant;
 mod network;
 mod node;
 mod oracle;
+mod process;
+mod rest;
 mod schedule;
 mod world;
 
+use mutant::Mutant;
 use std::{
     sync::{
         Mutex,
@@ -23,7 +28,7 @@ use std::{
     },
     time::Instant,
 };
-use world::{Mutant, Tally, run};
+use world::{Tally, run};
 
 /// Seeds in a normal run.
 const SEEDS: u64 = 2_000;

@@ -3,20 +3,19 @@
 use crate::{
     app::App,
     dice::Dice,
-    judge::{SeenEvent, Verdict},
+    judge::Verdict,
+    mutant::Mutant,
     network::{Link, ToClient, ToServer},
     node::Node,
-    oracle::{Book, Witness},
+    oracle::Book,
+    process::process,
     schedule::{self, Act, CALM_MS, CHAOS_MS, IDLE_MS, Settings},
 };
-use osbackend_client_core::{ConnectionState, Input};
-use osbackend_protocol::{Limits, Policy};
+use osbackend_client_core::Input;
 use osbackend_server::{
-    auth::{Verified, resume::ResumeKeys},
+    auth::Verified,
     connection::{Connection, Shared},
-    engine::{MemoryEngine, Retention},
-    hub::Hub,
-    session::{Mode, Refusal, SessionSettings},
+    session::{Mode, Refusal},
 };
 use std::{cmp::Reverse, collections::BTreeMap, collections::BinaryHeap, sync::Arc};
 
@@ -26,24 +25,6 @@ pub(crate) const BEGIN: u64 = 1_700_000_000_000;
 const SWEEP_MS: u64 = 30_000;
 /// More steps than any run needs: one that takes them is going in circles.
 const MOST_STEPS: u64 = 400_000;
-
-/// A fault that no real part has, to see that the judges notice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mutant {
-    None,
-    /// An event is lost between the machine and the application.
-    EventLost,
-    /// An event is delivered to the application twice.
-    EventTwice,
-    /// The server says `recovered` though it isn't so.
-    LyingServer,
-    /// A reliable event is left out, and the next one says that it was skipped.
-    ReliableSkipped,
-    /// A client's timers never ring.
-    DeafTimers,
-    /// An answer to a request gets lost.
-    AnswerLost,
-}
 
 /// What comes to pass.
 pub(crate) enum Happening {
@@ -123,34 +104,6 @@ macro_rules! note {
     };
 }
 pub(crate) use note;
-
-fn process(settings: &Settings, book: &Book, number: u64, now: u64) -> Arc<Shared> {
-    let retention = Retention { events: settings.history.0, age_ms: settings.history.1 };
-    let engine = Witness { engine: MemoryEngine::new(format!("p{number}"), retention), book: book.clone() };
-    let session = SessionSettings {
-        handshake_timeout_ms: Some(10_000),
-        auth_timeout_ms: Some(10_000),
-        heartbeat_ms: Some(settings.heartbeat_ms),
-        pong_timeout_ms: Some(10_000),
-        allow_anonymous: false,
-        limits: Limits {
-            message_rate: settings.message_rate,
-            message_burst: settings.message_burst,
-            join_rate: settings.join_rate,
-            ..Limits::default()
-        },
-        join_burst: settings.join_burst,
-        policy: Policy::default(),
-        resume: ResumeKeys::new(&"a secret of at least 32 bytes, kept".into()),
-    };
-    Arc::new(Shared {
-        hub: Arc::new(Hub::new(Box::new(engine), format!("p{number}"))),
-        settings: Arc::new(session),
-        handlers: Default::default(),
-        outbox_bytes: settings.outbox_bytes,
-        started_ms: now,
-    })
-}
 
 /// Runs a seed: its figures, or what went wrong.
 pub(crate) fn run(seed: u64, mutant: Mutant, trace: bool) -> (Result<Tally, String>, Vec<String>) {
@@ -399,69 +352,6 @@ impl World {
                 self.input(client, Input::Visible);
             }
             self.act(Act::Connect { client });
-        }
-    }
-
-    fn expect_all_connected(&mut self) {
-        for client in 0..self.apps.len() {
-            let state = self.apps[client].driver.machine.state();
-            if !matches!(state, ConnectionState::Connected { .. }) {
-                self.fail(format!("client {client} is not live again: {state:?}"));
-            }
-        }
-    }
-
-    fn expect_rest(&mut self) {
-        if self.verdict.is_err() {
-            return;
-        }
-        self.expect_all_connected();
-        let current: Vec<_> = self.shared.hub.rooms().into_iter().map(|room| (room.room.to_string(), room.epoch)).collect();
-        let mut faults = Vec::new();
-        let truth = self.book.read();
-        for (number, app) in self.apps.iter().enumerate() {
-            let rooms = app.driver.machine.rooms();
-            if let Err(fault) = app.judge.at_rest(&rooms, &app.own_room(), app.admin, &truth, &current) {
-                faults.push(format!("client {number}: {fault}"));
-            }
-            if let Some(send) = app.sends.keys().next() {
-                faults.push(format!("client {number}: send {send} was neither written nor refused"));
-            }
-            let joined = app.driver.machine.rooms().into_iter().filter(|room| room.error.is_none()).map(|room| room.room);
-            let joined: std::collections::BTreeSet<_> = joined.collect();
-            let node = app.link.and_then(|link| self.nodes.get(&link));
-            let held: std::collections::BTreeSet<_> =
-                node.into_iter().flat_map(|node| node.connection.session().rooms()).map(ToString::to_string).collect();
-            if joined != held {
-                faults.push(format!("client {number} is in {joined:?}, and the server thinks in {held:?}"));
-            }
-        }
-        drop(truth);
-        if self.nodes.len() != self.apps.len() || self.shared.hub.registry.counts().total != self.apps.len() {
-            faults.push(format!("{} connections are left for {} clients", self.nodes.len(), self.apps.len()));
-        }
-        for status in self.shared.hub.rooms() {
-            let held = self.nodes.values().filter(|node| node.connection.session().rooms().any(|room| *room == status.room));
-            let held = held.count();
-            if held != status.client_count {
-                faults.push(format!("{} has {} members, and {held} sessions know of it", status.room, status.client_count));
-            }
-        }
-        if let Some(fault) = faults.into_iter().next() {
-            self.fail(fault);
-        }
-    }
-
-    pub(crate) fn new_process(&mut self) {
-        self.processes += 1;
-        self.shared = process(&self.settings, &self.book, self.processes, self.now);
-    }
-
-    /// Holds an event against the truth.
-    pub(crate) fn judge_event(&mut self, client: usize, event: &SeenEvent) {
-        let verdict = self.apps[client].judge.event(event, &self.book.read());
-        if let Err(what) = verdict {
-            self.fail(format!("client {client}: {what}"));
         }
     }
 }

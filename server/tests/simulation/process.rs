@@ -1,0 +1,170 @@
+//! The server's process in the world: its connections' tasks, their ends, its own end and its return.
+
+use crate::{
+    network::{Pipe, ToClient},
+    node::Step,
+    oracle::{Book, Witness},
+    schedule::Settings,
+    world::{Happening, World, note},
+};
+use osbackend_protocol::{Identity, Limits, Policy};
+use osbackend_server::{
+    auth::{AuthError, Verified, resume::ResumeKeys},
+    connection::Shared,
+    engine::{MemoryEngine, Retention},
+    hub::Hub,
+    session::{Refusal, SessionSettings},
+};
+use std::{collections::VecDeque, sync::Arc};
+
+/// A process that begins now, with nothing in memory.
+pub(crate) fn process(settings: &Settings, book: &Book, number: u64, now: u64) -> Arc<Shared> {
+    let retention = Retention { events: settings.history.0, age_ms: settings.history.1 };
+    let engine = Witness { engine: MemoryEngine::new(format!("p{number}"), retention), book: book.clone() };
+    let session = SessionSettings {
+        handshake_timeout_ms: Some(10_000),
+        auth_timeout_ms: Some(10_000),
+        heartbeat_ms: Some(settings.heartbeat_ms),
+        pong_timeout_ms: Some(10_000),
+        allow_anonymous: false,
+        limits: Limits {
+            message_rate: settings.message_rate,
+            message_burst: settings.message_burst,
+            join_rate: settings.join_rate,
+            ..Limits::default()
+        },
+        join_burst: settings.join_burst,
+        policy: Policy::default(),
+        resume: ResumeKeys::new(&"a secret of at least 32 bytes, kept".into()),
+    };
+    Arc::new(Shared {
+        hub: Arc::new(Hub::new(Box::new(engine), format!("p{number}"))),
+        settings: Arc::new(session),
+        handlers: Default::default(),
+        outbox_bytes: settings.outbox_bytes,
+        started_ms: now,
+    })
+}
+
+impl World {
+    pub(crate) fn verify(&mut self, token: &str) -> Result<Verified, Refusal> {
+        if !self.calm && self.dice.chance(2) {
+            return Err(AuthError::Unavailable.into());
+        }
+        let parts: Vec<&str> = token.split('.').collect();
+        let expires_at_ms = parts[2].parse().expect("made by the simulation");
+        if expires_at_ms <= self.now {
+            return Err(AuthError::Expired.into());
+        }
+        Ok(Verified { identity: Identity::new(parts[0], Some(parts[1])), expires_at_ms })
+    }
+
+    /// Wakes every connection's task; some have their turn only later, and are sent more or hear something before it.
+    pub(crate) fn wake_all(&mut self) {
+        let links: Vec<u64> = self.nodes.keys().copied().collect();
+        for id in links {
+            if self.dice.chance(self.settings.busy) {
+                let until = self.now + self.dice.below(400);
+                if let Some(node) = self.nodes.get_mut(&id) {
+                    node.asleep_until = until;
+                }
+                self.at(until, Happening::Unstall(id));
+            } else {
+                self.pump(id);
+            }
+        }
+    }
+
+    /// Lets every connection go on: a publish or a departure touches others than the one it came from.
+    pub(crate) fn pump_all(&mut self) {
+        let links: Vec<u64> = self.nodes.keys().copied().collect();
+        for id in links {
+            self.pump(id);
+        }
+    }
+
+    pub(crate) fn pump(&mut self, id: u64) {
+        let now = self.now;
+        let mut steps = VecDeque::new();
+        let Some(node) = self.nodes.get_mut(&id) else { return };
+        node.step(now, &mut steps);
+        let stalled_until = node.stalled_until;
+        for step in steps {
+            let Some(link) = self.links.get(&id) else { return };
+            let delay = link.delay(&mut self.dice);
+            match step {
+                Step::Verify(token) => {
+                    let result = self.verify(&token);
+                    let ms = self.dice.below(if self.calm { 100 } else { self.settings.verify_ms });
+                    self.after(ms, Happening::Verified(id, result));
+                }
+                Step::Text(text) => self.down(id, ToClient::Text(text), delay),
+                Step::Ping => self.down(id, ToClient::Ping, delay),
+                Step::Close(code, late) => {
+                    note!(self, "server closes link {id}: {code:?}");
+                    // A close frame that can't be written in time is not seen.
+                    if late && stalled_until > now + 2_000 {
+                        self.client_learns(id, 2_000 + delay);
+                    } else {
+                        let delay = if late { delay.max(stalled_until - now) } else { delay };
+                        self.down(id, ToClient::Closed(code.code(), code.reason().to_owned()), delay);
+                    }
+                    let ms = self.dice.below(2_000);
+                    self.after(ms, Happening::ServerLearns(id));
+                }
+                Step::Gone => self.server_gone(id),
+            }
+        }
+    }
+
+    pub(crate) fn server_gone(&mut self, id: u64) {
+        let now = self.now;
+        if let Some(mut node) = self.nodes.remove(&id) {
+            note!(self, "server forgets link {id}");
+            node.connection.on_gone(now);
+        }
+        if let Some(link) = self.links.get_mut(&id) {
+            link.up.cut();
+        }
+    }
+
+    /// The client hears that the socket broke.
+    pub(crate) fn client_learns(&mut self, id: u64, ms: u64) {
+        if let Some(link) = self.links.get_mut(&id) {
+            link.down = Pipe::new();
+        }
+        self.down(id, ToClient::Closed(1006, String::new()), ms);
+    }
+
+    /// The process ends without a word; some machines' kernels at least reset the sockets.
+    pub(crate) fn server_down(&mut self, down_ms: u64) {
+        if !self.up {
+            return;
+        }
+        self.up = false;
+        let links: Vec<u64> = std::mem::take(&mut self.nodes).into_keys().collect();
+        let told = self.dice.chance(70);
+        for id in links {
+            if let Some(link) = self.links.get_mut(&id) {
+                link.cut();
+            }
+            if told {
+                let ms = self.dice.below(300);
+                self.client_learns(id, ms);
+            }
+        }
+        self.after(down_ms, Happening::ServerUp);
+    }
+
+    pub(crate) fn server_up(&mut self) {
+        self.new_process();
+        self.up = true;
+        self.draining = false;
+        note!(self, "server is up again as process {}", self.processes);
+    }
+
+    pub(crate) fn new_process(&mut self) {
+        self.processes += 1;
+        self.shared = process(&self.settings, &self.book, self.processes, self.now);
+    }
+}
