@@ -242,6 +242,11 @@ impl Handle {
         }
     }
 
+    /// Whether [`Self::drain`] was called: the server takes no new connections.
+    pub fn is_draining(&self) -> bool {
+        self.shared.hub.registry.is_draining()
+    }
+
     /// Connections in a room.
     pub fn client_count(&self, room: &RoomName) -> usize {
         self.shared.hub.client_count(room)
@@ -277,9 +282,9 @@ impl Handle {
     }
 
     /// Tells every client when to reconnect, spread over `window`, closes each with 1012 at its time, and returns when all
-    /// are gone. Take no new connections before.
+    /// are gone. From its beginning on `/ws` answers new ones with 503: who comes back goes to a successor, or tries again.
     pub async fn drain(&self, window: Duration) {
-        let connections = self.shared.hub.registry.all();
+        let connections = self.shared.hub.registry.begin_drain();
         let window_ms = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
         let count = connections.len().max(1) as u64;
         tracing::info!(clients = connections.len(), window_ms, "draining");

@@ -7,8 +7,8 @@ use axum::extract::State;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::Api;
 use super::caller::Caller;
+use super::{Api, ApiError};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -54,7 +54,11 @@ pub(super) async fn healthz() -> Json<Value> {
     Json(json!({"status": "ok"}))
 }
 
-/// New connections are welcome. A server that is going away closes its ports before it sends its clients away.
-pub(super) async fn readyz() -> Json<Value> {
-    Json(json!({"status": "ready"}))
+/// New connections are welcome; 503 once the server is going away.
+pub(super) async fn readyz(State(api): State<Api>) -> Result<Json<Value>, ApiError> {
+    if api.handle.is_draining() {
+        Err(ApiError::unavailable("the server is going away"))
+    } else {
+        Ok(Json(json!({"status": "ready"})))
+    }
 }

@@ -19,6 +19,9 @@ use axum::{
 use osbackend_protocol::{ErrorCode, SUBPROTOCOL};
 use std::{convert::Infallible, net::SocketAddr};
 
+/// When a client that comes during a drain is to try again, in milliseconds.
+const DRAINING_RETRY_MS: u64 = 1_000;
+
 /// What `/ws` needs.
 #[derive(Clone)]
 pub(crate) struct Gateway {
@@ -53,6 +56,10 @@ async fn upgrade(
 ) -> Response {
     if !gateway.origins.allows(&headers) {
         return refusal(StatusCode::FORBIDDEN, ErrorCode::Forbidden, "this origin may not connect: see ALLOWED_ORIGINS", None);
+    }
+    if gateway.handle.is_draining() {
+        let message = "the server is going away: connect again";
+        return refusal(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, message, Some(DRAINING_RETRY_MS));
     }
     let now_ms = gateway.handle.now_ms();
     // Browsers can't see an HTTP status, but only a close code tells them not to come back (§6).

@@ -64,6 +64,7 @@ struct Inner {
     users: HashMap<Arc<str>, HashSet<ConnectionId>>,
     departed: HashMap<Arc<str>, u64>,
     departed_order: VecDeque<Arc<str>>,
+    draining: bool,
 }
 
 /// All live connections.
@@ -89,8 +90,28 @@ impl Registry {
     pub fn add(&self, outbox: Arc<Outbox>) -> Arc<ConnectionHandle> {
         let id = ConnectionId(self.next.fetch_add(1, Ordering::Relaxed) + 1);
         let handle = Arc::new(ConnectionHandle::new(id, outbox));
-        self.inner.lock().connections.insert(id, handle.clone());
+        let mut inner = self.inner.lock();
+        inner.connections.insert(id, handle.clone());
+        if inner.draining {
+            // It was let in just before: the drain has not seen it, and would leave it without a word.
+            handle.drain(0);
+        }
+        drop(inner);
         handle
+    }
+
+    /// Begins a drain: every connection, in the order of their arrival. One that is added later is sent away at once.
+    pub fn begin_drain(&self) -> Vec<Arc<ConnectionHandle>> {
+        let mut inner = self.inner.lock();
+        inner.draining = true;
+        let mut all: Vec<_> = inner.connections.values().cloned().collect();
+        all.sort_unstable_by_key(|handle| handle.id);
+        all
+    }
+
+    /// Whether a drain has begun.
+    pub fn is_draining(&self) -> bool {
+        self.inner.lock().draining
     }
 
     /// Gives a connection its client id. An older connection with the same one is closed: the newer wins.
@@ -160,13 +181,6 @@ impl Registry {
         inner.clients.get(client).and_then(|id| inner.connections.get(id)).cloned()
     }
 
-    /// Every connection, in the order of their arrival.
-    pub fn all(&self) -> Vec<Arc<ConnectionHandle>> {
-        let mut all: Vec<_> = self.inner.lock().connections.values().cloned().collect();
-        all.sort_unstable_by_key(|handle| handle.id);
-        all
-    }
-
     /// Ready once no connection is left; for one waiter at a time.
     pub fn poll_empty(&self, cx: &mut Context<'_>) -> Poll<()> {
         let inner = self.inner.lock();
@@ -188,6 +202,17 @@ impl Registry {
 mod tests {
     use super::*;
     use osbackend_protocol::Reconnect;
+
+    #[test]
+    fn who_is_let_in_just_before_a_drain_is_sent_away_too() {
+        let registry = Registry::default();
+        let early = registry.add(Arc::new(Outbox::new(0)));
+        assert_eq!(registry.begin_drain().len(), 1);
+        let late = registry.add(Arc::new(Outbox::new(0)));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(early.poll_drain(&mut cx).is_pending(), "its slot is for the drain to give");
+        assert_eq!(late.poll_drain(&mut cx), Poll::Ready(0));
+    }
 
     #[test]
     fn a_client_whose_abandoned_attempt_comes_late_may_come_back() {

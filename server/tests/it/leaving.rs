@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::json;
+use tokio_tungstenite::tungstenite::http::StatusCode;
 
-use crate::support::{TestServer, admin_token, request, soon};
+use crate::support::{Refused, TestServer, admin_token, request, soon, user_token};
 
 #[tokio::test]
 async fn a_drain_gives_each_client_its_slot_and_closes_with_1012() {
@@ -29,6 +30,23 @@ async fn a_drain_gives_each_client_its_slot_and_closes_with_1012() {
     }
     soon("the drain to end", drained).await.unwrap();
     assert_eq!(server.handle.stats().total_clients, 0);
+}
+
+#[tokio::test]
+async fn who_comes_during_a_drain_is_told_to_come_again() {
+    let server = TestServer::start().await;
+    let mut client = server.user("ada").await;
+    request(server.http, "GET", "/readyz", None, "").await.ok();
+    let handle = server.handle.clone();
+    let drained = tokio::spawn(async move { handle.drain(Duration::ZERO).await });
+    client.expect("draining").await;
+    client.expect_close(1012, "restart").await;
+    soon("the drain to end", drained).await.unwrap();
+    // An application may still be listening, for requests of its own.
+    let refused = server.connecting().query(&user_token("ada")).try_open().await;
+    assert_eq!(refused.err(), Some(Refused(StatusCode::SERVICE_UNAVAILABLE)));
+    request(server.http, "GET", "/readyz", None, "").await.expect_error(503, "unavailable");
+    request(server.http, "GET", "/healthz", None, "").await.ok();
 }
 
 #[tokio::test]
