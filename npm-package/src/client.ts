@@ -170,7 +170,7 @@ export class RealtimeClient {
 
   /**
    * @internal For who comes to a room after its snapshot: calls `listener` with the newest event of each key, of
-   * those that came since this was first called for the room.
+   * those that came since this was first called for the room, or since the server joined it by itself.
    */
   replay(room: string, listener: (event: RealtimeEvent) => void): void {
     for (const event of this.#rooms.latest(room)) {

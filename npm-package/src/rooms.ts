@@ -12,7 +12,7 @@ interface Entry {
   readonly handles: Set<RoomHandle>;
   state: RoomState;
   snapshot: boolean;
-  /** From when somebody asked for it: most rooms need none. */
+  /** From when somebody asked for it, or the server joined it: most rooms need none. */
   latest: Latest | undefined;
 }
 
@@ -72,6 +72,8 @@ export class Rooms {
     if (state.status === "left" && !this.#entries.has(state.room)) return;
     const entry = this.#entry(state.room);
     entry.state = state;
+    // The server's own doing: its snapshot comes now, and whoever listens comes later.
+    if (entry.handles.size === 0) entry.latest ??= new Latest();
     // A snapshot follows, or nothing does: what is kept may be of things that are no more.
     if (state.status !== "joining" && state.recovered !== true) entry.latest?.clear();
     if (state.status === "left" && entry.handles.size === 0) this.#entries.delete(state.room);
@@ -106,7 +108,7 @@ export class Rooms {
     return this.#entries.get(room);
   }
 
-  /** The newest event of each key that has come since this was first asked for. */
+  /** The newest event of each key that has come since this was first asked for, or the server joined it. */
   latest(room: string): RealtimeEvent[] {
     const entry = this.#entries.get(room);
     if (entry === undefined) return [];

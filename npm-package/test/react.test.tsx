@@ -131,6 +131,18 @@ test("who comes later to a room is told its newest events at once, as a snapshot
   expect(heard).toHaveLength(7);
 });
 
+test("who comes to a room that the server joined is told of the snapshot that came before", async () => {
+  const { client, live } = fakeClient();
+  const core = await live();
+  core.joined("user:u");
+  core.event("voice_clone_progress", { userId: "u", jobId: "1", progress: 10 }, "user:u");
+  core.event("voice_clone_progress", { userId: "u", jobId: "1", progress: 20 }, "user:u");
+  core.event("voice_clone_progress", { userId: "u", jobId: "2", progress: 30 }, "user:u");
+  const heard: unknown[] = [];
+  renderHook(() => useWebSocketRoom("user:u", ({ data }) => heard.push(data)), { wrapper: inside(client) });
+  expect(heard).toMatchObject([{ progress: 20 }, { progress: 30 }]);
+});
+
 test("the room changes: the new one is joined, the old one left after a grace; null joins none", async () => {
   const { client, live } = fakeClient();
   const core = await live();
