@@ -43,6 +43,8 @@ pub enum Input {
         /// The close reason.
         reason: String,
     },
+    /// That socket is closing, and what is written to it now would be lost without a word; its close will be told.
+    SocketClosing,
     /// A system message.
     Control(Control),
     /// Any frame arrived.
@@ -170,6 +172,7 @@ impl Machine {
             Input::Token(answer) => self.token(answer),
             Input::SocketOpened => self.socket_opened(),
             Input::SocketClosed { code, reason } => self.socket_closed(code, reason),
+            Input::SocketClosing => self.socket_closing(),
             Input::Control(control) => self.control(control),
             Input::Activity => self.heard(),
             Input::Malformed => self.malformed(),
@@ -368,7 +371,8 @@ impl Machine {
             return self.refuse(message, Failure::closed());
         }
         // A live connection drains the queue in this same call, as far as the rate allows.
-        let room_for_this = usize::from(matches!(self.phase, Phase::Live(_)) && !self.pending.is_waiting());
+        let writable = matches!(&self.phase, Phase::Live(live) if !live.closing);
+        let room_for_this = usize::from(writable && !self.pending.is_waiting());
         for oldest in self.pending.push(message, self.config.queue_limit.max(room_for_this)) {
             self.refuse(oldest, Failure::overflow());
         }
@@ -385,7 +389,7 @@ impl Machine {
     fn flush(&mut self) {
         self.deadlines.clear(Due::Queue);
         let most = match &self.phase {
-            Phase::Live(live) => live.limits.max_message_bytes as usize,
+            Phase::Live(live) if !live.closing => live.limits.max_message_bytes as usize,
             _ => return,
         };
         loop {

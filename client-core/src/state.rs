@@ -109,6 +109,8 @@ pub(crate) struct Live {
     pub(crate) auth_id: Option<u64>,
     /// When the draining server wants this client to reconnect.
     pub(crate) slot_at: Option<u64>,
+    /// Nothing can be written any more: messages of the application wait for the next session.
+    pub(crate) closing: bool,
 }
 
 impl Phase {

@@ -70,6 +70,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Input(Input::Online)),
         1 => Just(Step::Input(Input::Visible)),
         1 => Just(Step::Input(Input::Malformed)),
+        1 => Just(Step::Input(Input::SocketClosing)),
         2 => Just(Step::Input(Input::Activity)),
         4 => Just(Step::Input(Input::Token(Ok(Some("t".to_owned()))))),
         1 => Just(Step::Input(Input::Token(Ok(None)))),

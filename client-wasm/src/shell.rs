@@ -102,12 +102,22 @@ impl Shell {
 
     /// Takes in what happened, and performs what follows.
     pub(crate) fn handle(&self, input: Input) {
+        self.look_at_socket();
         self.machine().handle(input, now());
         self.pump();
     }
 
+    /// A browser tells of a close late, and drops in silence what is written until then.
+    fn look_at_socket(&self) {
+        let closing = self.socket.borrow().as_ref().is_some_and(|socket| socket.socket.ready_state() >= WebSocket::CLOSING);
+        if closing {
+            self.machine().handle(Input::SocketClosing, now());
+        }
+    }
+
     /// A request; its outcome goes to the sink.
     pub(crate) fn request(&self, kind: &str, payload: Option<String>, timeout_ms: Option<u64>) -> u64 {
+        self.look_at_socket();
         let id = self.machine().request(kind, payload, timeout_ms, now());
         self.pump();
         id

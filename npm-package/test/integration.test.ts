@@ -1,5 +1,6 @@
 /** The whole package on the built module, over real sockets: what a page does, and what a server may do to it. */
 import { expect, test, vi } from "vitest";
+import { WebSocket } from "ws";
 import { RealtimeError } from "../src/errors.js";
 import type { EventOf } from "../src/events.js";
 import { SUBPROTOCOL } from "../src/generated/protocol.js";
@@ -187,6 +188,26 @@ test("sends wait while offline, in order; past the limit the oldest is refused",
   const accepted = await again;
   await accepted.next("custom:3");
   expect(accepted.frames.map((frame) => frame.type)).toEqual(["custom:2", "custom:3"]);
+});
+
+test("what is sent while the socket closes is not lost: it waits for the next connection", async () => {
+  let newest: WebSocket | undefined;
+  class Watched extends WebSocket {
+    constructor(url: string, protocols?: string) {
+      super(url, protocols);
+      newest = this;
+    }
+  }
+  const { client, connect, server } = await live({ WebSocket: Watched });
+  await connect();
+  const next = server.accepted();
+  newest?.close(4000, "cut");
+  client.send("custom:late", { n: 1 });
+  const answer = client.request("custom:ask");
+  server.script.answer = ({ type }) =>
+    type === "custom:ask" ? { type: "custom", data: { ok: true } } : undefined;
+  expect(await (await next).next("custom:late")).toMatchObject({ payload: { n: 1 } });
+  expect(await answer).toEqual({ ok: true });
 });
 
 test("a provider is asked before each connect, and again when the token expires", async () => {

@@ -106,6 +106,12 @@ impl Machine {
         }
     }
 
+    pub(super) fn socket_closing(&mut self) {
+        if let Phase::Live(live) = &mut self.phase {
+            live.closing = true;
+        }
+    }
+
     /// Token, socket or greeting took too long.
     pub(super) fn step_timed_out(&mut self) {
         let reason = match &self.phase {

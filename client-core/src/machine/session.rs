@@ -72,6 +72,7 @@ impl Machine {
             probed_at: None,
             auth_id: None,
             slot_at: None,
+            closing: false,
         }));
         self.arm_liveness();
         self.emit_state();

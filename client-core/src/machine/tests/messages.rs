@@ -77,3 +77,18 @@ fn the_servers_rate_and_size_limits_are_kept() {
     let outputs = rig.ring();
     assert!(matches!(&outputs[..], [Output::SendRefused { failure, .. }] if failure.code == "too_large"));
 }
+
+#[test]
+fn what_is_sent_while_the_socket_closes_waits_for_the_next_session() {
+    let mut rig = Rig::live(vec![]);
+    rig.input(Input::SocketClosing);
+    assert_eq!(rig.input(Input::Send { kind: "a".to_owned(), payload: None }), []);
+    let id = rig.machine.request("b", None, None, rig.now);
+    assert_eq!(rig.outputs(), []);
+    rig.close(4002);
+    rig.ring();
+    rig.open();
+    let sent = writes(rig.control(Control::Greeting(Box::new(greeting(vec![])))));
+    assert_eq!(sent.len(), 2);
+    assert_eq!(sent[1].0, id);
+}
