@@ -5,7 +5,7 @@ use crate::{
     json::{self, JsonObject},
     room::RoomName,
     server_msg::{RoomError, RoomRefused},
-    timestamp::Timestamp,
+    timestamp::{self, Timestamp},
 };
 use serde::{Deserialize, Serialize};
 
@@ -238,8 +238,8 @@ pub struct MetricsGet {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(optional))]
     pub start_date: Option<Timestamp>,
-    /// Up to this time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Up to this time (a date: to the end of that day).
+    #[serde(default, deserialize_with = "timestamp::range_end", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(optional))]
     pub end_date: Option<Timestamp>,
     /// The most points, newest kept; 1 to 1000, 1000 when left out.

@@ -136,6 +136,14 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
+/// The end of a range: a date means all of that day, as whoever writes one means it.
+pub(crate) fn range_end<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    let Some(text) = Option::<std::borrow::Cow<'de, str>>::deserialize(deserializer)? else { return Ok(None) };
+    let Timestamp(at_ms) = Timestamp::parse(&text).map_err(D::Error::custom)?;
+    let is_date = !text.contains('T');
+    Ok(Some(Timestamp(if is_date { at_ms + DAY_MS - 1 } else { at_ms })))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

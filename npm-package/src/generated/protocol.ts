@@ -180,7 +180,7 @@ type?: string,
  */
 startDate?: string, 
 /**
- * Up to this time.
+ * Up to this time (a date: to the end of that day).
  */
 endDate?: string, 
 /**
