@@ -27,6 +27,11 @@ struct Socket {
 }
 
 impl Socket {
+    /// Whether it isn't closing yet.
+    fn is_writable(&self) -> bool {
+        self.socket.ready_state() < WebSocket::CLOSING
+    }
+
     /// Nothing more is heard of it.
     fn silence(&self) {
         self.socket.set_onopen(None);
@@ -109,7 +114,7 @@ impl Shell {
 
     /// A browser tells of a close late, and drops in silence what is written until then.
     fn look_at_socket(&self) {
-        let closing = self.socket.borrow().as_ref().is_some_and(|socket| socket.socket.ready_state() >= WebSocket::CLOSING);
+        let closing = self.socket.borrow().as_ref().is_some_and(|socket| !socket.is_writable());
         if closing {
             self.machine().handle(Input::SocketClosing, now());
         }
@@ -156,9 +161,10 @@ impl Shell {
                     socket.socket.close_with_code_and_reason(code, reason)
                 })
             }
+            // A closing socket would only log that it is one.
             Output::Write(text) => match &*self.socket.borrow() {
-                Some(socket) => socket.socket.send_with_str(&text),
-                None => Ok(()),
+                Some(socket) if socket.is_writable() => socket.socket.send_with_str(&text),
+                _ => Ok(()),
             },
             Output::State(state) => self.sink.state(&state_to_js(state)),
             Output::Room(room) => self.sink.room(&to_js(&room)),

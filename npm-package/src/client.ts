@@ -381,6 +381,10 @@ export class RealtimeClient {
   }
 
   #setState(state: ConnectionState): void {
+    // The core's first attempt is the one that the load of the module began.
+    const before = this.#state;
+    if (state.status === "connecting" && before.status === "connecting" && state.attempt === before.attempt)
+      return;
     this.#state = state;
     this.#changed();
     this.#local.emit("state", state);

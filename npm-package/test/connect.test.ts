@@ -60,13 +60,7 @@ test("a load that fails rejects, shows in the state, and connect tries again", a
   expect(cores[0]?.calls).toContainEqual(["setToken", "t"]);
   cores[0]?.connected();
   await second;
-  expect(states.map((state) => state.status)).toEqual([
-    "connecting",
-    "closed",
-    "connecting",
-    "connecting",
-    "connected",
-  ]);
+  expect(states.map((state) => state.status)).toEqual(["connecting", "closed", "connecting", "connected"]);
 });
 
 test("connecting again while loading or connected makes nothing new", async () => {
