@@ -1,6 +1,6 @@
 //! JavaScript values to Rust structs, as far as system messages and options need it.
 //!
-//! Instead of serde-wasm-bindgen, whose error texts alone bring the formatting of floats and 20 KB into the module:
+//! In this direction not serde-wasm-bindgen (the other one uses it): its error texts alone bring the formatting of floats and 20 KB into the module:
 //! here an error names the field, and nothing is formatted.
 
 use serde::de::{self, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};

@@ -60,8 +60,8 @@ fn now() -> u64 {
 
 /// A value as plain JavaScript.
 pub(crate) fn to_js<T: Serialize>(value: &T) -> JsValue {
-    // Both can hold everything that the other can.
-    serde_json::to_string(value).map_or(JsValue::UNDEFINED, |text| js_sys::JSON::parse(&text).unwrap_or(JsValue::UNDEFINED))
+    // States, rooms and failures: nothing in them is a number that JavaScript could not hold.
+    value.serialize(&serde_wasm_bindgen::Serializer::json_compatible()).unwrap_or(JsValue::UNDEFINED)
 }
 
 /// A state as the page sees it: the time of the next attempt as a date.

@@ -105,6 +105,8 @@ fn bind(project: &Project, module: &Path) -> Result<()> {
 fn optimize(project: &Project, wasm: &Path) -> Result<()> {
     cmd(node::package_bin(project, "wasm-opt")?)
         .arg("-Oz")
+        // Inlining saves calls that happen once a frame, and costs 2 KB.
+        .args(["--one-caller-inline-max-function-size=0", "--always-inline-max-function-size=0"])
         .args(WASM_FEATURES)
         .args(["--strip-debug", "--strip-producers", "--strip-target-features"])
         .arg(wasm)

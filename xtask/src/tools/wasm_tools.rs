@@ -1,6 +1,9 @@
 //! `wasm-bindgen` with its test runner, and `wasm-pack`: exactly the version that the sources need.
 
-use std::fs;
+use std::{
+    fs::{self, File},
+    path::Path,
+};
 
 use anyhow::{Context, Result};
 
@@ -27,6 +30,10 @@ fn ensure(project: &Project, package: &str, version: &str, programs: &[&str]) ->
     }
     let dir = dir().context("neither HOME nor a cache folder is set: the tools have no place to go")?;
     fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    let _lock = lock(&dir)?;
+    if programs.iter().all(|program| has_version(program, version)) {
+        return Ok(());
+    }
     eprintln!("{package} {version} is not on PATH: installing it into {}", dir.display());
     cmd("cargo")
         .args(["install", "--locked", "--force", package, "--version", version, "--root"])
@@ -57,6 +64,14 @@ fn ensure(project: &Project, package: &str, version: &str, programs: &[&str]) ->
     Ok(())
 }
 
+/// Waits for other runs of these commands on this machine: they share the folder. Held until the file is dropped.
+fn lock(dir: &Path) -> Result<File> {
+    let path = dir.join("lock");
+    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
+    Ok(file)
+}
+
 fn has_version(program: &str, version: &str) -> bool {
     cmd(program).arg("--version").read().is_ok_and(|output| names_version(&output, version))
 }
@@ -67,7 +82,11 @@ fn names_version(output: &str, version: &str) -> bool {
 
 /// Removes what building the tools left behind: some hundred MB that nobody needs again.
 pub(crate) fn drop_build_files() {
-    if let Some(dir) = dir() {
+    // Nothing is dropped from under another run that builds there now.
+    if let Some(dir) = dir()
+        && dir.join("build").exists()
+        && let Ok(_lock) = lock(&dir)
+    {
         // Left behind it costs disk and nothing else.
         let _ = fs::remove_dir_all(dir.join("build"));
     }
