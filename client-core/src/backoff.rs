@@ -47,6 +47,11 @@ impl Backoff {
         self.attempts
     }
 
+    /// The attempt that begins next comes before its time: it is one more, not one of those that are allowed.
+    pub(crate) fn grant(&mut self) {
+        self.attempts = self.attempts.saturating_sub(1);
+    }
+
     /// The number that the next attempt will have.
     pub(crate) fn upcoming(&self) -> u32 {
         self.attempts.saturating_add(1)

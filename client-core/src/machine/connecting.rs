@@ -34,6 +34,8 @@ impl Machine {
         match &self.phase {
             Phase::Backoff(wait) if !wait.slot => {
                 self.deadlines.clear(Due::Retry);
+                // Who looks at the page ten times while the server is away must not have given it up by that.
+                self.backoff.grant();
                 self.begin_attempt();
             }
             Phase::Live(_) => self.probe(),

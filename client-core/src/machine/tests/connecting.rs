@@ -64,6 +64,23 @@ fn ten_attempts_then_closed_and_what_waits_is_refused() {
 }
 
 #[test]
+fn looking_at_the_page_does_not_use_up_the_attempts() {
+    let mut rig = Rig::new();
+    rig.input(Input::Connect);
+    rig.input(Input::Token(Err("no".to_owned())));
+    for _ in 0..30 {
+        assert_eq!(rig.input(Input::Visible).len(), 2);
+        rig.input(Input::Token(Err("no".to_owned())));
+    }
+    assert!(matches!(rig.machine.state(), ConnectionState::Reconnecting { attempt: 2, .. }));
+    for _ in 2..=10 {
+        rig.ring();
+        rig.input(Input::Token(Err("no".to_owned())));
+    }
+    assert!(matches!(rig.machine.state(), ConnectionState::Closed { .. }));
+}
+
+#[test]
 fn attempts_are_forgotten_only_after_a_session_of_five_seconds() {
     let mut rig = Rig::live(vec![]);
     rig.now += 4_999;
