@@ -5,6 +5,7 @@
 
 use crate::{
     auth::Verified,
+    engine::Pending,
     handlers::{CustomRequest, Handlers, Running},
     hub::{
         Hub,
@@ -19,6 +20,9 @@ use osbackend_protocol::{
     server_msg::{History, Presence, Published, RoomError, RoomLeft, RoomRefused},
 };
 use std::{collections::VecDeque, sync::Arc};
+
+/// Events of one client that are published together, at most.
+const PUBLISHES_AT_ONCE: usize = 64;
 
 /// Something that waits, to be done by the driver.
 pub enum Work {
@@ -50,6 +54,8 @@ pub struct Connection {
     user: Option<Arc<str>>,
     named: Option<Arc<str>>,
     work: VecDeque<Work>,
+    /// Accepted, and published with what else the client sent at once.
+    publishes: Vec<Pending>,
 }
 
 impl Connection {
@@ -59,7 +65,8 @@ impl Connection {
         let handle = shared.hub.registry.add(outbox);
         let client_id = shared.hub.new_id("c");
         let session = Session::new(shared.settings.clone(), mode, client_id, token, now);
-        let mut connection = Self { shared, session, handle, user: None, named: None, work: VecDeque::new() };
+        let mut connection =
+            Self { shared, session, handle, user: None, named: None, work: VecDeque::new(), publishes: Vec::new() };
         connection.carry_out(now);
         connection
     }
@@ -81,13 +88,34 @@ impl Connection {
 
     /// Something that waits.
     pub fn poll_work(&mut self) -> Option<Work> {
-        self.work.pop_front()
+        let work = self.work.pop_front();
+        if work.is_none() {
+            self.work = VecDeque::new();
+        }
+        work
     }
 
     /// See [`Session::on_text`].
     pub fn on_text(&mut self, text: &str, now: u64) {
+        self.receive(text, now);
+        self.flush();
+    }
+
+    /// As [`Self::on_text`], but events that the client publishes may wait for [`Self::flush`]: to be called when no more
+    /// is there to be received.
+    pub fn receive(&mut self, text: &str, now: u64) {
         self.session.on_text(text, now);
-        self.carry_out(now);
+        self.decide(now);
+        if self.publishes.len() >= PUBLISHES_AT_ONCE {
+            self.flush();
+        }
+    }
+
+    /// Publishes what waits for it.
+    pub fn flush(&mut self) {
+        if !self.publishes.is_empty() {
+            self.shared.hub.publish_all(std::mem::take(&mut self.publishes));
+        }
     }
 
     /// See [`Session::on_binary`].
@@ -126,6 +154,7 @@ impl Connection {
 
     /// The socket is gone: leaves every room.
     pub fn on_gone(&mut self, now: u64) {
+        self.flush();
         self.session.on_closed();
         self.handle.outbox.abandon();
         for room in self.session.rooms() {
@@ -135,7 +164,16 @@ impl Connection {
     }
 
     fn carry_out(&mut self, now: u64) {
+        self.decide(now);
+        self.flush();
+    }
+
+    fn decide(&mut self, now: u64) {
         while let Some(effect) = self.session.poll_effect() {
+            // Answers keep the order of the requests.
+            if !matches!(effect, Effect::Publish { .. }) {
+                self.flush();
+            }
             match effect {
                 Effect::Send(frame) => self.send(frame),
                 Effect::Welcome(welcome) => self.welcome(welcome, now),
@@ -175,7 +213,7 @@ impl Connection {
                         };
                         outbox.push(text(message, id, now));
                     });
-                    self.shared.hub.publish(room, event, now, done);
+                    self.publishes.push(Pending { room, event, now_ms: now, done });
                 }
                 Effect::Metrics { metric, from_ms, to_ms, limit, id } => {
                     let message = match metrics::query(&self.shared.hub, metric, from_ms, to_ms, limit, now) {

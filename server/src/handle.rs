@@ -71,20 +71,20 @@ pub struct Stats {
 #[derive(Clone)]
 pub struct Handle {
     shared: Arc<Shared>,
-    authenticator: Authenticator,
+    authenticator: Arc<Authenticator>,
     clock: Clock,
 }
 
 impl Handle {
     pub(crate) fn new(shared: Arc<Shared>, authenticator: Authenticator, clock: Clock) -> Self {
-        Self { shared, authenticator, clock }
+        Self { shared, authenticator: Arc::new(authenticator), clock }
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 
-    pub(crate) fn authenticator(&self) -> &Authenticator {
+    pub(crate) fn authenticator(&self) -> &Arc<Authenticator> {
         &self.authenticator
     }
 

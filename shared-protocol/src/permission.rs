@@ -12,7 +12,7 @@ pub struct Identity {
     pub sub: String,
     /// The token's `role`, or `app_metadata.role`.
     pub role: Option<String>,
-    /// Every claim of the token.
+    /// The token's claims beyond these and its times (`exp`, `nbf`, `iat`).
     pub claims: Map<String, Value>,
 }
 

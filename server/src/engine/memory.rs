@@ -30,7 +30,7 @@ impl Engine for MemoryEngine {
         Ok(Stream::new(format!("{}-{generation}", self.process), self.retention))
     }
 
-    fn publish(&self, pending: Pending, hub: &dyn Apply) {
+    fn publish(&self, pending: Vec<Pending>, hub: &dyn Apply) {
         hub.apply(pending);
     }
 

@@ -33,10 +33,10 @@ pub struct Pending {
     pub done: Done,
 }
 
-/// Numbers a stored event, appends it to its room's stream and hands it to the members, all under the room's lock.
+/// Numbers stored events, appends them to their rooms' streams and hands them to the members, all under the room's lock.
 pub trait Apply {
-    /// Does so, and then tells `pending.done`.
-    fn apply(&self, pending: Pending);
+    /// Does so in this order, and tells each one's `done`. What goes to one room in a row reaches each member at once.
+    fn apply(&self, pending: Vec<Pending>);
 }
 
 /// Where streams live.
@@ -47,8 +47,8 @@ pub trait Engine: Send + Sync + 'static {
     /// The stream of a room that is not in memory.
     fn open(&self, room: &RoomName) -> Result<Stream, EngineError>;
 
-    /// Stores `pending` and then applies it; or tells `pending.done` why not.
-    fn publish(&self, pending: Pending, hub: &dyn Apply);
+    /// Stores all of `pending` and then applies them; or tells each one's `done` why not.
+    fn publish(&self, pending: Vec<Pending>, hub: &dyn Apply);
 
     /// The room's stream was dropped from memory, with `last` as the offset of its newest event.
     fn closed(&self, room: &RoomName, last: u64);

@@ -34,18 +34,19 @@ struct Client {
 }
 
 /// Serves a client until it is gone.
-pub(super) async fn run(
-    socket: WebSocket,
+pub(super) fn run(
+    mut socket: WebSocket,
     handle: Handle,
     max_message_bytes: usize,
     place: Option<Place>,
     mode: Mode,
     token: Result<Option<String>, Refusal>,
-) {
+) -> impl Future<Output = ()> + Send {
     let clock = handle.clock();
     let connection = Connection::new(handle.shared().clone(), mode, token, clock.now_ms());
     let mut client = Client { connection, handle, place, verifying: None, running: JoinSet::new() };
-    socket::serve(socket, &mut client, clock, max_message_bytes).await;
+    // Not an `async fn`: it would hold what it was called with a second time, in every connection's task.
+    async move { socket::serve(&mut socket, &mut client, clock, max_message_bytes).await }
 }
 
 impl Client {
@@ -82,7 +83,11 @@ impl Handler for Client {
     }
 
     fn on_text(&mut self, text: &str, now_ms: u64) {
-        self.connection.on_text(text, now_ms);
+        self.connection.receive(text, now_ms);
+    }
+
+    fn on_read(&mut self) {
+        self.connection.flush();
     }
 
     fn on_binary(&mut self, _data: Bytes, now_ms: u64) {

@@ -1,6 +1,7 @@
 //! The gateway: from an HTTP request for `/ws` to a running connection (§1).
 
 mod client;
+pub mod frames;
 pub mod socket;
 
 use crate::{

@@ -4,6 +4,7 @@
 //! stuck, the handler's deadlines and the queue's bound still hold. The protocol's connections and the echo example
 //! share this code.
 
+use super::frames;
 use crate::{
     clock::Clock,
     hub::outbox::{Item, Outbox, Taken},
@@ -14,8 +15,15 @@ use axum::{
     extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade},
 };
 use futures_util::{SinkExt, StreamExt};
-use osbackend_protocol::{CloseCode, limits::MAX_BATCH_BYTES};
-use std::{future::Future, future::poll_fn, pin::Pin, sync::Arc, task::Context, task::Poll, time::Duration};
+use osbackend_protocol::CloseCode;
+use std::{
+    collections::VecDeque,
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 use tokio::time::{Instant, Sleep};
 
 /// How long a close waits for the peer's answer before the socket is dropped.
@@ -35,6 +43,8 @@ pub trait Handler: Send {
     fn outbox(&self) -> Arc<Outbox>;
     /// A text message came.
     fn on_text(&mut self, text: &str, now_ms: u64);
+    /// Nothing more is there to be read for now.
+    fn on_read(&mut self) {}
     /// A binary message came.
     fn on_binary(&mut self, data: Bytes, now_ms: u64);
     /// A ping or pong came.
@@ -86,7 +96,7 @@ pub fn configure<F>(upgrade: WebSocketUpgrade<F>, max_message_bytes: usize) -> W
 }
 
 /// Serves a socket until it ends. A message over `max_message_bytes` ends it with 1009.
-pub async fn serve<H: Handler>(mut socket: WebSocket, handler: &mut H, clock: Clock, max_message_bytes: usize) {
+pub async fn serve<H: Handler>(socket: &mut WebSocket, handler: &mut H, clock: Clock, max_message_bytes: usize) {
     let outbox = handler.outbox();
     let gone = Gone { handler, clock };
     let mut timer = Timer { sleep: Box::pin(tokio::time::sleep(Duration::ZERO)), at_ms: None };
@@ -94,14 +104,16 @@ pub async fn serve<H: Handler>(mut socket: WebSocket, handler: &mut H, clock: Cl
     let mut read_first = false;
     let (code, reason) = loop {
         let handler = &mut *gone.handler;
-        let event = next_event(&mut socket, handler, &outbox, &mut timer, clock, read_first).await;
+        let event = next_event(socket, handler, &outbox, &mut timer, clock, read_first).await;
         read_first = matches!(event, Event::Write);
         match event {
             Event::Write => {
+                // Who publishes and is written to all the time must not wait for a pause.
+                handler.on_read();
                 let Taken { items, close } = outbox.take();
                 if !items.is_empty() {
                     let audible = items.iter().any(|item| !matches!(item, Item::Ping));
-                    match write(&mut socket, handler, &outbox, &mut timer, clock, items).await {
+                    match write(socket, handler, &outbox, &mut timer, clock, items).await {
                         Written::All if audible => handler.on_sent(clock.now_ms()),
                         Written::All => {}
                         Written::Failed => return,
@@ -118,7 +130,7 @@ pub async fn serve<H: Handler>(mut socket: WebSocket, handler: &mut H, clock: Cl
             Event::Message(Ok(Message::Binary(data))) => handler.on_binary(data, clock.now_ms()),
             Event::Message(Ok(Message::Ping(_) | Message::Pong(_))) => handler.on_bytes(),
             // tungstenite has queued the answer; reading on sends it.
-            Event::Message(Ok(Message::Close(_))) => return finish(&mut socket).await,
+            Event::Message(Ok(Message::Close(_))) => return finish(socket).await,
             Event::Message(Err(error)) => match end_after(&error) {
                 Some(end) => break end,
                 None => return,
@@ -130,7 +142,7 @@ pub async fn serve<H: Handler>(mut socket: WebSocket, handler: &mut H, clock: Cl
     let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
     let closing = async {
         if socket.send(Message::Close(Some(frame))).await.is_ok() {
-            finish(&mut socket).await;
+            finish(socket).await;
         }
     };
     // A peer that reads nothing would hold the task for ever.
@@ -185,7 +197,15 @@ async fn next_event<H: Handler>(
         if outbox.poll_ready(cx).is_ready() {
             return Poll::Ready(Event::Write);
         }
-        if hold || reads_first { Poll::Pending } else { read(cx) }
+        if !hold
+            && !reads_first
+            && let Poll::Ready(event) = read(cx)
+        {
+            return Poll::Ready(event);
+        }
+        handler.on_read();
+        // What that queued for this connection itself woke nobody but this task.
+        if outbox.poll_ready(cx).is_ready() { Poll::Ready(Event::Write) } else { Poll::Pending }
     })
     .await
 }
@@ -205,18 +225,10 @@ async fn write<H: Handler>(
     clock: Clock,
     items: Vec<Item>,
 ) -> Written {
-    let batch = handler.batch();
-    let mut writing = std::pin::pin!(async {
-        if batch {
-            feed_batched(socket, items).await?
-        } else {
-            feed_each(socket, items).await?
-        }
-        socket.flush().await
-    });
+    let mut messages = if handler.batch() { frames::batched(items) } else { frames::single(items) };
     let mut patience: Option<Pin<Box<Sleep>>> = None;
     poll_fn(|cx| {
-        if let Poll::Ready(result) = writing.as_mut().poll(cx) {
+        if let Poll::Ready(result) = poll_write(socket, &mut messages, cx) {
             return Poll::Ready(if result.is_ok() { Written::All } else { Written::Failed });
         }
         while timer.poll(cx, handler.next_deadline(), clock).is_ready() {
@@ -237,84 +249,16 @@ async fn write<H: Handler>(
     .await
 }
 
-async fn feed_each(socket: &mut WebSocket, items: Vec<Item>) -> Result<(), Error> {
-    for item in items {
-        let message = match item {
-            Item::Text(text) => Message::Text(text),
-            Item::Event(event) => Message::Text(event.text()),
-            Item::Binary(data) => Message::Binary(data),
-            Item::Ping => Message::Ping(Bytes::new()),
-        };
-        socket.feed(message).await?;
-    }
-    Ok(())
-}
-
-/// Messages that wait together go as one JSON array, up to [`MAX_BATCH_BYTES`] each (§7).
-async fn feed_batched(socket: &mut WebSocket, items: Vec<Item>) -> Result<(), Error> {
-    let mut frame = String::new();
-    let mut count = 0_usize;
-    let mut last: Option<Item> = None;
-    for item in items {
-        if matches!(item, Item::Binary(_) | Item::Ping) {
-            flush_batch(socket, &mut frame, &mut count, &mut last).await?;
-            feed_each(socket, vec![item]).await?;
-            continue;
+/// Feeds `messages` and flushes. A poll function, not an `async fn` that awaits each: every connection's task would have
+/// room for the futures at all times.
+fn poll_write(socket: &mut WebSocket, messages: &mut VecDeque<Message>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    while !messages.is_empty() {
+        ready!(socket.poll_ready_unpin(cx))?;
+        if let Some(message) = messages.pop_front() {
+            socket.start_send_unpin(message)?;
         }
-        let before = frame.len() + last.as_ref().map_or(0, length);
-        if count > 0 && before + length(&item) + 3 > MAX_BATCH_BYTES {
-            flush_batch(socket, &mut frame, &mut count, &mut last).await?;
-        }
-        match (count, last.take()) {
-            // A single message goes as it is, without a copy.
-            (0, _) => last = Some(item),
-            (_, first) => {
-                if let Some(first) = first {
-                    frame.push('[');
-                    append(&mut frame, &first);
-                }
-                frame.push(',');
-                append(&mut frame, &item);
-            }
-        }
-        count += 1;
     }
-    flush_batch(socket, &mut frame, &mut count, &mut last).await
-}
-
-async fn flush_batch(
-    socket: &mut WebSocket,
-    frame: &mut String,
-    count: &mut usize,
-    last: &mut Option<Item>,
-) -> Result<(), Error> {
-    *count = 0;
-    if let Some(single) = last.take() {
-        return feed_each(socket, vec![single]).await;
-    }
-    if frame.is_empty() {
-        return Ok(());
-    }
-    frame.push(']');
-    socket.feed(Message::Text(std::mem::take(frame).into())).await
-}
-
-/// What a message takes in a batch, at most.
-fn length(item: &Item) -> usize {
-    match item {
-        Item::Text(text) => text.len(),
-        // `snapshot` and `skipped` are added when it is written.
-        Item::Event(event) => event.event.text.len() + 48,
-        Item::Binary(_) | Item::Ping => 0,
-    }
-}
-
-fn append(frame: &mut String, item: &Item) {
-    match item {
-        Item::Text(text) => frame.push_str(text.as_str()),
-        Item::Event(event) => event.write_text(frame),
-        Item::Binary(_) | Item::Ping => {}
-    }
+    socket.poll_flush_unpin(cx)
 }
 
 /// One timer, set anew only when the deadline changes.

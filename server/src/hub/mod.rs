@@ -12,7 +12,7 @@ pub use room::JoinRequest;
 
 use crate::engine::{Apply, Done, Engine, EngineError, Pending};
 use event::NewEvent;
-use osbackend_protocol::{Classified, DeliveryClass, JsonObject, PresenceUser, Published, RoomJoined, RoomName, Timestamp};
+use osbackend_protocol::{Classified, DeliveryClass, JsonObject, PresenceUser, RoomJoined, RoomName, Timestamp};
 use outbox::Outbox;
 use parking_lot::Mutex;
 use registry::{ConnectionId, Registry};
@@ -194,7 +194,12 @@ impl Hub {
 
     /// Publishes an event; `done` is told once it is stored and queued for every member.
     pub fn publish(&self, room: RoomName, event: NewEvent, now_ms: u64, done: Done) {
-        self.engine.publish(Pending { room, event, now_ms, done }, self);
+        self.publish_all(vec![Pending { room, event, now_ms, done }]);
+    }
+
+    /// Publishes many in order; what goes to one room in a row costs each member one wake and one frame.
+    pub fn publish_all(&self, pending: Vec<Pending>) {
+        self.engine.publish(pending, self);
     }
 
     /// An event of any name that isn't conflated, with a new id.
@@ -250,11 +255,20 @@ impl Hub {
 }
 
 impl Apply for Hub {
-    fn apply(&self, pending: Pending) {
-        let Pending { room, event, now_ms, done } = pending;
-        self.published.fetch_add(1, Ordering::Relaxed);
-        let published: Result<Published, EngineError> = self.with_room(&room, |room| room.publish(event, Timestamp(now_ms)));
-        done(published);
+    fn apply(&self, pending: Vec<Pending>) {
+        self.published.fetch_add(pending.len() as u64, Ordering::Relaxed);
+        let mut pending = pending.into_iter().peekable();
+        while let Some(Pending { room, event, now_ms, done }) = pending.next() {
+            let (mut events, mut dones) = (vec![(event, Timestamp(now_ms))], vec![done]);
+            while let Some(next) = pending.next_if(|next| next.room == room) {
+                events.push((next.event, Timestamp(next.now_ms)));
+                dones.push(next.done);
+            }
+            match self.with_room(&room, |room| room.publish(events)) {
+                Ok(published) => dones.into_iter().zip(published).for_each(|(done, published)| done(Ok(published))),
+                Err(error) => dones.into_iter().for_each(|done| done(Err(error.clone()))),
+            }
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use crate::{
     engine::{Position, Recovered, Stream},
     hub::{
         event::{NewEvent, StoredEvent},
-        outbox::{Item, Outbox, QueuedEvent},
+        outbox::{Item, Outbox, QueuedEvent, Run},
         registry::ConnectionId,
     },
 };
@@ -72,6 +72,10 @@ impl Room {
             outbox.seal(self.id);
         } else {
             self.places.insert(connection, self.members.len());
+            if self.members.is_empty() {
+                // Most rooms are a user's own: `Vec` would begin with room for four.
+                self.members.reserve_exact(1);
+            }
             self.members.push(Member { connection, outbox: outbox.clone(), user, joined_at: now });
         }
         let joined = RoomJoined {
@@ -103,8 +107,20 @@ impl Room {
         true
     }
 
-    /// Numbers and encodes the event, appends it to the stream and queues it for every member.
-    pub(super) fn publish(&mut self, event: NewEvent, now: Timestamp) -> Published {
+    /// Numbers and encodes the events, appends them to the stream and queues them for every member.
+    pub(super) fn publish(&mut self, events: Vec<(NewEvent, Timestamp)>) -> Vec<Published> {
+        let mut fresh = Vec::with_capacity(events.len());
+        let published = events.into_iter().map(|(event, now)| self.number(event, now, &mut fresh)).collect();
+        for item in Run::items(fresh) {
+            for member in &self.members {
+                member.outbox.push(item.clone());
+            }
+        }
+        published
+    }
+
+    /// Gives one event its place. It is added to `fresh` unless it was published before.
+    fn number(&mut self, event: NewEvent, now: Timestamp, fresh: &mut Vec<Arc<StoredEvent>>) -> Published {
         self.stream.expire(now);
         if let Some(key) = &event.idempotency_key
             && let Some(published) = self.stream.idempotent(key)
@@ -113,9 +129,7 @@ impl Room {
         }
         let offset = (!event.ephemeral).then(|| self.stream.next_offset());
         let stored = Arc::new(StoredEvent::new(&event, &self.name, self.id, offset, now));
-        for member in &self.members {
-            member.outbox.push(Item::Event(QueuedEvent::live(stored.clone())));
-        }
+        fresh.push(stored.clone());
         if offset.is_some() {
             self.stream.append(stored);
         }

@@ -126,7 +126,12 @@ impl Session {
 
     /// What is to be done, in order.
     pub fn poll_effect(&mut self) -> Option<Effect> {
-        self.effects.pop_front()
+        let effect = self.effects.pop_front();
+        if effect.is_none() {
+            // Effects are large and most connections idle: an empty queue keeps no buffer.
+            self.effects = VecDeque::new();
+        }
+        effect
     }
 
     /// When [`Self::on_timer`] is to be called.

@@ -116,14 +116,14 @@ impl World {
     }
 
     pub(crate) fn publish(&mut self, room: usize, count: u64, kind: Kind) {
+        let mut pending = Vec::new(); // Published together or one by one: members must not see a difference.
         for _ in 0..count {
             if !self.up {
                 return;
             }
             let number = self.number();
             let padding = "x".repeat(self.settings.padding);
-            let data = format!("{{\"n\":{number},\"padding\":\"{padding}\"}}");
-            let data = JsonObject::parse(&data).expect("an object");
+            let data = JsonObject::parse(&format!("{{\"n\":{number},\"padding\":\"{padding}\"}}")).expect("an object");
             let latest = match kind {
                 Kind::Latest => true,
                 Kind::Mixed => self.dice.chance(60),
@@ -132,13 +132,16 @@ impl World {
             let classified = if latest {
                 Classified { class: DeliveryClass::Latest, key: Some(format!("k{}", self.dice.below(4))) }
             } else {
-                Classified { class: DeliveryClass::Reliable, key: None }
+                osbackend_server::hub::reliable()
             };
             let name = if latest { *self.dice.pick(&["metric", "status"]) } else { "milestone" };
             let mut event = self.shared.hub.new_event(name, data, classified);
             event.ephemeral = kind == Kind::Ephemeral;
-            self.shared.hub.publish(room_name(ROOMS[room]), event, self.now, Box::new(|_| {}));
+            let (room, now_ms) = (room_name(ROOMS[room]), self.now);
+            pending.push(osbackend_server::engine::Pending { room, event, now_ms, done: Box::new(|_| {}) });
         }
+        let parts = if self.dice.chance(50) { vec![pending] } else { pending.into_iter().map(|one| vec![one]).collect() };
+        parts.into_iter().for_each(|part| self.shared.hub.publish_all(part));
         self.wake_all();
     }
 

@@ -1,9 +1,11 @@
 //! The server's end of one socket: what the gateway's socket loop does with a `Connection`, in virtual time.
 
 use crate::network::ToServer;
-use osbackend_protocol::{CloseCode, limits::MAX_BATCH_BYTES};
+use axum::extract::ws::Message;
+use osbackend_protocol::CloseCode;
 use osbackend_server::{
     connection::{Connection, Work},
+    gateway::frames,
     hub::outbox::{Item, Taken},
 };
 use std::{
@@ -122,29 +124,13 @@ impl Node {
 
     fn write(&mut self, now: u64, out: &mut VecDeque<Step>) {
         let Some(Taken { items, close }) = self.writing.take() else { return };
-        let batch = self.connection.session().batch();
         let audible = items.iter().any(|item| !matches!(item, Item::Ping));
-        let mut frame: Vec<String> = Vec::new();
-        let mut bytes = 0;
-        for item in items {
-            let text = match item {
-                Item::Text(text) => text.as_str().to_owned(),
-                Item::Event(event) => event.text().as_str().to_owned(),
-                Item::Ping => {
-                    flush(&mut frame, out);
-                    out.push_back(Step::Ping);
-                    continue;
-                }
-                Item::Binary(_) => unreachable!("the protocol has no binary message"),
-            };
-            if !batch || bytes + text.len() + frame.len() + 2 > MAX_BATCH_BYTES {
-                flush(&mut frame, out);
-                bytes = 0;
-            }
-            bytes += text.len();
-            frame.push(text);
-        }
-        flush(&mut frame, out);
+        let messages = if self.connection.session().batch() { frames::batched(items) } else { frames::single(items) };
+        out.extend(messages.into_iter().map(|message| match message {
+            Message::Text(text) => Step::Text(text.as_str().to_owned()),
+            Message::Ping(_) => Step::Ping,
+            other => unreachable!("the protocol has no such message: {other:?}"),
+        }));
         if audible {
             self.connection.on_sent(now);
         }
@@ -157,14 +143,4 @@ impl Node {
         self.over = true;
         out.push_back(Step::Close(code, late));
     }
-}
-
-/// One message goes as it is, several as an array (§7).
-fn flush(frame: &mut Vec<String>, out: &mut VecDeque<Step>) {
-    match frame.len() {
-        0 => {}
-        1 => out.extend(frame.pop().map(Step::Text)),
-        _ => out.push_back(Step::Text(format!("[{}]", frame.join(",")))),
-    }
-    frame.clear();
 }

@@ -97,7 +97,17 @@ impl Engine for Witness {
         self.engine.open(room)
     }
 
-    fn publish(&self, mut pending: Pending, hub: &dyn Apply) {
+    fn publish(&self, pending: Vec<Pending>, hub: &dyn Apply) {
+        self.engine.publish(pending.into_iter().map(|pending| self.witnessed(pending)).collect(), hub);
+    }
+
+    fn closed(&self, room: &RoomName, last: u64) {
+        self.engine.closed(room, last);
+    }
+}
+
+impl Witness {
+    fn witnessed(&self, mut pending: Pending) -> Pending {
         let (room, event, book) = (pending.room.to_string(), pending.event.clone(), self.book.clone());
         let done = std::mem::replace(&mut pending.done, Box::new(|_| {}));
         pending.done = Box::new(move |result| {
@@ -120,10 +130,6 @@ impl Engine for Witness {
             }
             done(result);
         });
-        self.engine.publish(pending, hub);
-    }
-
-    fn closed(&self, room: &RoomName, last: u64) {
-        self.engine.closed(room, last);
+        pending
     }
 }

@@ -4,6 +4,10 @@
 //! behind, an older queued event of the same room, type and key gives way to a newer one; the next event of that room then
 //! says how many were skipped. A queue over its bound with nothing left to conflate closes the connection.
 
+mod run;
+
+pub use run::Run;
+
 use crate::hub::event::StoredEvent;
 use axum::extract::ws::Utf8Bytes;
 use bytes::Bytes;
@@ -32,6 +36,8 @@ pub enum Item {
     Binary(Bytes),
     /// An event of a room.
     Event(QueuedEvent),
+    /// Events of a room that were published together.
+    Run(Arc<Run>),
     /// A WebSocket ping.
     Ping,
 }
@@ -95,12 +101,15 @@ impl QueuedEvent {
 
 impl Item {
     fn bytes(&self) -> usize {
+        if let Self::Run(run) = self {
+            return run.bytes();
+        }
         ITEM_BYTES
             + match self {
                 Self::Text(text) => text.len(),
                 Self::Binary(data) => data.len(),
                 Self::Event(event) if event.counted => event.event.text.len(),
-                Self::Event(_) | Self::Ping => 0,
+                Self::Event(_) | Self::Run(_) | Self::Ping => 0,
             }
     }
 }
@@ -163,12 +172,13 @@ impl Outbox {
                 return;
             }
             let was_empty = queue.slots.is_empty();
-            if let Item::Event(event) = &item
-                && queue.bytes >= CONFLATE_FROM_BYTES
-            {
-                queue.conflate(&event.event);
+            match item {
+                // Where events may have to give way or tell of others that did, each is an entry of its own.
+                Item::Run(run) if queue.bytes >= CONFLATE_FROM_BYTES || queue.gone > 0 => {
+                    run.singles().for_each(|event| queue.add(Item::Event(event)));
+                }
+                item => queue.add(item),
             }
-            queue.append(item);
             if queue.bytes > self.limit {
                 queue.compact();
                 queue.close = Some(CloseCode::SlowConsumer);
@@ -211,7 +221,9 @@ impl Outbox {
 
     /// A membership in `room` ends or begins anew: what is queued of it is delivered as it is.
     pub fn seal(&self, room: u64) {
-        for slot in &mut self.queue.lock().slots {
+        let mut queue = self.queue.lock();
+        queue.take_apart(room);
+        for slot in &mut queue.slots {
             if let Slot::Item(Item::Event(event)) = slot
                 && event.event.room_id == room
             {
@@ -316,6 +328,15 @@ impl Queue {
         }
     }
 
+    fn add(&mut self, item: Item) {
+        if let Item::Event(event) = &item
+            && self.bytes >= CONFLATE_FROM_BYTES
+        {
+            self.conflate(&event.event);
+        }
+        self.append(item);
+    }
+
     fn append(&mut self, item: Item) {
         self.bytes += item.bytes();
         if self.indexed
@@ -348,6 +369,25 @@ impl Queue {
         self.conflated += 1;
         if self.gone > 64 && self.gone * 2 > self.slots.len() {
             self.compact();
+        }
+    }
+
+    /// Makes an entry of each event of the room's runs.
+    fn take_apart(&mut self, room: u64) {
+        let of_room = |slot: &Slot| matches!(slot, Slot::Item(Item::Run(run)) if run.room_id() == Some(room));
+        if !self.slots.iter().any(of_room) {
+            return;
+        }
+        for slot in std::mem::take(&mut self.slots) {
+            match slot {
+                Slot::Item(Item::Run(run)) if run.room_id() == Some(room) => {
+                    self.slots.extend(run.singles().map(|event| Slot::Item(Item::Event(event))));
+                }
+                other => self.slots.push_back(other),
+            }
+        }
+        if self.indexed {
+            self.index();
         }
     }
 
@@ -384,6 +424,12 @@ impl Queue {
                     }
                     kept.push_back(Slot::Item(Item::Event(event)));
                 }
+                Slot::Item(Item::Run(run)) if run.room_id().is_some_and(|room| carried.contains_key(&room)) => {
+                    kept.extend(run.singles().map(|mut event| {
+                        event.skipped += carried.remove(&event.event.room_id).unwrap_or(0);
+                        Slot::Item(Item::Event(event))
+                    }));
+                }
                 other => kept.push_back(other),
             }
         }
@@ -405,6 +451,7 @@ impl Queue {
                     let bytes = item.bytes();
                     let text = match item {
                         Item::Event(event) => event.event.text.len(),
+                        Item::Run(run) => run.frame_bytes(),
                         _ => 0,
                     };
                     // A replay isn't counted, but is as long on the wire.

@@ -187,3 +187,80 @@ fn a_new_membership_is_not_told_of_what_the_old_one_skipped() {
     }
     assert_eq!(position, 60);
 }
+
+fn run(room: u64, offsets: std::ops::RangeInclusive<u64>, key: Option<&str>, bytes: usize) -> Item {
+    let mut items = Run::items(offsets.map(|offset| event(room, offset, key, bytes)).collect());
+    assert_eq!(items.len(), 1);
+    items.remove(0)
+}
+
+fn offsets(items: &[Item]) -> Vec<(u64, u64)> {
+    let mut offsets = Vec::new();
+    for item in items {
+        match item {
+            Item::Event(event) => offsets.push((event.event.offset.unwrap(), event.skipped)),
+            Item::Run(run) => offsets.extend(run.events.iter().map(|event| (event.offset.unwrap(), 0))),
+            other => panic!("{other:?}"),
+        }
+    }
+    offsets
+}
+
+#[test]
+fn a_run_is_one_entry_that_counts_as_much_as_its_events() {
+    let (together, single) = (Outbox::new(1 << 20), Outbox::new(1 << 20));
+    together.push(run(1, 1..=10, None, 100));
+    (1..=10).for_each(|offset| single.push(live(event(1, offset, None, 100))));
+    assert_eq!(together.bytes(), single.bytes());
+    let items = take_all(&together);
+    assert!(matches!(items.as_slice(), [Item::Run(_)]), "{items:?}");
+    assert_eq!(offsets(&items), offsets(&take_all(&single)));
+    assert_eq!(together.bytes(), 0);
+}
+
+#[test]
+fn the_events_of_a_run_give_way_one_by_one_once_the_reader_is_behind() {
+    let outbox = Outbox::new(1 << 20);
+    outbox.push(run(1, 1..=25, None, 1000));
+    outbox.push(live(event(1, 26, Some("k"), 100)));
+    outbox.push(live(event(1, 27, None, 6000)));
+    outbox.push(run(1, 28..=30, Some("k"), 100));
+    let items = take_all(&outbox);
+    let expected: Vec<_> = (1..=25).map(|offset| (offset, 0)).chain([(27, 1), (30, 2)]).collect();
+    assert_eq!(offsets(&items), expected);
+}
+
+#[test]
+fn a_run_behind_a_gap_tells_it() {
+    let outbox = Outbox::new(1 << 20);
+    outbox.push(live(event(1, 1, Some("k"), 100)));
+    outbox.push(run(1, 2..=4, None, 100));
+    outbox.push(live(event(2, 1, None, 40_000)));
+    // Behind by now: this replaces offset 1, and the run is the next of its room.
+    outbox.push(live(event(1, 5, Some("k"), 100)));
+    let items = take_all(&outbox);
+    let of_room: Vec<_> = items.into_iter().filter(|item| !matches!(item, Item::Event(e) if e.event.room_id == 2)).collect();
+    assert_eq!(offsets(&of_room), [(2, 1), (3, 0), (4, 0), (5, 0)]);
+}
+
+#[test]
+fn long_runs_are_split_and_lone_events_are_none() {
+    let items = Run::items((1..=100).map(|offset| event(1, offset, None, 1000)).collect());
+    assert!(items.len() > 2);
+    assert_eq!(offsets(&items).len(), 100);
+    assert!(matches!(Run::items(vec![event(1, 1, None, 10)]).as_slice(), [Item::Event(_)]));
+    assert!(Run::items(Vec::new()).is_empty());
+}
+
+#[test]
+fn a_run_of_an_old_membership_is_delivered_as_it_is() {
+    let outbox = Outbox::new(1 << 20);
+    outbox.push(run(1, 1..=25, Some("k"), 1000));
+    outbox.push(live(event(2, 1, None, 10_000)));
+    outbox.seal(1);
+    outbox.push(live(event(1, 30, Some("k"), 100)));
+    let of_room: Vec<_> =
+        take_all(&outbox).into_iter().filter(|item| !matches!(item, Item::Event(e) if e.event.room_id == 2)).collect();
+    let expected: Vec<_> = (1..=25).chain([30]).map(|offset| (offset, 0)).collect();
+    assert_eq!(offsets(&of_room), expected);
+}
