@@ -92,6 +92,7 @@ export function fakeSockets() {
   class FakeSocket {
     frames = new Arrivals();
     closedWith;
+    readyState = WebSocket.CONNECTING;
     #read = 0;
 
     constructor(url, protocols) {
@@ -106,10 +107,12 @@ export function fakeSockets() {
     }
     close(code, reason) {
       this.closedWith = { code, reason };
+      this.readyState = WebSocket.CLOSING;
     }
 
     // The test's side.
     accept() {
+      this.readyState = WebSocket.OPEN;
       this.onopen?.(new Event("open"));
     }
     deliver(...messages) {
@@ -119,6 +122,7 @@ export function fakeSockets() {
       this.onmessage?.(new MessageEvent("message", { data }));
     }
     drop(code = 1006, reason = "") {
+      this.readyState = WebSocket.CLOSED;
       this.onclose?.(new CloseEvent("close", { code, reason }));
     }
     /** The next frame that the client wrote. */
