@@ -8,7 +8,7 @@ use super::listen::{BindError, Listeners};
 use super::signals::StopSignals;
 use super::{dev, pages, say};
 use crate::auth::mint::{MintError, random_secret};
-use crate::config::{Config, ConfigError, SettingFlags};
+use crate::config::{Config, ConfigError, SettingFlags, not_there_yet};
 use crate::demo_feed::{self, Feed};
 use crate::realtime::{BuildError, Realtime};
 use crate::telemetry;
@@ -74,6 +74,9 @@ impl ServeError {
 pub(super) fn run(args: Args) -> Result<(), ServeError> {
     let mut config = args.settings.config(args.dev)?;
     telemetry::init(&config.logs)?;
+    for name in not_there_yet(|name| std::env::var(name).ok()) {
+        tracing::warn!("{name} is set, but this version has no such setting yet (ENGINE: memory only): it has no effect");
+    }
     let own_secret = config.auth.jwt_secret.is_some();
     if !own_secret {
         if !args.dev {

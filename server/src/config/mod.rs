@@ -8,11 +8,13 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 mod flags;
+mod later;
 mod settings;
 mod table;
 mod value;
 
 pub use flags::SettingFlags;
+pub use later::not_there_yet;
 pub use settings::{SETTINGS, Setting};
 pub use table::{markdown_table, text_table};
 pub(crate) use value::pause as parse_time;
