@@ -112,7 +112,8 @@ pub enum Output {
         /// Why.
         failure: Failure,
     },
-    /// Tell the application that a send was given up without being written.
+    /// Tell the application that a send was given up without being written; or, with the type `auth`, that the server refused
+    /// the newer token.
     SendRefused {
         /// The message type.
         kind: String,

@@ -135,7 +135,7 @@ impl Witness {
                 self.unsent -= usize::from(text == "{\"type\":\"s\"}");
             }
             Output::RequestFailed { id, .. } => assert!(self.open_requests.remove(&id), "failed twice or never made"),
-            Output::SendRefused { .. } => self.unsent -= 1,
+            Output::SendRefused { kind, .. } => self.unsent -= usize::from(kind != "auth"),
             Output::NeedToken | Output::State(_) | Output::Room(_) => {}
         }
     }

@@ -78,7 +78,7 @@ impl Handler for Echo {
 async fn upgrade(State(max_message_bytes): State<usize>, socket: WebSocketUpgrade) -> Response {
     socket::configure(socket, max_message_bytes).on_upgrade(move |mut socket: WebSocket| async move {
         let mut echo = Echo { outbox: Arc::new(Outbox::new(2 * max_message_bytes + 1024)) };
-        socket::serve(&mut socket, &mut echo, Clock::start(), max_message_bytes).await;
+        socket::serve(&mut socket, &mut echo, &Clock::start(), max_message_bytes).await;
     })
 }
 

@@ -89,7 +89,7 @@ impl Handle {
     }
 
     pub(crate) fn clock(&self) -> Clock {
-        self.clock
+        self.clock.clone()
     }
 
     /// The server's clock, in milliseconds since 1970.

@@ -90,13 +90,14 @@ impl Builder {
             age_ms: config.engine.history_ttl.map_or(0, |age| u64::try_from(age.as_millis()).unwrap_or(0)),
         };
         let hub = Arc::new(Hub::new(Box::new(MemoryEngine::new(process.clone(), retention)), process));
-        let sweeping = Arc::downgrade(&hub);
+        let (sweeping, following) = (Arc::downgrade(&hub), clock.clone());
         runtime.spawn(async move {
             let mut tick = tokio::time::interval(SWEEP);
             loop {
                 tick.tick().await;
                 let Some(hub) = sweeping.upgrade() else { return };
-                hub.sweep(clock.now_ms());
+                following.follow();
+                hub.sweep(following.now_ms());
             }
         });
         let authenticator = Authenticator::from_config(&config);

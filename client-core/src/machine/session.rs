@@ -186,7 +186,7 @@ impl Machine {
             && live.auth_id == Some(id)
         {
             live.auth_id = None;
-            self.refresh_refused(&failure);
+            self.refresh_refused(failure);
         }
     }
 
@@ -234,7 +234,7 @@ impl Machine {
         }
     }
 
-    fn refresh_refused(&mut self, failure: &Failure) {
+    fn refresh_refused(&mut self, failure: Failure) {
         if failure.code == "forbidden" {
             // The token is another user's: that is another session.
             self.resume = None;
@@ -243,6 +243,8 @@ impl Machine {
             self.again(None, "another user's token".to_owned());
         } else {
             self.deadlines.set(Due::Refresh, self.now.saturating_add(REFRESH_AGAIN_MS));
+            // The application learns of it while there is time to do something, not by the close.
+            self.emit(Output::SendRefused { kind: "auth".to_owned(), payload: None, failure });
         }
     }
 

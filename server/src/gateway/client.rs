@@ -46,7 +46,7 @@ pub(super) fn run(
     let connection = Connection::new(handle.shared().clone(), mode, token, clock.now_ms());
     let mut client = Client { connection, handle, place, verifying: None, running: JoinSet::new() };
     // Not an `async fn`: it would hold what it was called with a second time, in every connection's task.
-    async move { socket::serve(&mut socket, &mut client, clock, max_message_bytes).await }
+    async move { socket::serve(&mut socket, &mut client, &clock, max_message_bytes).await }
 }
 
 impl Client {

@@ -66,7 +66,7 @@ pub trait Handler: Send {
 /// Calls [`Handler::on_gone`] however the loop ends, a panic included.
 struct Gone<'a, H: Handler> {
     handler: &'a mut H,
-    clock: Clock,
+    clock: &'a Clock,
 }
 
 impl<H: Handler> Drop for Gone<'_, H> {
@@ -96,7 +96,7 @@ pub fn configure<F>(upgrade: WebSocketUpgrade<F>, max_message_bytes: usize) -> W
 }
 
 /// Serves a socket until it ends. A message over `max_message_bytes` ends it with 1009.
-pub async fn serve<H: Handler>(socket: &mut WebSocket, handler: &mut H, clock: Clock, max_message_bytes: usize) {
+pub async fn serve<H: Handler>(socket: &mut WebSocket, handler: &mut H, clock: &Clock, max_message_bytes: usize) {
     let outbox = handler.outbox();
     let gone = Gone { handler, clock };
     let mut timer = Timer { sleep: Box::pin(tokio::time::sleep(Duration::ZERO)), at_ms: None };
@@ -177,7 +177,7 @@ async fn next_event<H: Handler>(
     handler: &mut H,
     outbox: &Outbox,
     timer: &mut Timer,
-    clock: Clock,
+    clock: &Clock,
     read_first: bool,
 ) -> Event {
     let mut read = |cx: &mut Context<'_>| match socket.poll_next_unpin(cx) {
@@ -222,7 +222,7 @@ async fn write<H: Handler>(
     handler: &mut H,
     outbox: &Outbox,
     timer: &mut Timer,
-    clock: Clock,
+    clock: &Clock,
     items: Vec<Item>,
 ) -> Written {
     let mut messages = if handler.batch() { frames::batched(items) } else { frames::single(items) };
@@ -268,7 +268,7 @@ struct Timer {
 }
 
 impl Timer {
-    fn poll(&mut self, cx: &mut Context<'_>, deadline: Option<u64>, clock: Clock) -> Poll<()> {
+    fn poll(&mut self, cx: &mut Context<'_>, deadline: Option<u64>, clock: &Clock) -> Poll<()> {
         let Some(at_ms) = deadline else { return Poll::Pending };
         if self.at_ms != Some(at_ms) {
             self.at_ms = Some(at_ms);

@@ -75,8 +75,11 @@ impl Host for Notes {
         self.seen.push(Seen::Reply(id, outcome.map(str::to_owned)));
     }
 
-    fn send_refused(&mut self, _kind: &str, payload: Option<&str>, _failure: Failure) {
-        self.seen.push(Seen::Refused(payload.unwrap_or_default().to_owned()));
+    fn send_refused(&mut self, kind: &str, payload: Option<&str>, _failure: Failure) {
+        // A refused refresh is told here too, and is no send.
+        if kind != "auth" {
+            self.seen.push(Seen::Refused(payload.unwrap_or_default().to_owned()));
+        }
     }
 }
 

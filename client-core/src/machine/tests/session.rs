@@ -56,6 +56,19 @@ fn the_token_is_refreshed_in_place() {
 }
 
 #[test]
+fn a_refused_refresh_is_told_and_tried_again() {
+    let mut rig = Rig::live(vec![]);
+    rig.control(Control::TokenExpiring);
+    let (id, _) = writes(rig.input(Input::Token(Ok(Some("stale".to_owned()))))).remove(0);
+    let outputs = rig.control(Control::Error { id: Some(id), error: error("token_expired") });
+    assert!(
+        matches!(&outputs[..], [Output::SendRefused { kind, failure, .. }] if kind == "auth" && failure.code == "token_expired"),
+        "{outputs:?}"
+    );
+    assert_eq!(rig.advance(5_000), [Output::NeedToken]);
+}
+
+#[test]
 fn another_users_token_is_another_session() {
     let mut rig = Rig::live(vec![outcome("agent:7", "e", 5, false)]);
     rig.advance(6_000);
