@@ -133,6 +133,8 @@ export class Receiver {
    * the type of its latest event.
    */
   #rooms = new Map();
+  /** The room of the latest event: comparing two names is less than hashing a new one. */
+  #latest;
   #deliveries = new Deliveries();
 
   constructor(sink) {
@@ -175,8 +177,12 @@ export class Receiver {
     const eventId = frame?.eventId;
     const room = frame?.room;
     if (typeof eventId !== "string" || typeof room !== "string") return this.#takeSystem(frame);
-    const known = this.#rooms.get(room) ?? this.#meet(room);
-    if (known === undefined) return;
+    let known = this.#latest;
+    if (known === undefined || known.name !== room) {
+      known = this.#rooms.get(room) ?? this.#meet(room);
+      if (known === undefined) return;
+      this.#latest = known;
+    }
     // Each parse makes its strings anew. The same string again has its hash and its place at once, wherever listeners
     // are looked up by it.
     frame.room = known.name;
@@ -193,6 +199,7 @@ export class Receiver {
     } else if (verdict === NOT_JOINED) {
       // The key may be from before a leave and another join.
       this.#rooms.delete(room);
+      this.#latest = undefined;
       const newer = this.#meet(room);
       if (newer !== undefined && newer.key !== known.key) this.#take(frame);
     }
