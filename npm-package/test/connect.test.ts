@@ -198,8 +198,7 @@ test("another user, or none any more, gets another session; the rooms are asked 
   expect(client.metrics.get("m")).toBeUndefined();
   core.event("agent_status_change", { agentId: "7", status: "online" }, "agent:7");
   expect(heard).toEqual([]);
-  await new Promise((resolve) => setTimeout(resolve));
-  expect(core.count("free")).toBe(1);
+  await vi.waitFor(() => expect(core.count("free")).toBe(1));
 });
 
 test("a token given while the last one is on its way takes its place", async () => {

@@ -232,11 +232,6 @@ impl Hub {
         self.peek(room, |room| room.presence()).unwrap_or_default()
     }
 
-    /// Connections in a room.
-    pub fn members(&self, room: &RoomName) -> Vec<ConnectionId> {
-        self.peek(room, |room| room.connections().collect()).unwrap_or_default()
-    }
-
     /// Held events of a room.
     pub fn history(
         &self,

@@ -166,9 +166,4 @@ impl Room {
         }
         (users.into_values().collect(), anonymous)
     }
-
-    /// The connections that are in the room now.
-    pub(super) fn connections(&self) -> impl Iterator<Item = ConnectionId> {
-        self.members.iter().map(|member| member.connection)
-    }
 }

@@ -9,6 +9,7 @@ mod anonymous;
 mod api;
 mod cli;
 mod custom;
+mod emit;
 mod fanout;
 mod frames;
 mod handshake;

@@ -101,16 +101,13 @@ impl QueuedEvent {
 
 impl Item {
     fn bytes(&self) -> usize {
-        if let Self::Run(run) = self {
-            return run.bytes();
+        match self {
+            Self::Run(run) => run.bytes(),
+            Self::Text(text) => ITEM_BYTES + text.len(),
+            Self::Binary(data) => ITEM_BYTES + data.len(),
+            Self::Event(event) if event.counted => ITEM_BYTES + event.event.text.len(),
+            Self::Event(_) | Self::Ping => ITEM_BYTES,
         }
-        ITEM_BYTES
-            + match self {
-                Self::Text(text) => text.len(),
-                Self::Binary(data) => data.len(),
-                Self::Event(event) if event.counted => event.event.text.len(),
-                Self::Event(_) | Self::Run(_) | Self::Ping => 0,
-            }
     }
 }
 
