@@ -26,6 +26,7 @@ enum Command {
     /// Prints a token signed with JWT_SECRET, for scripts and trials.
     Token(token::Args),
     /// Prints every setting: its variable, default and what may be given.
+    #[command(after_help = crate::config::text_table())]
     Config {
         /// As the Markdown table of the README.
         #[arg(long)]

@@ -8,7 +8,7 @@ use super::listen::{BindError, Listeners};
 use super::signals::StopSignals;
 use super::{dev, pages, say};
 use crate::auth::mint::{MintError, random_secret};
-use crate::config::{Config, ConfigError, SettingFlags, not_there_yet};
+use crate::config::{Config, SettingFlags, SettingsError, not_there_yet};
 use crate::demo_feed::{self, Feed};
 use crate::realtime::{BuildError, Realtime};
 use crate::telemetry;
@@ -34,7 +34,7 @@ pub struct Args {
 pub enum ServeError {
     /// A setting has a value that is not allowed.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Config(#[from] SettingsError),
     /// Nothing to check tokens with.
     #[error(
         "no JWT_SECRET is set, so nobody could connect. Set it to the secret that your tokens are signed with, \

@@ -1,24 +1,50 @@
 //! The table of settings as command-line flags, so that `--help` and parsing can't differ from it.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, path::PathBuf};
 
 use clap::{Arg, ArgMatches, Command};
 
-use super::{Config, ConfigError, SETTINGS};
+use super::{Config, ConfigError, ConfigFile, FileError, SETTINGS};
 
-/// The settings that were given by flag or environment (a flag wins); `#[command(flatten)]` it.
+/// Name of the flag and id of the argument that names the TOML file.
+const FILE: &str = "config";
+
+/// The settings that were given by flag, environment or file (in this order of precedence); `#[command(flatten)]` it.
 #[derive(Clone, Default)]
 pub struct SettingFlags {
     given: HashMap<&'static str, String>,
+    file: Option<PathBuf>,
+}
+
+/// The settings can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A value.
+    #[error(transparent)]
+    Value(#[from] ConfigError),
 }
 
 impl SettingFlags {
     /// The settings with defaults where nothing was given.
     ///
     /// # Errors
-    /// The first setting whose value is not allowed.
-    pub fn config(&self, dev: bool) -> Result<Config, ConfigError> {
-        Config::resolve(dev, |name| self.given.get(name).cloned())
+    /// The file can't be used, or the first setting whose value is not allowed.
+    pub fn config(&self, dev: bool) -> Result<Config, SettingsError> {
+        Ok(self.resolve(dev)?.0)
+    }
+
+    /// As [`Self::config`], with the file, whose policy is not looked at yet.
+    ///
+    /// # Errors
+    /// See [`Self::config`].
+    pub fn resolve(&self, dev: bool) -> Result<(Config, ConfigFile), SettingsError> {
+        let file = self.file.as_deref().map(ConfigFile::read).transpose()?.unwrap_or_default();
+        let given = |name: &str| self.given.get(name).filter(|value| !value.is_empty()).map(String::as_str);
+        let config = Config::resolve(dev, |name| given(name).or_else(|| file.get(name)).map(str::to_owned))?;
+        Ok((config, file))
     }
 
     fn read(matches: &ArgMatches) -> Self {
@@ -26,7 +52,7 @@ impl SettingFlags {
             .iter()
             .filter_map(|setting| Some((setting.name, matches.get_one::<String>(setting.name)?.clone())))
             .collect();
-        Self { given }
+        Self { given, file: matches.get_one::<PathBuf>(FILE).cloned().filter(|path| !path.as_os_str().is_empty()) }
     }
 }
 
@@ -43,7 +69,13 @@ impl clap::FromArgMatches for SettingFlags {
 
 impl clap::Args for SettingFlags {
     fn augment_args(command: Command) -> Command {
-        SETTINGS.iter().fold(command, |command, setting| {
+        let file = Arg::new(FILE)
+            .long(FILE)
+            .env("OSBACKEND_CONFIG")
+            .value_name("FILE")
+            .value_parser(clap::value_parser!(PathBuf))
+            .help("TOML file with settings in lower case by group; flags and environment win");
+        SETTINGS.iter().fold(command.arg(file), |command, setting| {
             let default = match (setting.default, setting.dev_default) {
                 (Some(default), Some(dev)) => format!(" [default: {default}, with --dev: {dev}]"),
                 (Some(default), None) => format!(" [default: {default}]"),
@@ -92,6 +124,17 @@ mod tests {
     #[test]
     fn a_bad_flag_is_named_by_its_variable() {
         let cli = Cli::parse_from(["osbackend", "--max-rooms", "lots"]);
-        assert_eq!(cli.settings.config(false).unwrap_err().variable, "MAX_ROOMS");
+        assert!(cli.settings.config(false).unwrap_err().to_string().starts_with("MAX_ROOMS="));
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+        let file = std::env::temp_dir().join(format!("osbackend-flags-{}.toml", std::process::id()));
+        std::fs::write(&file, "[limits]\nmax_rooms = 7\nmessage_rate = 8\n").unwrap();
+        let cli = Cli::parse_from(["osbackend", "--config", file.to_str().unwrap(), "--max-rooms", "9"]);
+        let config = cli.settings.config(false);
+        std::fs::remove_file(&file).unwrap();
+        let limits = config.unwrap().limits;
+        assert_eq!((limits.max_rooms, limits.message_rate, limits.message_burst), (Some(9), Some(8), Some(100)));
     }
 }

@@ -1,19 +1,24 @@
-//! The settings of a server as one typed value (docs/PROTOCOL.md §10), from defaults, environment and flags.
+//! The settings of a server as one typed value (docs/PROTOCOL.md §10), from defaults, a TOML file, environment and flags.
 //!
 //! Every name, default and description stands once, in [`settings::SETTINGS`]; parsing, `--help`,
 //! `osbackend config` and the README's table are made from it.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
+mod file;
 mod flags;
 mod later;
 mod settings;
 mod table;
 mod value;
 
-pub use flags::SettingFlags;
+pub use file::{ConfigFile, FileError};
+pub use flags::{SettingFlags, SettingsError};
 pub use later::not_there_yet;
 pub use settings::{SETTINGS, Setting};
 pub use table::{markdown_table, text_table};
@@ -42,6 +47,8 @@ pub struct Config {
     pub limits: Limits,
     /// Timers of connections and of the shutdown (§8).
     pub liveness: Liveness,
+    /// Backends that are asked and told by HTTP.
+    pub hooks: Hooks,
     /// What is logged, and how.
     pub logs: Logs,
 }
@@ -55,6 +62,16 @@ pub struct Listen {
     pub port: u16,
     /// Port of `/ws` and the API. 0 takes a free one.
     pub ws_port: u16,
+    /// Port that sends plain metric frames to whoever connects, as the old system did; `None`: off.
+    pub metrics_ws_port: Option<u16>,
+    /// `ws://` or `http://` address of another process's WebSocket listener, to which `/ws` of `port` is passed on.
+    pub ws_upstream: Option<String>,
+    /// PEM file of the certificate chain; with `tls_key` every listener speaks TLS.
+    pub tls_cert: Option<PathBuf>,
+    /// PEM file of the private key.
+    pub tls_key: Option<PathBuf>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// Who may connect.
@@ -62,12 +79,33 @@ pub struct Listen {
 pub struct Auth {
     /// HS256 secret of the tokens.
     pub jwt_secret: Option<Secret>,
+    /// `aud` that tokens signed with `jwt_secret` must have; `None`: any.
+    pub jwt_audience: Option<String>,
+    /// `iss` that tokens signed with `jwt_secret` must have; `None`: any.
+    pub jwt_issuer: Option<String>,
+    /// `https://….supabase.co`: its key set checks tokens, without a slash at the end.
+    pub supabase_url: Option<String>,
+    /// Supabase's public API key: lets its server be asked about tokens that can't be checked here.
+    pub supabase_anon_key: Option<Secret>,
+    /// The project's legacy HS256 secret.
+    pub supabase_jwt_secret: Option<Secret>,
+    /// Keys of backends for the HTTP API.
+    pub api_keys: Vec<ApiKey>,
     /// Whether a connection without a token may stay (§1).
     pub allow_anonymous: bool,
     /// Origins that browsers may connect from; `None`: the same host, or any localhost with `--dev`.
     pub allowed_origins: Option<Vec<String>>,
     /// How long a connection may stay without a token; `None`: for ever.
     pub timeout: Option<Duration>,
+}
+
+/// A backend's key for the HTTP API, hashed: whoever reads the settings can't use it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiKey {
+    /// Whose it is; appears in logs.
+    pub name: String,
+    /// SHA-256 of the key.
+    pub sha256: [u8; 32],
 }
 
 /// What a room remembers.
@@ -119,6 +157,43 @@ pub struct Liveness {
     pub drain: Duration,
 }
 
+/// Backends that are asked and told by HTTP.
+#[derive(Clone, Debug)]
+pub struct Hooks {
+    /// Where the events are sent; `None`: nowhere.
+    pub url: Option<String>,
+    /// Secret of their signatures.
+    pub secret: Option<Secret>,
+    /// Which are sent.
+    pub events: Vec<HookEvent>,
+}
+
+/// A kind of event that is sent to a webhook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HookEvent {
+    /// A client is about to be greeted.
+    Connect,
+    /// A client is gone.
+    Disconnect,
+    /// A client wants to join a room.
+    Join,
+    /// A client wants to publish an event.
+    Publish,
+    /// A client sent a message of a type that no handler takes.
+    Custom,
+}
+
+impl HookEvent {
+    /// Every kind with its name in `WEBHOOK_EVENTS`.
+    pub const ALL: [(&'static str, Self); 5] = [
+        ("connect", Self::Connect),
+        ("disconnect", Self::Disconnect),
+        ("join", Self::Join),
+        ("publish", Self::Publish),
+        ("custom", Self::Custom),
+    ];
+}
+
 /// What is logged, and how.
 #[derive(Clone, Debug)]
 pub struct Logs {
@@ -126,6 +201,8 @@ pub struct Logs {
     pub format: LogFormat,
     /// Filter in the syntax of `RUST_LOG`.
     pub filter: String,
+    /// Address of a listener that only answers `/metrics`; `None`: it is answered on `PORT`.
+    pub metrics_addr: Option<SocketAddr>,
 }
 
 /// The form of a log line.
@@ -224,8 +301,28 @@ impl Config {
     fn unset(dev: bool) -> Self {
         Self {
             dev,
-            listen: Listen { host: IpAddr::from([127, 0, 0, 1]), port: 0, ws_port: 0 },
-            auth: Auth { jwt_secret: None, allow_anonymous: false, allowed_origins: None, timeout: None },
+            listen: Listen {
+                host: IpAddr::from([127, 0, 0, 1]),
+                port: 0,
+                ws_port: 0,
+                metrics_ws_port: None,
+                ws_upstream: None,
+                tls_cert: None,
+                tls_key: None,
+                trusted_proxies: Vec::new(),
+            },
+            auth: Auth {
+                jwt_secret: None,
+                jwt_audience: None,
+                jwt_issuer: None,
+                supabase_url: None,
+                supabase_anon_key: None,
+                supabase_jwt_secret: None,
+                api_keys: Vec::new(),
+                allow_anonymous: false,
+                allowed_origins: None,
+                timeout: None,
+            },
             engine: Engine { history_size: None, history_ttl: None },
             limits: Limits {
                 max_connections: None,
@@ -242,7 +339,8 @@ impl Config {
                 handshake_timeout: None,
             },
             liveness: Liveness { heartbeat: None, pong_timeout: None, drain: Duration::ZERO },
-            logs: Logs { format: LogFormat::Text, filter: String::new() },
+            hooks: Hooks { url: None, secret: None, events: Vec::new() },
+            logs: Logs { format: LogFormat::Text, filter: String::new(), metrics_addr: None },
         }
     }
 }
@@ -315,6 +413,31 @@ mod tests {
             ("RUST_LOG", "info=what=ever"),
         ] {
             assert_eq!(with(name, value).unwrap_err().variable, name);
+        }
+    }
+
+    #[test]
+    fn lists_and_addresses_are_parsed() {
+        let key = "a".repeat(64);
+        let config = with("API_KEYS", &format!("billing:{key}, ci:{key}")).unwrap();
+        assert_eq!(config.auth.api_keys.len(), 2);
+        assert_eq!((config.auth.api_keys[0].name.as_str(), config.auth.api_keys[1].sha256[0]), ("billing", 0xaa));
+        let config = with("TRUSTED_PROXIES", "10.0.0.0/8, ::1").unwrap();
+        assert!(config.listen.trusted_proxies[1].contains(&IpAddr::from(std::net::Ipv6Addr::LOCALHOST)));
+        assert_eq!(with("WEBHOOK_EVENTS", "join,custom").unwrap().hooks.events, [HookEvent::Join, HookEvent::Custom]);
+        assert_eq!(with("SUPABASE_URL", "https://x.supabase.co/").unwrap().auth.supabase_url.unwrap(), "https://x.supabase.co");
+        assert_eq!(with("METRICS_ADDR", "127.0.0.1:9090").unwrap().logs.metrics_addr.unwrap().port(), 9090);
+        for (name, value) in [
+            ("API_KEYS", "billing"),
+            ("API_KEYS", "billing:abc"),
+            ("TRUSTED_PROXIES", "example.com"),
+            ("WEBHOOK_EVENTS", "join,everything"),
+            ("SUPABASE_URL", "x.supabase.co"),
+            ("WS_UPSTREAM", "tcp://here"),
+            ("WEBHOOK_URL", "ftp://here"),
+            ("METRICS_ADDR", "9090"),
+        ] {
+            assert_eq!(with(name, value).unwrap_err().variable, name, "{value}");
         }
     }
 

@@ -1,7 +1,10 @@
 //! The one table of settings: names, defaults, allowed values and what each is for.
 
-use super::value::{any_text, at_least, choice, duration, flag, host, limit, limit_from, log_filter, number, origins, pause};
-use super::{Config, ConfigError, LogFormat, Secret};
+use super::value::{
+    address, any_text, api_keys, at_least, choice, duration, flag, host, limit, limit_from, log_filter, networks, number,
+    optional_port, origins, pause, words,
+};
+use super::{Config, ConfigError, HookEvent, LogFormat, Secret};
 
 /// One setting of §10.
 pub struct Setting {
@@ -34,6 +37,11 @@ impl Setting {
     /// The name of the command-line flag, without dashes in front.
     pub fn flag(&self) -> String {
         self.name.to_ascii_lowercase().replace('_', "-")
+    }
+
+    /// Where the setting stands in the TOML file, such as `limits.max_rooms`.
+    pub fn path(&self) -> String {
+        format!("{}.{}", self.group, self.name.to_ascii_lowercase())
     }
 
     /// The value that stands where none is given.
@@ -109,12 +117,96 @@ pub const SETTINGS: &[Setting] = &[
     )
     .dev("127.0.0.1"),
     setting(
+        "listen",
+        "METRICS_WS_PORT",
+        None,
+        PORT,
+        "Legacy port: whoever connects there gets the metrics at once, without rooms (8081 in the old system).",
+        into!(listen.metrics_ws_port, optional_port),
+    ),
+    setting(
+        "listen",
+        "WS_UPSTREAM",
+        None,
+        "the address of a WebSocket listener, such as ws://127.0.0.1:8082",
+        "Another process that `/ws` on `PORT` is passed on to. Unset: this one's.",
+        into!(listen.ws_upstream, |v| address(v, &["ws", "wss", "http", "https"]).map(Some)),
+    ),
+    setting(
+        "listen",
+        "TLS_CERT",
+        None,
+        "the path of a PEM file",
+        "Certificate chain; with `TLS_KEY` both ports speak TLS. Read again when the file changes.",
+        into!(listen.tls_cert, some_path),
+    ),
+    setting("listen", "TLS_KEY", None, "the path of a PEM file", "Private key of `TLS_CERT`.", into!(listen.tls_key, some_path)),
+    setting(
+        "listen",
+        "TRUSTED_PROXIES",
+        None,
+        "IP addresses or networks with commas between, such as 10.0.0.0/8,::1",
+        "Proxies whose `X-Forwarded-For` tells the client's address.",
+        into!(listen.trusted_proxies, networks),
+    ),
+    setting(
         "auth",
         "JWT_SECRET",
         None,
         "the secret that your tokens are signed with",
         "Secret of the HS256 tokens. Without it `serve` does not start, unless with `--dev`.",
-        into!(auth.jwt_secret, |v| any_text(v).map(|v| Some(Secret::from(v)))),
+        into!(auth.jwt_secret, some_secret),
+    )
+    .secret(),
+    setting(
+        "auth",
+        "JWT_AUDIENCE",
+        None,
+        "the `aud` of your tokens",
+        "`aud` that tokens signed with `JWT_SECRET` must have. Unset: any.",
+        into!(auth.jwt_audience, some_text),
+    ),
+    setting(
+        "auth",
+        "JWT_ISSUER",
+        None,
+        "the `iss` of your tokens",
+        "`iss` that tokens signed with `JWT_SECRET` must have. Unset: any.",
+        into!(auth.jwt_issuer, some_text),
+    ),
+    setting(
+        "auth",
+        "SUPABASE_URL",
+        None,
+        "the address of your project, such as https://abcdefgh.supabase.co",
+        "Supabase project whose users may connect: its key set checks their tokens.",
+        into!(auth.supabase_url, |v| address(v, &["https", "http"]).map(Some)),
+    ),
+    setting(
+        "auth",
+        "SUPABASE_ANON_KEY",
+        None,
+        "the project's anon (publishable) key",
+        "Lets tokens that can't be checked here be checked by asking Supabase, once a minute each.",
+        into!(auth.supabase_anon_key, some_secret),
+    )
+    .secret(),
+    setting(
+        "auth",
+        "SUPABASE_JWT_SECRET",
+        None,
+        "the project's legacy JWT secret",
+        "Legacy HS256 secret of a Supabase project, for tokens that are still signed with it.",
+        into!(auth.supabase_jwt_secret, some_secret),
+    )
+    .secret(),
+    setting(
+        "auth",
+        "API_KEYS",
+        None,
+        "name:sha256 pairs with commas between; `printf %s KEY | sha256sum` gives the hash",
+        "Keys with which backends may use the HTTP API (`Authorization: Bearer KEY` or `X-API-Key: KEY`).",
+        into!(auth.api_keys, api_keys),
     )
     .secret(),
     setting(
@@ -252,6 +344,31 @@ pub const SETTINGS: &[Setting] = &[
         into!(liveness.drain, pause),
     ),
     setting(
+        "hooks",
+        "WEBHOOK_URL",
+        None,
+        "an http:// or https:// address",
+        "Your backend: asked and told of what clients do.",
+        into!(hooks.url, |v| address(v, &["https", "http"]).map(Some)),
+    ),
+    setting(
+        "hooks",
+        "WEBHOOK_SECRET",
+        None,
+        "a secret that your backend knows too",
+        "Secret with which requests to `WEBHOOK_URL` are signed.",
+        into!(hooks.secret, some_secret),
+    )
+    .secret(),
+    setting(
+        "hooks",
+        "WEBHOOK_EVENTS",
+        Some("connect,disconnect,custom"),
+        "some of connect, disconnect, join, publish and custom, with commas between",
+        "What is sent to `WEBHOOK_URL`.",
+        into!(hooks.events, |v| words(v, &HookEvent::ALL)),
+    ),
+    setting(
         "logs",
         "LOG_FORMAT",
         Some("text"),
@@ -267,4 +384,24 @@ pub const SETTINGS: &[Setting] = &[
         "What is logged.",
         into!(logs.filter, log_filter),
     ),
+    setting(
+        "logs",
+        "METRICS_ADDR",
+        None,
+        "an address and port, such as 127.0.0.1:9090",
+        "Address that only answers `/metrics`. Unset: it is answered on `PORT`.",
+        into!(logs.metrics_addr, |v| number(v).map(Some)),
+    ),
 ];
+
+fn some_text(value: &str) -> Option<Option<String>> {
+    any_text(value).map(|value| Some(value.to_owned()))
+}
+
+fn some_secret(value: &str) -> Option<Option<Secret>> {
+    any_text(value).map(|value| Some(Secret::from(value)))
+}
+
+fn some_path(value: &str) -> Option<Option<std::path::PathBuf>> {
+    any_text(value).map(|value| Some(value.into()))
+}

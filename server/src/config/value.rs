@@ -4,6 +4,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
+use super::ApiKey;
 use crate::auth::origin::is_origin_pattern;
 
 /// `true` or `false`, and the other spellings that people use in environments.
@@ -94,6 +97,52 @@ pub(super) fn origins(value: &str) -> Option<Vec<String>> {
     let list: Vec<String> =
         value.split(',').map(|one| one.trim().trim_end_matches('/').to_ascii_lowercase()).filter(|one| !one.is_empty()).collect();
     (!list.is_empty() && list.iter().all(|one| is_origin_pattern(one))).then_some(list)
+}
+
+/// A number of a port that is off unless it is set.
+pub(super) fn optional_port(value: &str) -> Option<Option<u16>> {
+    number(value).map(Some)
+}
+
+/// An address with one of these schemes, without a slash at its end.
+pub(super) fn address(value: &str, schemes: &[&str]) -> Option<String> {
+    let value = value.trim_end_matches('/');
+    let (scheme, rest) = value.split_once("://")?;
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let fine = schemes.contains(&scheme) && !host.is_empty() && !value.contains(char::is_whitespace) && !host.contains('@');
+    fine.then(|| value.to_owned())
+}
+
+/// IP addresses or networks with commas between.
+pub(super) fn networks(value: &str) -> Option<Vec<IpNet>> {
+    let network = |one: &str| one.parse().ok().or_else(|| one.parse::<IpAddr>().ok().map(IpNet::from));
+    value.split(',').map(str::trim).filter(|one| !one.is_empty()).map(network).collect()
+}
+
+/// `name:sha256` pairs with commas between, the hash as 64 hexadecimal digits.
+pub(super) fn api_keys(value: &str) -> Option<Vec<ApiKey>> {
+    let key = |one: &str| {
+        let (name, hash) = one.split_once(':')?;
+        let named = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+        Some(ApiKey { name: named.then(|| name.to_owned())?, sha256: sha256(hash)? })
+    };
+    value.split(',').map(str::trim).filter(|one| !one.is_empty()).map(key).collect()
+}
+
+fn sha256(hex: &str) -> Option<[u8; 32]> {
+    if hex.len() != 64 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let mut hash = [0; 32];
+    for (byte, place) in hash.iter_mut().zip(0..) {
+        *byte = u8::from_str_radix(&hex[2 * place..2 * place + 2], 16).ok()?;
+    }
+    Some(hash)
+}
+
+/// Some of a few words with commas between.
+pub(super) fn words<T: Copy>(value: &str, choices: &[(&str, T)]) -> Option<Vec<T>> {
+    value.split(',').map(str::trim).filter(|one| !one.is_empty()).map(|one| choice(one, choices)).collect()
 }
 
 /// A filter that `tracing-subscriber` accepts.

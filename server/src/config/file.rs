@@ -1,0 +1,196 @@
+//! The TOML file (`--config`, `OSBACKEND_CONFIG`): the settings of §10 in lower case by group, and the policy.
+//!
+//! ```toml
+//! [limits]
+//! max_rooms = 50
+//! message_rate = 20
+//!
+//! [auth]
+//! allowed_origins = ["https://app.example.com"]
+//! ```
+
+use std::{collections::HashMap, path::Path};
+
+use toml::{Table, Value};
+
+use super::{SETTINGS, Setting};
+
+/// Groups of the file that are no settings; their own readers check them.
+const OTHER_GROUPS: [&str; 1] = ["policy"];
+
+/// What a file says, its keys checked.
+#[derive(Clone, Debug, Default)]
+pub struct ConfigFile {
+    settings: HashMap<&'static str, String>,
+    policy: Option<Table>,
+}
+
+/// A file can't be used. The message names the key's path and what is allowed.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// It can't be read.
+    #[error("{path}: {source}. Give the path of a TOML file with --config or OSBACKEND_CONFIG")]
+    Read {
+        /// The file.
+        path: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// It is no TOML.
+    #[error("{path}: {message}")]
+    Syntax {
+        /// The file.
+        path: String,
+        /// Where and what.
+        message: String,
+    },
+    /// It has a key that nothing reads.
+    #[error("{file}: {key}: unknown key. Use one of {allowed}")]
+    UnknownKey {
+        /// The file.
+        file: String,
+        /// The key's path.
+        key: String,
+        /// The keys that may stand there.
+        allowed: String,
+    },
+    /// A key has a value that can't be a setting's.
+    #[error("{file}: {key}: not allowed. Use {allowed}")]
+    BadValue {
+        /// The file.
+        file: String,
+        /// The key's path.
+        key: String,
+        /// What may be given.
+        allowed: String,
+    },
+}
+
+impl ConfigFile {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// See [`FileError`].
+    pub fn read(path: &Path) -> Result<Self, FileError> {
+        let file = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|source| FileError::Read { path: file.clone(), source })?;
+        Self::parse(&file, &text)
+    }
+
+    /// Reads the text of a file that messages call `file`.
+    ///
+    /// # Errors
+    /// See [`FileError`].
+    pub fn parse(file: &str, text: &str) -> Result<Self, FileError> {
+        let table: Table = text
+            .parse()
+            .map_err(|error: toml::de::Error| FileError::Syntax { path: file.to_owned(), message: error.to_string() })?;
+        let mut read = Self::default();
+        for (group, value) in table {
+            if group == "policy" {
+                let Value::Table(policy) = value else {
+                    return Err(bad(file, "policy", "a table: [policy]"));
+                };
+                read.policy = Some(policy);
+                continue;
+            }
+            let known: Vec<&Setting> = SETTINGS.iter().filter(|setting| setting.group == group).collect();
+            if known.is_empty() {
+                return Err(FileError::UnknownKey { file: file.to_owned(), key: group, allowed: groups().join(", ") });
+            }
+            let Value::Table(values) = value else {
+                return Err(bad(file, &group, &format!("a table: [{group}]")));
+            };
+            for (key, value) in values {
+                let name = key.to_ascii_uppercase();
+                let setting = known.iter().find(|setting| setting.name == name && key == key.to_ascii_lowercase());
+                let path = format!("{group}.{key}");
+                let Some(setting) = setting else {
+                    let allowed = known.iter().map(|setting| setting.name.to_ascii_lowercase()).collect::<Vec<_>>().join(", ");
+                    return Err(FileError::UnknownKey { file: file.to_owned(), key: path, allowed });
+                };
+                let text = text_of(&value).ok_or_else(|| bad(file, &path, setting.allowed))?;
+                setting.set(&mut super::Config::unset(false), &text).map_err(|error| bad(file, &path, error.allowed))?;
+                read.settings.insert(setting.name, text);
+            }
+        }
+        Ok(read)
+    }
+
+    /// The value of a setting, by its variable's name.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.settings.get(name).map(String::as_str)
+    }
+
+    /// The table `[policy]`.
+    pub fn policy(&self) -> Option<&Table> {
+        self.policy.as_ref()
+    }
+}
+
+fn bad(file: &str, key: &str, allowed: &str) -> FileError {
+    FileError::BadValue { file: file.to_owned(), key: key.to_owned(), allowed: allowed.to_owned() }
+}
+
+fn groups() -> Vec<&'static str> {
+    let mut groups: Vec<_> = SETTINGS.iter().map(|setting| setting.group).collect();
+    groups.dedup();
+    groups.extend(OTHER_GROUPS);
+    groups
+}
+
+/// A value as an environment variable would have it; lists with commas between.
+fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Integer(number) => Some(number.to_string()),
+        Value::Boolean(flag) => Some(flag.to_string()),
+        Value::Array(values) => values.iter().map(text_of).collect::<Option<Vec<_>>>().map(|list| list.join(",")),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        ConfigFile::parse("osbackend.toml", text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn every_setting_has_its_key() {
+        let file = ConfigFile::parse(
+            "f",
+            "[listen]\nws_port = 9000\n[auth]\nallow_anonymous = true\nallowed_origins = [\"https://a.example\", \"https://b.example\"]\n[limits]\nhandshake_timeout = \"3s\"\n[policy]\ndefault = true",
+        )
+        .unwrap();
+        assert_eq!(file.get("WS_PORT"), Some("9000"));
+        assert_eq!(file.get("ALLOW_ANONYMOUS"), Some("true"));
+        assert_eq!(file.get("ALLOWED_ORIGINS"), Some("https://a.example,https://b.example"));
+        assert_eq!(file.get("HANDSHAKE_TIMEOUT"), Some("3s"));
+        assert_eq!(file.get("PORT"), None);
+        assert!(file.policy().is_some());
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_the_path_and_what_is_allowed() {
+        let unknown = error("[limits]\nmax_room = 3");
+        assert!(unknown.contains("osbackend.toml: limits.max_room: unknown key") && unknown.contains("max_rooms"), "{unknown}");
+        let group = error("[limit]\nmax_rooms = 3");
+        assert!(group.contains("limit: unknown key") && group.contains("limits") && group.contains("policy"), "{group}");
+        let value = error("[limits]\nmax_rooms = \"many\"");
+        assert!(value.contains("limits.max_rooms") && value.contains("whole number"), "{value}");
+        assert!(error("[limits]\nmax_rooms = 1.5").contains("limits.max_rooms"));
+        assert!(error("limits = 3").contains("[limits]"));
+        assert!(error("[limits\n").contains("osbackend.toml"));
+        assert!(error("[limits]\nMAX_ROOMS = 1").contains("unknown key"));
+        assert!(!error("[auth]\napi_keys = \"billing:very-secret\"").contains("very-secret"));
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_named() {
+        let error = ConfigFile::read(Path::new("no/such/file.toml")).unwrap_err().to_string();
+        assert!(error.contains("no/such/file.toml") && error.contains("--config"), "{error}");
+    }
+}
