@@ -53,6 +53,8 @@ pub struct Event<'a> {
     pub offset: Option<u64>,
     /// The same in every room that it was emitted to.
     pub event_id: Option<&'a str>,
+    /// When the server took it, ISO 8601 in UTC.
+    pub timestamp: Option<&'a str>,
     /// Whether it belongs to the snapshot of a join.
     pub snapshot: bool,
     /// How many events before it were conflated.
@@ -72,6 +74,8 @@ struct Frame<'a> {
     offset: Option<u64>,
     #[serde(borrow, default)]
     event_id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    timestamp: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     id: Option<&'a RawValue>,
     #[serde(default)]
@@ -139,8 +143,8 @@ impl<H: Host> Driver<H> {
             let delivery = self.machine.on_event(key, frame.offset.unwrap_or(0), frame.skipped, frame.snapshot);
             if delivery == Delivery::Deliver {
                 let (offset, event_id) = (frame.offset, frame.event_id.as_deref());
-                let (snapshot, skipped) = (frame.snapshot, frame.skipped);
-                self.host.event(&Event { kind, data, room, offset, event_id, snapshot, skipped });
+                let (timestamp, snapshot, skipped) = (frame.timestamp.as_deref(), frame.snapshot, frame.skipped);
+                self.host.event(&Event { kind, data, room, offset, event_id, timestamp, snapshot, skipped });
             }
             return self.drain();
         }

@@ -1,23 +1,35 @@
-//! The command line of `osbackend`: `serve`, `token` and `config`.
+//! The command line of `osbackend`: the server, and the commands that talk to one.
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod completions;
+mod config;
+mod connection;
 mod dev;
+mod emit;
+mod http;
 pub mod listen;
+mod listen_to;
+mod load;
 mod pages;
 pub mod serve;
 mod signals;
+mod status;
+mod terminal;
 mod token;
 
 /// Realtime rooms for dashboards: a WebSocket server with an HTTP API.
 #[derive(Parser)]
-#[command(name = "osbackend", version)]
+#[command(name = "osbackend", version, after_help = EXIT_STATUS)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
+
+const EXIT_STATUS: &str =
+    "Exit status: 0 done; 1 it failed, and stderr says why and what to do; 2 the command line or a setting is wrong.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -25,13 +37,18 @@ enum Command {
     Serve(Box<serve::Args>),
     /// Prints a token signed with JWT_SECRET, for scripts and trials.
     Token(token::Args),
-    /// Prints every setting: its variable, default and what may be given.
-    #[command(after_help = crate::config::text_table())]
-    Config {
-        /// As the Markdown table of the README.
-        #[arg(long)]
-        markdown: bool,
-    },
+    /// Publishes events: typed ones, or any into a room; from the command line or from stdin.
+    Emit(Box<emit::Args>),
+    /// Joins rooms and prints their events, reconnecting.
+    Listen(Box<listen_to::Args>),
+    /// Puts a server on this machine under load and checks every delivery.
+    Load(Box<load::Args>),
+    /// Tells how a server is; for health checks too.
+    Status(Box<status::Args>),
+    /// Prints every setting: its variable, default and what may be given; checks and shows those given.
+    Config(config::Args),
+    /// Prints the completions of a shell.
+    Completions(completions::Args),
 }
 
 /// Runs the command that this process was started with. 0: done; 1: it failed, and stderr says why and what to do;
@@ -46,8 +63,30 @@ pub fn run() -> ExitCode {
             Ok(token) => say(&token),
             Err(error) => fail(&error, true),
         },
-        Command::Config { markdown: true } => say(crate::config::markdown_table().trim_end()),
-        Command::Config { markdown: false } => say(crate::config::text_table().trim_start().trim_end()),
+        Command::Emit(args) => wait(emit::run(*args), emit::EmitError::is_usage),
+        Command::Listen(args) => wait(listen_to::run(*args), listen_to::ListenError::is_usage),
+        Command::Load(args) => wait(load::run(*args), load::LoadError::is_usage),
+        Command::Status(args) => wait(status::run(*args), status::StatusError::is_usage),
+        Command::Config(args) => match config::run(&args) {
+            Ok(text) => say(&text),
+            Err(error) => fail(&error, true),
+        },
+        Command::Completions(args) => say(completions::script(&args).trim_end()),
+    }
+}
+
+/// Runs a command that waits for sockets.
+fn wait<E: std::error::Error>(command: impl Future<Output = Result<(), E>>, is_usage: impl Fn(&E) -> bool) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error, false),
+    };
+    let outcome = runtime.block_on(command);
+    // A read of stdin can't be called off, and nothing is left to wait for.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error, is_usage(&error)),
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::{collections::HashMap, path::PathBuf};
 
+use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
 
-use super::{Config, ConfigError, ConfigFile, FileError, SETTINGS};
+use super::{Config, ConfigError, ConfigFile, FileError, SETTINGS, Source};
 
 /// Name of the flag and id of the argument that names the TOML file.
 const FILE: &str = "config";
@@ -12,7 +13,7 @@ const FILE: &str = "config";
 /// The settings that were given by flag, environment or file (in this order of precedence); `#[command(flatten)]` it.
 #[derive(Clone, Default)]
 pub struct SettingFlags {
-    given: HashMap<&'static str, String>,
+    given: HashMap<&'static str, (String, Source)>,
     file: Option<PathBuf>,
 }
 
@@ -42,15 +43,26 @@ impl SettingFlags {
     /// See [`Self::config`].
     pub fn resolve(&self, dev: bool) -> Result<(Config, ConfigFile), SettingsError> {
         let file = self.file.as_deref().map(ConfigFile::read).transpose()?.unwrap_or_default();
-        let given = |name: &str| self.given.get(name).filter(|value| !value.is_empty()).map(String::as_str);
+        let given = |name: &str| self.given(name).map(|(value, _)| value);
         let config = Config::resolve(dev, |name| given(name).or_else(|| file.get(name)).map(str::to_owned))?;
         Ok((config, file))
+    }
+
+    /// What a flag or the environment says of a setting, by its variable's name. An empty value counts as unset.
+    pub(super) fn given(&self, name: &str) -> Option<(&str, Source)> {
+        self.given.get(name).filter(|(value, _)| !value.is_empty()).map(|(value, source)| (value.as_str(), *source))
     }
 
     fn read(matches: &ArgMatches) -> Self {
         let given = SETTINGS
             .iter()
-            .filter_map(|setting| Some((setting.name, matches.get_one::<String>(setting.name)?.clone())))
+            .filter_map(|setting| {
+                let source = match matches.value_source(setting.name) {
+                    Some(ValueSource::EnvVariable) => Source::Environment,
+                    _ => Source::Flag,
+                };
+                Some((setting.name, (matches.get_one::<String>(setting.name)?.clone(), source)))
+            })
             .collect();
         Self { given, file: matches.get_one::<PathBuf>(FILE).cloned().filter(|path| !path.as_os_str().is_empty()) }
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+mod effective;
 mod file;
 mod flags;
 mod later;
@@ -17,6 +18,7 @@ mod settings;
 mod table;
 mod value;
 
+pub use effective::{Effective, Source};
 pub use file::{ConfigFile, FileError};
 pub use flags::{SettingFlags, SettingsError};
 pub use later::not_there_yet;
