@@ -1,8 +1,8 @@
-//! The README's walk-through with wscat, typed line by line against the binary.
+//! The README's walk-through with wscat and its commands, typed line by line against the binary.
 
 use serde_json::Value;
 
-use crate::support::{Client, Connecting, Served};
+use crate::support::{Client, Connecting, Served, run_at};
 
 const README: &str = include_str!("../../../README.md");
 
@@ -70,6 +70,43 @@ async fn the_walk_through_works_as_printed() {
         }
     }
     assert!(typed >= 3 && shown >= 4, "connect, auth, join, metrics:get: {typed} typed, {shown} shown");
+}
+
+/// Words as a shell makes them, of lines without anything but single quotes.
+fn words(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut quoted) = (Vec::new(), String::new(), false);
+    for c in line.chars() {
+        match c {
+            '\'' => quoted = !quoted,
+            ' ' if !quoted => words.push(std::mem::take(&mut word)),
+            c => word.push(c),
+        }
+    }
+    words.push(word);
+    words
+}
+
+#[tokio::test]
+async fn the_commands_work_as_printed() {
+    let served = Served::dev().await;
+    let (_, rest) = README.split_once("<!-- command line:").unwrap();
+    let (block, _) = rest.split_once("<!-- end of the command line -->").unwrap();
+    let mut run = 0;
+    for line in block.lines().filter_map(|line| line.strip_prefix("$ osbackend ")) {
+        let words = words(line);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let ended = run_at(&format!("http://{}", served.http), &words).await.ok();
+        let shown = match words[0] {
+            "status" => "dashboard:overview",
+            "listen" => "all green",
+            "load" => "lost       0",
+            "config" => "WS_PORT",
+            _ => "",
+        };
+        assert!(ended.out.contains(shown), "{line}: {ended:?}");
+        run += 1;
+    }
+    assert!(run >= 6, "{run} commands");
 }
 
 #[test]

@@ -165,8 +165,10 @@ async fn many(args: &Args, sender: &mut Sender) -> Result<(), EmitError> {
             Err(error) => {
                 // Those before it are published first, so that stopping here has a meaning.
                 let mut errors = sender.flush().await;
-                sender.tally.refused += 1;
-                errors.push(error.into());
+                if args.keep_going || errors.is_empty() {
+                    sender.tally.refused += 1;
+                    errors.push(error.into());
+                }
                 tell(args, sender, &bar, errors, false).await
             }
         };
