@@ -1,10 +1,11 @@
-//! The command line of `osbackend`: `serve`, `token` and `config`.
+//! The command line of `osbackend`: `serve`, `gateway`, `token` and `config`.
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 mod dev;
+mod gateway;
 pub mod listen;
 mod pages;
 pub mod serve;
@@ -23,6 +24,8 @@ struct Cli {
 enum Command {
     /// Runs the server until SIGTERM or Ctrl-C.
     Serve(Box<serve::Args>),
+    /// Passes `/ws` on `PORT` on to `WS_UPSTREAM`, and does nothing else, until SIGTERM or Ctrl-C.
+    Gateway(Box<gateway::Args>),
     /// Prints a token signed with JWT_SECRET, for scripts and trials.
     Token(token::Args),
     /// Prints every setting: its variable, default and what may be given.
@@ -39,6 +42,10 @@ enum Command {
 pub fn run() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(args) => match serve::run(*args) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error, error.is_usage()),
+        },
+        Command::Gateway(args) => match gateway::run(&args) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&error, error.is_usage()),
         },
