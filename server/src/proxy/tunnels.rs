@@ -59,8 +59,10 @@ impl Tunnels {
             state.next += 1;
             state.count += 1;
             let id = state.next;
-            // Let in just before a drain that has not seen it: `end` is dropped, and that ends it at once.
-            if !state.draining {
+            if state.draining {
+                // Let in just before a drain that has not seen it: that ends it at once.
+                drop(end);
+            } else {
                 state.live.insert(id, end);
             }
             id

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::uri::{Authority, PathAndQuery};
+use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, Uri};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -91,12 +91,13 @@ impl Upstream {
             Some("wss" | "https") => true,
             _ => return Err(bad()),
         };
-        let host = uri.host().ok_or_else(bad)?.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let port = match uri.authority().and_then(Authority::port) {
-            Some(port) => port.as_u16(),
-            None if secure => 443,
-            None => 80,
+        let authority = uri.authority().ok_or_else(bad)?;
+        let port = match authority.as_str().strip_prefix(authority.host()).ok_or_else(bad)? {
+            "" if secure => 443,
+            "" => 80,
+            port => port.strip_prefix(':').and_then(|port| port.parse().ok()).ok_or_else(bad)?,
         };
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         let tls = if secure {
             let name = ServerName::try_from(host.clone()).map_err(|_| bad())?;
             Some((TlsConnector::from(Arc::new(client_config()?)), name))
