@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 mod dev;
 mod gateway;
+mod health;
 pub mod listen;
 mod pages;
 pub mod serve;
@@ -26,6 +27,8 @@ enum Command {
     Serve(Box<serve::Args>),
     /// Passes `/ws` on `PORT` on to `WS_UPSTREAM`, and does nothing else, until SIGTERM or Ctrl-C.
     Gateway(Box<gateway::Args>),
+    /// Asks the server or gateway with these settings on this machine whether it is alive, for health checks of containers.
+    Health(Box<health::Args>),
     /// Prints a token signed with JWT_SECRET, for scripts and trials.
     Token(token::Args),
     /// Prints every setting: its variable, default and what may be given.
@@ -46,6 +49,10 @@ pub fn run() -> ExitCode {
             Err(error) => fail(&error, error.is_usage()),
         },
         Command::Gateway(args) => match gateway::run(&args) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error, error.is_usage()),
+        },
+        Command::Health(args) => match health::run(&args) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&error, error.is_usage()),
         },

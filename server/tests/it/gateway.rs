@@ -359,11 +359,15 @@ async fn the_command_passes_on_and_leaves_well() {
     client.expect("connection_established").await;
     client.is_alive().await;
     request(gateway.http, "GET", "/readyz", None, "").await.ok();
+    let port = gateway.http.port().to_string();
+    let health = ["health", "--host", "127.0.0.1", "--port", &port];
+    assert_eq!(soon("the health check", osbackend(&health).output()).await.unwrap().status.code(), Some(0));
     gateway.signal("TERM");
     client.cut_off().await;
     let (status, log) = gateway.ended().await;
     assert_eq!(status.code(), Some(0), "{log}");
     assert!(!log.contains(&token), "a token in the log");
+    assert_eq!(soon("the health check", osbackend(&health).output()).await.unwrap().status.code(), Some(1));
 
     let output = soon("the refusal", osbackend(&["gateway"]).output()).await.unwrap();
     assert_eq!(output.status.code(), Some(2));

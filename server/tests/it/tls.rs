@@ -211,6 +211,9 @@ async fn a_new_certificate_is_served_a_bad_one_is_not_and_connections_live_on() 
     assert!(served.listening.starts_with("wss=127.0.0.1:") && served.listening.contains(" https="), "{}", served.listening);
     let mut client = Secure::open(served.ws, &first).await;
     client.next().await.unwrap();
+    let mut health = osbackend(&["health", "--host", "127.0.0.1", "--port", &served.http.port().to_string()]);
+    let output = soon("the health check", health.env("TLS_CERT", &files.cert).output()).await.unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
 
     // Noticed by looking at the files.
     files.write(&second);
