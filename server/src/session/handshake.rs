@@ -136,7 +136,7 @@ impl Session {
             }
         }
         if self.who.is_none() && !self.settings.allow_anonymous && first {
-            self.await_user(now);
+            self.wait_for_user(now);
         }
         if first && let Some(interval) = self.settings.heartbeat_ms {
             self.deadlines.set(Timer::Ping, now + interval);
@@ -146,7 +146,7 @@ impl Session {
         self.effects.push_back(Effect::Welcome(Welcome::Greeting { rooms, id }));
     }
 
-    pub(super) fn await_user(&mut self, now: u64) {
+    pub(super) fn wait_for_user(&mut self, now: u64) {
         if let Some(timeout) = self.settings.auth_timeout_ms {
             self.deadlines.set(Timer::Authenticate, now + timeout);
         }

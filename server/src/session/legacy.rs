@@ -22,7 +22,7 @@ impl Session {
         let rooms = match rooms {
             Ok(rooms) => rooms,
             Err(_) if may_be_asked_later => {
-                self.await_user(now);
+                self.wait_for_user(now);
                 Vec::new()
             }
             Err(error) => return self.refuse_feed(None, error, now),

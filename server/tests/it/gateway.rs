@@ -244,10 +244,8 @@ async fn what_the_upstream_refuses_with_is_passed_on() {
     for (status, extra) in
         [(401, "www-authenticate: Bearer\r\n"), (403, ""), (503, "retry-after: 7\r\n"), (429, "retry-after: 1\r\n")]
     {
-        let get = format!(
-            "GET /ws HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
-             sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-        );
+        let get = "GET /ws HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+             sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
         let asking = tokio::spawn(async move {
             let mut socket = TcpStream::connect(front.address).await.unwrap();
             socket.write_all(get.as_bytes()).await.unwrap();

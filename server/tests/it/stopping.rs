@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Connecting, SECRET, Served, osbackend, user_token};
+use crate::support::{Connecting, SECRET, Served, admin_token, osbackend, soon, user_token};
 
 const DRAIN: Duration = Duration::from_millis(1_200);
 /// What the process may take beside the window: closing handshakes, and the machine.
@@ -29,9 +29,15 @@ async fn every_client_gets_a_slot_is_closed_in_it_and_the_process_ends_within_th
     let mut legacy = Connecting::new(served.metrics_ws()).query(&user_token("old")).open().await;
     // Registered: whoever is let in later would have no slot.
     legacy.is_alive().await;
-    // A request that never ends takes no time of the window.
+    // A request that is still running takes no time of the window from the others.
     let mut slow = TcpStream::connect(served.http).await.unwrap();
-    slow.write_all(b"POST /api/ws/events HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n{").await.unwrap();
+    let token = admin_token();
+    let head = format!("POST /api/ws/events HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\ncontent-length: 2\r\n");
+    slow.write_all(format!("{head}expect: 100-continue\r\n\r\n").as_bytes()).await.unwrap();
+    // The server asks for the body: the request is running.
+    let mut running = vec![0; 25];
+    soon("100 Continue", slow.read_exact(&mut running)).await.unwrap();
+    assert!(running.starts_with(b"HTTP/1.1 100"), "{}", String::from_utf8_lossy(&running));
 
     let begin = Instant::now();
     served.signal("TERM");
@@ -48,8 +54,11 @@ async fn every_client_gets_a_slot_is_closed_in_it_and_the_process_ends_within_th
     }
     assert_eq!(legacy.closed().await, (1012, "restart".to_owned()));
     assert!(begin.elapsed() >= Duration::from_millis(960), "the legacy client has the last slot");
-    let mut rest = Vec::new();
-    let _ = slow.read_to_end(&mut rest).await;
+    assert!(begin.elapsed() < DRAIN + BESIDE, "{:?}", begin.elapsed());
+    slow.write_all(b"[]").await.unwrap();
+    let mut answer = Vec::new();
+    soon("the answer", slow.read_to_end(&mut answer)).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 "), "it is answered all the same");
     let (status, log) = served.ended().await;
     assert_eq!(status.code(), Some(0), "{log}");
     assert!(begin.elapsed() < DRAIN + BESIDE, "{:?}", begin.elapsed());
