@@ -270,7 +270,9 @@ impl Connection {
         let rooms: Vec<RoomRequest> = match &mut welcome {
             Welcome::Greeting { rooms, .. } | Welcome::Authenticated { rooms, .. } => std::mem::take(rooms),
         };
-        let place = self.handle.outbox.reserve();
+        // The legacy port's clients are not greeted.
+        let place =
+            (!self.session.is_legacy() || matches!(welcome, Welcome::Authenticated { .. })).then(|| self.handle.outbox.reserve());
         let mut results = Vec::with_capacity(rooms.len());
         for room in rooms {
             results.push(match room {
@@ -288,8 +290,13 @@ impl Connection {
                 }
             });
         }
-        let frame = self.session.welcome(welcome, results, away_ms, now);
-        self.handle.outbox.fill(place, encode_server(&ServerFrame::System(frame)).into());
+        if self.session.is_legacy() && results.iter().any(|result| matches!(result, RoomResult::Refused(_))) {
+            self.session.on_feed_failed(now);
+        }
+        if let Some(place) = place {
+            let frame = self.session.welcome(welcome, results, away_ms, now);
+            self.handle.outbox.fill(place, encode_server(&ServerFrame::System(frame)).into());
+        }
     }
 
     fn reply(&self, message: ServerMessage, id: Option<RequestId>, now: u64) {

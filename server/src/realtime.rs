@@ -10,7 +10,7 @@ use crate::{
     handlers::Handlers,
     hub::Hub,
     limits::Admission,
-    session::SessionSettings,
+    session::{Mode, SessionSettings},
 };
 use osbackend_protocol::Policy;
 use std::{sync::Arc, time::Duration};
@@ -141,16 +141,31 @@ impl Realtime {
     /// `/ws` and the API (§9). Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, so that the limits
     /// per address count.
     pub fn router(&self) -> axum::Router {
-        self.socket_router().merge(crate::api::router(self.handle.clone()))
+        self.socket_router().merge(self.api_router())
     }
 
     /// `/ws` alone.
     pub fn socket_router(&self) -> axum::Router {
-        gateway::router(Gateway {
+        gateway::router(self.gateway(None))
+    }
+
+    /// The API alone (§9), for a port whose `/ws` is another process's: see [`crate::proxy`].
+    pub fn api_router(&self) -> axum::Router {
+        crate::api::router(self.handle.clone())
+    }
+
+    /// The feed of the legacy port (`METRICS_WS_PORT`), at every path: `metric_update` frames without a join.
+    pub fn legacy_router(&self) -> axum::Router {
+        gateway::legacy_router(self.gateway(Some(Mode::Legacy)))
+    }
+
+    fn gateway(&self, mode: Option<Mode>) -> Gateway {
+        Gateway {
             handle: self.handle.clone(),
             admission: self.admission.clone(),
             origins: OriginPolicy::from_config(&self.config),
             max_message_bytes: self.config.limits.max_message_bytes.unwrap_or(usize::MAX),
-        })
+            mode,
+        }
     }
 }

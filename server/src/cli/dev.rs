@@ -64,7 +64,7 @@ async fn session(State(dev): State<Dev>, headers: HeaderMap) -> Response {
 }
 
 /// What a person who started with `--dev` needs, ready to paste.
-pub(super) fn banner(http: SocketAddr, ws: SocketAddr, own_secret: bool, tokens: &Tokens) -> String {
+pub(super) fn banner(http: SocketAddr, ws: SocketAddr, tls: bool, own_secret: bool, tokens: &Tokens) -> String {
     let host = |address: SocketAddr| {
         let ip = address.ip();
         let name = if ip.is_loopback() || ip.is_unspecified() { "localhost".to_owned() } else { address.ip().to_string() };
@@ -72,15 +72,16 @@ pub(super) fn banner(http: SocketAddr, ws: SocketAddr, own_secret: bool, tokens:
         format!("{name}:{}", address.port())
     };
     let (http, ws) = (host(http), host(ws));
+    let s = if tls { "s" } else { "" };
     let secret = if own_secret { "with your JWT_SECRET" } else { "with a secret of its own, until it stops" };
     let Tokens { user, admin } = tokens;
     format!(
         r#"
 osbackend {version}, for development {secret}
 
-  dashboard    http://{http}/
-  websocket    ws://{ws}/ws
-  status       http://{http}/api/ws/status
+  dashboard    http{s}://{http}/
+  websocket    ws{s}://{ws}/ws
+  status       http{s}://{http}/api/ws/status
 
 user token (demo-user):
 {user}
@@ -89,7 +90,7 @@ admin token (demo-admin):
 {admin}
 
 try it:
-npx wscat -c 'ws://{ws}/ws?token={user}'
+npx wscat -c 'ws{s}://{ws}/ws?token={user}'
 then type: {{"type":"join","payload":{{"room":"dashboard:overview"}}}}
 "#,
         version = env!("CARGO_PKG_VERSION"),

@@ -9,6 +9,8 @@ mod config;
 mod connection;
 mod dev;
 mod emit;
+mod gateway;
+mod health;
 mod http;
 pub mod listen;
 mod listen_to;
@@ -35,6 +37,10 @@ const EXIT_STATUS: &str =
 enum Command {
     /// Runs the server until SIGTERM or Ctrl-C.
     Serve(Box<serve::Args>),
+    /// Passes `/ws` on `PORT` on to `WS_UPSTREAM`, and does nothing else, until SIGTERM or Ctrl-C.
+    Gateway(Box<gateway::Args>),
+    /// Asks the server or gateway with these settings on this machine whether it is alive, for health checks of containers.
+    Health(Box<health::Args>),
     /// Prints a token signed with JWT_SECRET, for scripts and trials.
     Token(token::Args),
     /// Publishes events: typed ones, or any into a room; from the command line or from stdin.
@@ -56,6 +62,14 @@ enum Command {
 pub fn run() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(args) => match serve::run(*args) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error, error.is_usage()),
+        },
+        Command::Gateway(args) => match gateway::run(&args) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error, error.is_usage()),
+        },
+        Command::Health(args) => match health::run(&args) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&error, error.is_usage()),
         },

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use tokio::sync::watch;
 
-use super::listen::{BindError, Listeners};
+use super::listen::{ListenError, Listeners, Routers};
 use super::signals::StopSignals;
 use super::{dev, pages, say};
 use crate::auth::mint::{MintError, random_secret};
 use crate::config::{Config, SettingFlags, SettingsError, not_there_yet};
 use crate::demo_feed::{self, Feed};
+use crate::proxy::{Proxy, UpstreamError};
 use crate::realtime::{BuildError, Realtime};
 use crate::telemetry;
 
@@ -44,9 +45,12 @@ pub enum ServeError {
     /// There is no page to serve.
     #[error(transparent)]
     NoPage(#[from] pages::NoPage),
-    /// A port could not be taken.
+    /// A port could not be taken, or TLS can't be had.
     #[error(transparent)]
-    Bind(#[from] BindError),
+    Listen(#[from] ListenError),
+    /// `/ws` of `PORT` can't be passed on.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
     /// The server could not be built.
     #[error(transparent)]
     Build(#[from] BuildError),
@@ -67,7 +71,11 @@ pub enum ServeError {
 impl ServeError {
     /// Whether the command line or a setting is to blame.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Config(_) | Self::NoSecret | Self::NoPage(_))
+        match self {
+            Self::Config(_) | Self::NoSecret | Self::NoPage(_) | Self::Upstream(UpstreamError::Address(_)) => true,
+            Self::Listen(error) => error.is_usage(),
+            _ => false,
+        }
     }
 }
 
@@ -91,35 +99,51 @@ pub(super) fn run(args: Args) -> Result<(), ServeError> {
 async fn serve(config: Config, own_secret: bool, page: Option<PathBuf>) -> Result<(), ServeError> {
     let mut signals = StopSignals::new()?;
     let listeners = Listeners::bind(&config).await?;
-    let (http, ws) = (listeners.http_address, listeners.ws_address);
+    let (http, ws, tls) = (listeners.http_address, listeners.ws_address, listeners.is_tls());
 
     let realtime = Realtime::builder().config(config.clone()).build()?;
     let handle = realtime.handle();
-    let mut router = realtime.router().merge(pages::router(page.as_deref()));
+    let pages = pages::router(page.as_deref());
+    let proxy = Proxy::from_config(&config)?;
+    let mut routers = Routers::from(realtime.router().merge(pages.clone()));
+    if let Some(proxy) = &proxy {
+        routers.http = realtime.api_router().merge(proxy.router()).merge(pages);
+    }
+    if let Some(address) = listeners.legacy_address {
+        tracing::warn!(%address, "METRICS_WS_PORT is deprecated: let clients join dashboard:overview on WS_PORT instead");
+        routers.legacy = realtime.legacy_router();
+    }
     let secret = config.auth.jwt_secret.clone().ok_or(ServeError::NoSecret)?;
     if config.dev {
-        router = router.merge(dev::router(&config, secret.clone()));
-        say(&dev::banner(http, ws, own_secret, &dev::Tokens::sign(&secret)?));
+        let dev = dev::router(&config, secret.clone());
+        (routers.http, routers.ws) = (routers.http.merge(dev.clone()), routers.ws.merge(dev));
+        say(&dev::banner(http, ws, tls, own_secret, &dev::Tokens::sign(&secret)?));
         tokio::spawn(demo_feed::run(handle.clone(), Feed::new(now_seed())));
     }
     if secret.reveal().len() < GOOD_SECRET_BYTES {
         tracing::warn!("JWT_SECRET is shorter than {GOOD_SECRET_BYTES} bytes: it could be guessed from a token");
     }
     // For programs that start this one: the real ports, whatever the log's form and filter.
-    say(&format!("listening ws={ws} http={http}"));
+    let secure = if tls { "s" } else { "" };
+    let legacy = listeners.legacy_address.map(|address| format!(" metrics-ws{secure}={address}")).unwrap_or_default();
+    say(&format!("listening ws{secure}={ws} http{secure}={http}{legacy}"));
 
     let (stop, stopped) = watch::channel(());
-    let serving = tokio::spawn(listeners.serve(router, stopped));
+    let serving = tokio::spawn(listeners.serve(routers, stopped));
     signals.next().await;
     tracing::info!("stopping: clients are told when to reconnect; a second signal stops at once");
     // The ports are free from here on: a successor may take them while clients are still being sent there.
     drop(stop);
-    let leave = async {
-        let _ = serving.await;
-        handle.drain(config.liveness.drain).await;
+    let window = config.liveness.drain;
+    let passed_on = async {
+        if let Some(proxy) = &proxy {
+            proxy.drain(window).await;
+        }
     };
+    // All at once: together they end within the window, which a service manager was told (deploy/).
+    let leave = async { tokio::join!(serving, handle.drain(window), passed_on) };
     tokio::select! {
-        () = leave => {}
+        _ = leave => {}
         () = signals.next() => {}
     }
     Ok(())

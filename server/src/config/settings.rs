@@ -112,7 +112,7 @@ pub const SETTINGS: &[Setting] = &[
         "HOST",
         Some("0.0.0.0"),
         "an IP address, such as 0.0.0.0, 127.0.0.1 or ::",
-        "Address that both ports listen on.",
+        "Address that all ports listen on.",
         into!(listen.host, host),
     )
     .dev("127.0.0.1"),
@@ -137,7 +137,7 @@ pub const SETTINGS: &[Setting] = &[
         "TLS_CERT",
         None,
         "the path of a PEM file",
-        "Certificate chain; with `TLS_KEY` both ports speak TLS. Read again when the file changes.",
+        "Certificate chain; with `TLS_KEY` every port speaks TLS. Read again when the file changes.",
         into!(listen.tls_cert, some_path),
     ),
     setting("listen", "TLS_KEY", None, "the path of a PEM file", "Private key of `TLS_CERT`.", into!(listen.tls_key, some_path)),

@@ -5,7 +5,8 @@ use crate::{
     auth::{AuthError, Verified},
     connection::{Connection, Work},
     handlers,
-    hub::outbox::Outbox,
+    hub::outbox::{Item, Outbox},
+    legacy,
     limits::Place,
     realtime::Handle,
     session::{Mode, Refusal},
@@ -84,6 +85,10 @@ impl Handler for Client {
 
     fn on_text(&mut self, text: &str, now_ms: u64) {
         self.connection.receive(text, now_ms);
+    }
+
+    fn on_taken(&self, items: Vec<Item>) -> Vec<Item> {
+        if self.connection.session().is_legacy() { legacy::plain_metrics(items) } else { items }
     }
 
     fn on_read(&mut self) {

@@ -30,11 +30,18 @@ pub(crate) struct Gateway {
     pub(crate) admission: Admission,
     pub(crate) origins: OriginPolicy,
     pub(crate) max_message_bytes: usize,
+    /// `None`: the client chooses, by the subprotocol that it offers (§1).
+    pub(crate) mode: Option<Mode>,
 }
 
 /// `/ws`.
 pub(crate) fn router(gateway: Gateway) -> Router {
     Router::new().route("/ws", any(upgrade)).with_state(gateway)
+}
+
+/// The legacy port: clients of the old system connect to paths of all kinds.
+pub(crate) fn legacy_router(gateway: Gateway) -> Router {
+    Router::new().fallback(any(upgrade)).with_state(gateway)
 }
 
 /// The client's address, where the server tells it.
@@ -78,8 +85,18 @@ async fn upgrade(
         (None, Err(error)) => Err(Refusal::Token(error)),
     };
     let max_message_bytes = gateway.max_message_bytes;
-    let socket = socket::configure(socket.protocols([SUBPROTOCOL]), max_message_bytes);
-    let mode = if socket.selected_protocol().is_some() { Mode::V1 } else { Mode::Plain };
+    let socket = socket::configure(socket, max_message_bytes);
+    let (socket, mode) = match gateway.mode {
+        Some(mode) => (socket, mode),
+        None => {
+            let socket = socket.protocols([SUBPROTOCOL]);
+            let mode = if socket.selected_protocol().is_some() { Mode::V1 } else { Mode::Plain };
+            (socket, mode)
+        }
+    };
+    if mode == Mode::Legacy {
+        tracing::debug!(address = ?address.map(|address| address.ip()), "a client on the deprecated METRICS_WS_PORT");
+    }
     socket.on_upgrade(move |socket| client::run(socket, gateway.handle, max_message_bytes, place, mode, token))
 }
 

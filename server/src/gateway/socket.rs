@@ -43,6 +43,10 @@ pub trait Handler: Send {
     fn outbox(&self) -> Arc<Outbox>;
     /// A text message came.
     fn on_text(&mut self, text: &str, now_ms: u64);
+    /// What of the queue is written, and how.
+    fn on_taken(&self, items: Vec<Item>) -> Vec<Item> {
+        items
+    }
     /// Nothing more is there to be read for now.
     fn on_read(&mut self) {}
     /// A binary message came.
@@ -111,6 +115,7 @@ pub async fn serve<H: Handler>(socket: &mut WebSocket, handler: &mut H, clock: &
                 // Who publishes and is written to all the time must not wait for a pause.
                 handler.on_read();
                 let Taken { items, close } = outbox.take();
+                let items = handler.on_taken(items);
                 if !items.is_empty() {
                     let audible = items.iter().any(|item| !matches!(item, Item::Ping));
                     match write(socket, handler, &outbox, &mut timer, clock, items).await {

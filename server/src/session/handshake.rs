@@ -18,8 +18,8 @@ use std::collections::HashSet;
 impl Session {
     pub(super) fn begin(&mut self, token: Option<String>, now: u64) {
         match (self.mode, token) {
-            (Mode::Plain, Some(token)) => self.verify(token, Purpose::Greet(Box::new(None), None)),
-            (Mode::Plain, None) => self.greet(None, None, now),
+            (Mode::Plain | Mode::Legacy, Some(token)) => self.verify(token, Purpose::Greet(Box::new(None), None)),
+            (Mode::Plain | Mode::Legacy, None) => self.greet(None, None, now),
             (Mode::V1, token) => {
                 self.token = token;
                 if let Some(timeout) = self.settings.handshake_timeout_ms {
@@ -119,6 +119,9 @@ impl Session {
         self.state = State::Open;
         let first = !self.greeted;
         self.greeted = true;
+        if self.is_legacy() {
+            return self.begin_feed(now);
+        }
         let (mut wanted, mut refused) = (Vec::new(), Vec::new());
         if let Some(connect) = connect {
             self.batch = connect.batch;
@@ -132,12 +135,8 @@ impl Session {
                 self.resumed = true;
             }
         }
-        if self.who.is_none()
-            && !self.settings.allow_anonymous
-            && first
-            && let Some(timeout) = self.settings.auth_timeout_ms
-        {
-            self.deadlines.set(Timer::Authenticate, now + timeout);
+        if self.who.is_none() && !self.settings.allow_anonymous && first {
+            self.wait_for_user(now);
         }
         if first && let Some(interval) = self.settings.heartbeat_ms {
             self.deadlines.set(Timer::Ping, now + interval);
@@ -145,6 +144,12 @@ impl Session {
         }
         let rooms = self.rooms_to_join(wanted, refused);
         self.effects.push_back(Effect::Welcome(Welcome::Greeting { rooms, id }));
+    }
+
+    pub(super) fn wait_for_user(&mut self, now: u64) {
+        if let Some(timeout) = self.settings.auth_timeout_ms {
+            self.deadlines.set(Timer::Authenticate, now + timeout);
+        }
     }
 
     /// The rooms asked for in `connect`, each allowed or refused, and the user's own.
@@ -195,7 +200,14 @@ impl Session {
             return self.send_error(id, ErrorBody::new(ErrorCode::Forbidden, message), now);
         }
         self.set_user(verified, now);
-        let rooms = self.own_room().map(Ok).into_iter().collect();
+        let rooms = if self.is_legacy() {
+            match self.join_feed() {
+                Ok(rooms) => rooms,
+                Err(error) => return self.refuse_feed(id, error, now),
+            }
+        } else {
+            self.own_room().map(Ok).into_iter().collect()
+        };
         self.effects.push_back(Effect::Welcome(Welcome::Authenticated { rooms, id }));
         // The new token may allow less (§3).
         let identity = self.who.as_ref().map(|who| &who.identity);

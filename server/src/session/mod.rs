@@ -6,6 +6,7 @@
 mod deadlines;
 mod effect;
 mod handshake;
+mod legacy;
 mod requests;
 mod settings;
 
@@ -39,6 +40,8 @@ pub enum Mode {
     Plain,
     /// The client, with `connect`.
     V1,
+    /// Nobody: the metrics come as soon as the client may have them (the legacy port).
+    Legacy,
 }
 
 /// Where a session stands.
@@ -149,6 +152,11 @@ impl Session {
         self.batch
     }
 
+    /// Whether only metrics are to be sent.
+    pub fn is_legacy(&self) -> bool {
+        self.mode == Mode::Legacy
+    }
+
     /// The client's id.
     pub fn client_id(&self) -> &Arc<str> {
         &self.client_id
@@ -202,7 +210,9 @@ impl Session {
                 Timer::Heartbeat => self.heartbeat(now),
                 Timer::Pong => self.close(CloseCode::NoHeartbeat),
                 Timer::TokenWarning => {
-                    if let Some(who) = &self.who {
+                    if let Some(who) = &self.who
+                        && !self.is_legacy()
+                    {
                         let expires_at = Timestamp(who.expires_at_ms);
                         self.send(ServerMessage::TokenExpiring(TokenExpiring { expires_at }), None, now);
                     }
@@ -220,7 +230,9 @@ impl Session {
     /// The server goes away; this client reconnects in `after_ms` (§4).
     pub fn on_drain(&mut self, after_ms: u64, now: u64) {
         if self.greeted {
-            self.send(ServerMessage::Draining(Draining { reconnect_after_ms: after_ms }), None, now);
+            if !self.is_legacy() {
+                self.send(ServerMessage::Draining(Draining { reconnect_after_ms: after_ms }), None, now);
+            }
             self.deadlines.set(Timer::Drain, now + after_ms);
         } else {
             self.close(CloseCode::Restart);
@@ -271,6 +283,7 @@ impl Session {
         self.over_rate = 0;
         match message {
             Ok(frame) if matches!(self.state, State::AwaitConnect) => self.first_message(frame, now),
+            Ok(frame) if self.is_legacy() => self.legacy_request(frame, now),
             Ok(frame) => self.request(frame, now),
             Err(error) => self.bad_frame(error, now),
         }

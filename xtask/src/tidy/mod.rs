@@ -3,6 +3,7 @@
 //! Each rule is a function from the tree to findings; a rule that nobody can break is no rule, so each has a
 //! test that breaks it.
 
+mod deploy;
 mod layout;
 mod protocol_doc;
 mod purity;
@@ -19,6 +20,8 @@ use crate::project::Project;
 type Rule = fn(&Tree) -> Vec<Finding>;
 
 const RULES: &[Rule] = &[
+    deploy::image_is_built_from_all_crates,
+    deploy::image_names_what_exists,
     layout::starts_with_a_header,
     layout::generated_files_say_so,
     layout::files_stay_short,

@@ -16,6 +16,7 @@ use super::soon;
 /// A connection to be made.
 pub(crate) struct Connecting {
     address: SocketAddr,
+    path: &'static str,
     query: String,
     headers: Vec<(&'static str, String)>,
     small_buffer: bool,
@@ -27,11 +28,16 @@ pub(crate) struct Refused(pub(crate) StatusCode);
 
 impl Connecting {
     pub(crate) fn new(address: SocketAddr) -> Self {
-        Self { address, query: String::new(), headers: Vec::new(), small_buffer: false }
+        Self { address, path: "/ws", query: String::new(), headers: Vec::new(), small_buffer: false }
     }
 
     pub(crate) fn query(mut self, token: &str) -> Self {
         self.query = format!("?token={token}");
+        self
+    }
+
+    pub(crate) fn path(mut self, path: &'static str) -> Self {
+        self.path = path;
         self
     }
 
@@ -64,7 +70,7 @@ impl Connecting {
     }
 
     fn request(&self) -> Request<()> {
-        let mut request = format!("ws://{}/ws{}", self.address, self.query).into_client_request().unwrap();
+        let mut request = format!("ws://{}{}{}", self.address, self.path, self.query).into_client_request().unwrap();
         for (name, value) in &self.headers {
             request.headers_mut().insert(*name, HeaderValue::from_str(value).unwrap());
         }
@@ -200,6 +206,17 @@ impl Client {
                 Some(Ok(Message::Close(None))) => panic!("a close frame without a code"),
                 Some(Ok(_)) => {}
                 other => panic!("the connection ended without a close frame: {other:?}"),
+            }
+        }
+    }
+
+    /// Reads over messages to an end that no close frame announces.
+    pub(crate) async fn cut_off(&mut self) {
+        loop {
+            match self.message().await {
+                Some(Ok(Message::Close(frame))) => panic!("closed with {frame:?}"),
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return,
             }
         }
     }

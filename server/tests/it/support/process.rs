@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::process::{ExitStatus, Stdio};
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
 use super::soon;
 
@@ -22,8 +22,12 @@ pub(crate) struct Served {
     lines: Lines<BufReader<ChildStdout>>,
     /// What it printed before it listened.
     pub(crate) banner: String,
+    /// Of a gateway: the same as `http`.
     pub(crate) ws: SocketAddr,
     pub(crate) http: SocketAddr,
+    /// The line of addresses, such as `ws=127.0.0.1:1 http=127.0.0.1:2`.
+    pub(crate) listening: String,
+    log: Option<Lines<BufReader<ChildStderr>>>,
 }
 
 impl Served {
@@ -38,8 +42,30 @@ impl Served {
                 None => banner += &(line + "\n"),
             }
         };
-        let (ws, http) = listening.strip_prefix("ws=").unwrap().split_once(" http=").unwrap();
-        Self { child, lines, banner, ws: ws.parse().unwrap(), http: http.parse().unwrap() }
+        let address = |names: [&str; 2]| {
+            let mut pairs = listening.split(' ').map(|pair| pair.split_once('=').unwrap());
+            pairs.find(|(name, _)| names.contains(name)).map(|(_, address)| address.parse().unwrap())
+        };
+        let http = address(["http", "https"]).unwrap();
+        let ws = address(["ws", "wss"]).unwrap_or(http);
+        Self { child, lines, banner, ws, http, listening, log: None }
+    }
+
+    /// The legacy port.
+    pub(crate) fn metrics_ws(&self) -> SocketAddr {
+        let (_, address) = self.listening.split_once(" metrics-ws=").unwrap();
+        address.parse().unwrap()
+    }
+
+    /// Reads the log to a line with this in it.
+    pub(crate) async fn logged(&mut self, what: &str) -> String {
+        let log = self.log.get_or_insert_with(|| BufReader::new(self.child.stderr.take().unwrap()).lines());
+        loop {
+            let line = soon(what, log.next_line()).await.unwrap().unwrap_or_else(|| panic!("it ended without logging {what}"));
+            if line.contains(what) {
+                return line;
+            }
+        }
     }
 
     /// With `--dev`, on free ports, with a short drain.
@@ -64,6 +90,11 @@ impl Served {
         let mut log = String::new();
         if let Some(mut stderr) = self.child.stderr.take() {
             stderr.read_to_string(&mut log).await.unwrap();
+        }
+        if let Some(rest) = &mut self.log {
+            while let Some(line) = rest.next_line().await.unwrap() {
+                log += &line;
+            }
         }
         while let Some(line) = self.lines.next_line().await.unwrap() {
             log += &line;

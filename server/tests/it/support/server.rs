@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use osbackend_server::auth::mint::Token;
-use osbackend_server::cli::listen::Listeners;
+use osbackend_server::cli::listen::{Listeners, Routers};
 use osbackend_server::config::Config;
 use osbackend_server::{Handle, Realtime};
 use tokio::sync::watch;
@@ -16,6 +16,8 @@ pub(crate) const SECRET: &str = "the tests' secret, longer than 32 bytes";
 pub(crate) struct TestServer {
     pub(crate) ws: SocketAddr,
     pub(crate) http: SocketAddr,
+    /// The legacy port, where it is on.
+    pub(crate) legacy: Option<SocketAddr>,
     pub(crate) handle: Handle,
     /// Dropping it stops the listeners.
     _stop: watch::Sender<()>,
@@ -38,8 +40,10 @@ impl TestServer {
         let realtime = Realtime::builder().config(config).build().unwrap();
         let (stop, stopped) = watch::channel(());
         let (ws, http) = (listeners.ws_address, listeners.http_address);
-        tokio::spawn(listeners.serve(realtime.router(), stopped));
-        Self { ws, http, handle: realtime.handle(), _stop: stop }
+        let legacy = listeners.legacy_address;
+        let routers = Routers { legacy: realtime.legacy_router(), ..Routers::from(realtime.router()) };
+        tokio::spawn(listeners.serve(routers, stopped));
+        Self { ws, http, legacy, handle: realtime.handle(), _stop: stop }
     }
 
     /// A connection to be made.

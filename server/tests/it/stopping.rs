@@ -1,0 +1,80 @@
+//! SIGTERM against the binary: slots, close codes, exit code and the time it all takes.
+
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::{Connecting, SECRET, Served, admin_token, osbackend, soon, user_token};
+
+const DRAIN: Duration = Duration::from_millis(1_200);
+/// What the process may take beside the window: closing handshakes, and the machine.
+const BESIDE: Duration = Duration::from_secs(3);
+
+async fn served() -> Served {
+    let mut command = osbackend(&["serve", "--host", "127.0.0.1", "--port", "0", "--ws-port", "0", "--metrics-ws-port", "0"]);
+    command.env("JWT_SECRET", SECRET).env("DRAIN", "1200ms");
+    Served::start(command).await
+}
+
+#[tokio::test]
+async fn every_client_gets_a_slot_is_closed_in_it_and_the_process_ends_within_the_window() {
+    let served = served().await;
+    let mut clients = Vec::new();
+    for user in ["ada", "bob", "eve", "sue"] {
+        let mut client = Connecting::new(served.ws).query(&user_token(user)).open().await;
+        client.expect("connection_established").await;
+        clients.push(client);
+    }
+    let mut legacy = Connecting::new(served.metrics_ws()).query(&user_token("old")).open().await;
+    // Registered: whoever is let in later would have no slot.
+    legacy.is_alive().await;
+    // A request that is still running takes no time of the window from the others.
+    let mut slow = TcpStream::connect(served.http).await.unwrap();
+    let token = admin_token();
+    let head = format!("POST /api/ws/events HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\ncontent-length: 2\r\n");
+    slow.write_all(format!("{head}expect: 100-continue\r\n\r\n").as_bytes()).await.unwrap();
+    // The server asks for the body: the request is running.
+    let mut running = vec![0; 25];
+    soon("100 Continue", slow.read_exact(&mut running)).await.unwrap();
+    assert!(running.starts_with(b"HTTP/1.1 100"), "{}", String::from_utf8_lossy(&running));
+
+    let begin = Instant::now();
+    served.signal("TERM");
+    let mut slots = Vec::new();
+    for client in &mut clients {
+        let draining = client.expect("draining").await;
+        slots.push(draining["data"]["reconnectAfterMs"].as_u64().unwrap());
+    }
+    assert_eq!(slots, [0, 240, 480, 720], "in the order of their arrival, spread over the window");
+    for (client, slot) in clients.iter_mut().zip(&slots) {
+        client.expect_close(1012, "restart").await;
+        let after = begin.elapsed();
+        assert!(after >= Duration::from_millis(*slot), "closed after {after:?}, its slot is {slot} ms");
+    }
+    assert_eq!(legacy.closed().await, (1012, "restart".to_owned()));
+    assert!(begin.elapsed() >= Duration::from_millis(960), "the legacy client has the last slot");
+    assert!(begin.elapsed() < DRAIN + BESIDE, "{:?}", begin.elapsed());
+    slow.write_all(b"[]").await.unwrap();
+    let mut answer = Vec::new();
+    soon("the answer", slow.read_to_end(&mut answer)).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 "), "it is answered all the same");
+    let (status, log) = served.ended().await;
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(begin.elapsed() < DRAIN + BESIDE, "{:?}", begin.elapsed());
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once() {
+    let served = served().await;
+    let mut first = Connecting::new(served.ws).query(&user_token("ada")).open().await;
+    let mut second = Connecting::new(served.ws).query(&user_token("bob")).open().await;
+    first.expect("connection_established").await;
+    second.expect("connection_established").await;
+    let begin = Instant::now();
+    served.signal("TERM");
+    second.expect("draining").await;
+    served.signal("TERM");
+    assert_eq!(served.ended().await.0.code(), Some(0));
+    assert!(begin.elapsed() < DRAIN, "{:?}", begin.elapsed());
+}

@@ -1,0 +1,88 @@
+//! Rules about `deploy/`: the image is built from a context with every crate in it, by the Rust that the workspace asks for.
+
+use super::tree::{Finding, Tree};
+
+const DOCKERFILE: &str = "deploy/Dockerfile";
+const IGNORED: &str = "deploy/Dockerfile.dockerignore";
+
+/// No crate of the workspace is left out of the build's context: cargo would not take the lock file.
+pub(super) fn image_is_built_from_all_crates(tree: &Tree) -> Vec<Finding> {
+    let (Some(cargo), Some(ignored)) = (tree.text("Cargo.toml"), tree.text(IGNORED)) else { return Vec::new() };
+    let members = cargo.lines().find_map(|line| line.strip_prefix("members = [")).unwrap_or_default();
+    let members: Vec<&str> = members.split('"').skip(1).step_by(2).collect();
+    let leaves_out =
+        |pattern: &str| members.iter().copied().find(|member| *member == pattern || member.starts_with(&format!("{pattern}/")));
+    let mut findings = Vec::new();
+    for (index, line) in ignored.lines().enumerate() {
+        let line = line.trim().trim_end_matches('/');
+        if line == "*" || line == "**" {
+            findings.push(finding(IGNORED, index, "leaves out everything".to_owned()));
+        } else if let Some(member) = leaves_out(line) {
+            findings.push(finding(
+                IGNORED,
+                index,
+                format!("leaves out the crate {member}: cargo build --locked fails without it"),
+            ));
+        }
+    }
+    findings
+}
+
+/// What the image copies of the checkout is there, and its Rust is that of Cargo.toml.
+pub(super) fn image_names_what_exists(tree: &Tree) -> Vec<Finding> {
+    let (Some(cargo), Some(dockerfile)) = (tree.text("Cargo.toml"), tree.text(DOCKERFILE)) else { return Vec::new() };
+    let version = cargo.lines().find_map(|line| line.strip_prefix("rust-version = ")).unwrap_or_default().trim_matches('"');
+    let mut findings = Vec::new();
+    for (index, line) in dockerfile.lines().enumerate() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if let ["COPY", paths @ .., _] = words.as_slice()
+            && !paths.iter().any(|path| path.starts_with("--from="))
+        {
+            for path in paths.iter().filter(|path| **path != "." && !path.starts_with("--")) {
+                let folder = format!("{}/", path.trim_end_matches('/'));
+                if !tree.files.iter().any(|file| file.path == *path || file.path.starts_with(&folder)) {
+                    findings.push(finding(DOCKERFILE, index, format!("copies {path}, which does not exist")));
+                }
+            }
+        }
+        if let ["FROM", image, ..] = words.as_slice()
+            && let Some((_, tag)) = image.split_once("/rust:")
+            && tag.split('-').next() != Some(version)
+        {
+            findings.push(finding(DOCKERFILE, index, format!("builds with Rust {tag}; Cargo.toml asks for {version}")));
+        }
+    }
+    findings
+}
+
+fn finding(path: &str, index: usize, what: String) -> Finding {
+    Finding { path: path.to_owned(), line: index + 1, what }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CARGO: &str = "members = [\"server\", \"xtask/bench/load\"]\nrust-version = \"1.95\"\n";
+
+    #[test]
+    fn a_crate_that_is_left_out_is_found() {
+        let of = |ignored| image_is_built_from_all_crates(&Tree::of("Cargo.toml", CARGO).and(IGNORED, ignored));
+        assert!(of("docs\n**/target\n").is_empty());
+        assert_eq!(of("docs\nserver/\n")[0].line, 2);
+        assert_eq!(of("xtask\n").len(), 1);
+        assert_eq!(of("*\n").len(), 1);
+    }
+
+    #[test]
+    fn a_path_that_is_not_there_and_another_rust_are_found() {
+        let of = |dockerfile| {
+            let tree = Tree::of("Cargo.toml", CARGO).and("server/src/main.rs", "");
+            image_names_what_exists(&tree.and(DOCKERFILE, dockerfile))
+        };
+        let good = "FROM docker.io/library/rust:1.95-bookworm AS build\nCOPY . .\nCOPY Cargo.toml server /src/\nCOPY --from=build /x /y\n";
+        assert_eq!(of(good), []);
+        assert_eq!(of("COPY Cargo.toml gone /src/\n").len(), 1);
+        assert_eq!(of("FROM rust:1.95\nFROM docker.io/library/rust:1.90\n").len(), 1);
+    }
+}
