@@ -11,6 +11,7 @@ use crate::{
     hub::Hub,
     limits::Admission,
     session::SessionSettings,
+    telemetry,
 };
 use osbackend_protocol::Policy;
 use std::{sync::Arc, time::Duration};
@@ -107,6 +108,7 @@ impl Builder {
             settings,
             handlers: Handlers::default(),
             outbox_bytes: config.limits.outbox_bytes.unwrap_or(0),
+            meters: Arc::default(),
             started_ms: clock.now_ms(),
         };
         let admission = Admission::new(&config.limits, clock.now_ms());
@@ -141,7 +143,16 @@ impl Realtime {
     /// `/ws` and the API (§9). Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, so that the limits
     /// per address count.
     pub fn router(&self) -> axum::Router {
-        self.socket_router().merge(crate::api::router(self.handle.clone()))
+        let router = self.socket_router().merge(crate::api::router(self.handle.clone()));
+        match self.config.logs.metrics_addr {
+            Some(_) => router,
+            None => router.merge(self.metrics_router()),
+        }
+    }
+
+    /// `/metrics` alone, for a port of its own: [`Self::router`] has it unless `METRICS_ADDR` is set.
+    pub fn metrics_router(&self) -> axum::Router {
+        telemetry::http::router(&self.handle)
     }
 
     /// `/ws` alone.

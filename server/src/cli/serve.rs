@@ -59,6 +59,9 @@ pub enum ServeError {
     /// No token could be made.
     #[error(transparent)]
     Mint(#[from] MintError),
+    /// The address for the metrics could not be taken.
+    #[error(transparent)]
+    Metrics(#[from] telemetry::http::MetricsBindError),
     /// The system refused something else.
     #[error("{0}")]
     System(#[from] std::io::Error),
@@ -92,6 +95,10 @@ async fn serve(config: Config, own_secret: bool, page: Option<PathBuf>) -> Resul
     let mut signals = StopSignals::new()?;
     let listeners = Listeners::bind(&config).await?;
     let (http, ws) = (listeners.http_address, listeners.ws_address);
+    let metrics = match config.logs.metrics_addr {
+        Some(address) => Some(telemetry::http::bind(address).await?),
+        None => None,
+    };
 
     let realtime = Realtime::builder().config(config.clone()).build()?;
     let handle = realtime.handle();
@@ -105,6 +112,11 @@ async fn serve(config: Config, own_secret: bool, page: Option<PathBuf>) -> Resul
     if secret.reveal().len() < GOOD_SECRET_BYTES {
         tracing::warn!("JWT_SECRET is shorter than {GOOD_SECRET_BYTES} bytes: it could be guessed from a token");
     }
+    if let Some(listener) = metrics {
+        tracing::info!(address = %listener.local_addr()?, "metrics");
+        tokio::spawn(telemetry::http::serve(listener, handle.clone()));
+    }
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), %ws, %http, engine = handle.stats().engine, dev = config.dev, "listening");
     // For programs that start this one: the real ports, whatever the log's form and filter.
     say(&format!("listening ws={ws} http={http}"));
 

@@ -1,6 +1,6 @@
 //! The live connections: by number, by client id and by user; and since when departed clients are gone.
 
-use crate::hub::outbox::Outbox;
+use crate::hub::outbox::{Outbox, QueueLook};
 use osbackend_protocol::CloseCode;
 use parking_lot::Mutex;
 use std::{
@@ -65,6 +65,8 @@ struct Inner {
     departed: HashMap<Arc<str>, u64>,
     departed_order: VecDeque<Arc<str>>,
     draining: bool,
+    /// What the queues of connections that are gone came to.
+    gone: QueueLook,
 }
 
 /// All live connections.
@@ -83,6 +85,19 @@ pub struct ConnectionCounts {
     pub total: usize,
     /// Those with a user.
     pub authenticated: usize,
+}
+
+/// The queues of all connections together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueTotals {
+    /// Queued bytes now.
+    pub bytes: usize,
+    /// Of the longest queue.
+    pub largest: usize,
+    /// Events that gave way to newer ones, since the start.
+    pub conflated: u64,
+    /// Messages that were dropped with slow consumers, since the start.
+    pub dropped: u64,
 }
 
 impl Registry {
@@ -140,7 +155,11 @@ impl Registry {
     /// Removes a connection.
     pub fn remove(&self, id: ConnectionId, client: Option<&Arc<str>>, user: Option<&Arc<str>>, now_ms: u64) {
         let mut inner = self.inner.lock();
-        inner.connections.remove(&id);
+        if let Some(handle) = inner.connections.remove(&id) {
+            let QueueLook { conflated, dropped, .. } = handle.outbox.look();
+            inner.gone.conflated += conflated;
+            inner.gone.dropped += dropped;
+        }
         if inner.connections.is_empty()
             && let Some(waker) = self.empty.lock().take()
         {
@@ -189,6 +208,23 @@ impl Registry {
         }
         *self.empty.lock() = Some(cx.waker().clone());
         Poll::Pending
+    }
+
+    /// The queues of all connections, those that are gone included in the sums since the start. Each queue is locked for a
+    /// look, none while the registry is.
+    pub fn queues(&self) -> QueueTotals {
+        let (gone, handles) = {
+            let inner = self.inner.lock();
+            (inner.gone, inner.connections.values().cloned().collect::<Vec<_>>())
+        };
+        let mut totals = QueueTotals { conflated: gone.conflated, dropped: gone.dropped, ..QueueTotals::default() };
+        for look in handles.iter().map(|handle| handle.outbox.look()) {
+            totals.bytes += look.bytes;
+            totals.largest = totals.largest.max(look.bytes);
+            totals.conflated += look.conflated;
+            totals.dropped += look.dropped;
+        }
+        totals
     }
 
     /// How many there are.

@@ -138,6 +138,7 @@ struct Queue {
     closed: bool,
     waker: Option<Waker>,
     conflated: u64,
+    dropped: u64,
 }
 
 /// The queue of one connection.
@@ -247,6 +248,7 @@ impl Outbox {
     /// Nothing will be taken any more: the socket is gone.
     pub fn abandon(&self) {
         let mut queue = self.queue.lock();
+        queue.drop_for_slowness();
         queue.closed = true;
         queue.slots = VecDeque::new();
         queue.latest = HashMap::new();
@@ -282,6 +284,7 @@ impl Outbox {
         let mut taken = Taken::default();
         if queue.close == Some(CloseCode::SlowConsumer) {
             // The reader doesn't read: what is queued is not worth the wait. It recovers when it comes back.
+            queue.drop_for_slowness();
             queue.slots.clear();
             queue.bytes = 0;
         }
@@ -302,10 +305,27 @@ impl Outbox {
         self.queue.lock().conflated
     }
 
+    /// What the metrics tell of it, looked at once.
+    pub fn look(&self) -> QueueLook {
+        let queue = self.queue.lock();
+        QueueLook { bytes: queue.bytes, conflated: queue.conflated, dropped: queue.dropped }
+    }
+
     /// The code with which the connection ends, once that is decided.
     pub fn ending(&self) -> Option<CloseCode> {
         self.queue.lock().close
     }
+}
+
+/// A queue at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueLook {
+    /// Queued bytes now.
+    pub bytes: usize,
+    /// Events that gave way to newer ones so far.
+    pub conflated: u64,
+    /// Messages that were dropped because the reader was too slow.
+    pub dropped: u64,
 }
 
 /// A place kept by [`Outbox::reserve`].
@@ -315,6 +335,18 @@ pub struct Reserved(());
 impl Queue {
     fn is_ending(&self) -> bool {
         self.closed || self.close.is_some()
+    }
+
+    /// Counts what is queued as dropped, where it is because the reader was too slow.
+    fn drop_for_slowness(&mut self) {
+        if self.close == Some(CloseCode::SlowConsumer) {
+            let messages = |slot: &Slot| match slot {
+                Slot::Item(Item::Run(run)) => run.events.len() as u64,
+                Slot::Item(Item::Text(_) | Item::Binary(_) | Item::Event(_)) => 1,
+                Slot::Item(Item::Ping) | Slot::Gone { .. } | Slot::Reserved => 0,
+            };
+            self.dropped += self.slots.iter().map(messages).sum::<u64>();
+        }
     }
 
     fn has_work(&self) -> bool {

@@ -5,6 +5,7 @@ use std::process::{ExitStatus, Stdio};
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
+use tokio::task::JoinHandle;
 
 use super::soon;
 
@@ -19,6 +20,8 @@ pub(crate) fn osbackend(args: &[&str]) -> Command {
 /// `osbackend serve` as a process.
 pub(crate) struct Served {
     child: Child,
+    /// Reads its log, so that a long one doesn't hold it up.
+    log: JoinHandle<String>,
     lines: Lines<BufReader<ChildStdout>>,
     /// What it printed before it listened.
     pub(crate) banner: String,
@@ -29,6 +32,12 @@ pub(crate) struct Served {
 impl Served {
     pub(crate) async fn start(mut command: Command) -> Self {
         let mut child = command.spawn().unwrap();
+        let mut stderr = child.stderr.take().unwrap();
+        let log = tokio::spawn(async move {
+            let mut log = String::new();
+            stderr.read_to_string(&mut log).await.unwrap();
+            log
+        });
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut banner = String::new();
         let listening = loop {
@@ -39,7 +48,7 @@ impl Served {
             }
         };
         let (ws, http) = listening.strip_prefix("ws=").unwrap().split_once(" http=").unwrap();
-        Self { child, lines, banner, ws: ws.parse().unwrap(), http: http.parse().unwrap() }
+        Self { child, log, lines, banner, ws: ws.parse().unwrap(), http: http.parse().unwrap() }
     }
 
     /// With `--dev`, on free ports, with a short drain.
@@ -54,17 +63,18 @@ impl Served {
     }
 
     /// Nobody reads its log from here on.
-    pub(crate) fn close_log(&mut self) {
-        self.child.stderr = None;
+    pub(crate) async fn close_log(&mut self) {
+        self.log.abort();
+        while !self.log.is_finished() {
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Waits for its end; the status, and what it logged.
     pub(crate) async fn ended(mut self) -> (ExitStatus, String) {
         let status = soon("osbackend to end", self.child.wait()).await.unwrap();
-        let mut log = String::new();
-        if let Some(mut stderr) = self.child.stderr.take() {
-            stderr.read_to_string(&mut log).await.unwrap();
-        }
+        // Cancelled by `close_log`: then there is none.
+        let mut log = self.log.await.unwrap_or_default();
         while let Some(line) = self.lines.next_line().await.unwrap() {
             log += &line;
         }
