@@ -65,7 +65,6 @@ pub(super) async fn readyz(State(api): State<Api>) -> Result<Json<Value>, ApiErr
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::auth::{Authenticator, resume::ResumeKeys};
     use crate::clock::Clock;
     use crate::config::Config;

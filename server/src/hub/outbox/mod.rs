@@ -4,8 +4,10 @@
 //! behind, an older queued event of the same room, type and key gives way to a newer one; the next event of that room then
 //! says how many were skipped. A queue over its bound with nothing left to conflate closes the connection.
 
+mod look;
 mod run;
 
+pub use look::QueueLook;
 pub use run::Run;
 
 use crate::hub::event::StoredEvent;
@@ -305,27 +307,10 @@ impl Outbox {
         self.queue.lock().conflated
     }
 
-    /// What the metrics tell of it, looked at once.
-    pub fn look(&self) -> QueueLook {
-        let queue = self.queue.lock();
-        QueueLook { bytes: queue.bytes, conflated: queue.conflated, dropped: queue.dropped }
-    }
-
     /// The code with which the connection ends, once that is decided.
     pub fn ending(&self) -> Option<CloseCode> {
         self.queue.lock().close
     }
-}
-
-/// A queue at one moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct QueueLook {
-    /// Queued bytes now.
-    pub bytes: usize,
-    /// Events that gave way to newer ones so far.
-    pub conflated: u64,
-    /// Messages that were dropped because the reader was too slow.
-    pub dropped: u64,
 }
 
 /// A place kept by [`Outbox::reserve`].
@@ -335,18 +320,6 @@ pub struct Reserved(());
 impl Queue {
     fn is_ending(&self) -> bool {
         self.closed || self.close.is_some()
-    }
-
-    /// Counts what is queued as dropped, where it is because the reader was too slow.
-    fn drop_for_slowness(&mut self) {
-        if self.close == Some(CloseCode::SlowConsumer) {
-            let messages = |slot: &Slot| match slot {
-                Slot::Item(Item::Run(run)) => run.events.len() as u64,
-                Slot::Item(Item::Text(_) | Item::Binary(_) | Item::Event(_)) => 1,
-                Slot::Item(Item::Ping) | Slot::Gone { .. } | Slot::Reserved => 0,
-            };
-            self.dropped += self.slots.iter().map(messages).sum::<u64>();
-        }
     }
 
     fn has_work(&self) -> bool {
