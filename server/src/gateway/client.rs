@@ -148,9 +148,7 @@ impl Handler for Client {
     }
 
     fn on_text(&mut self, text: &str, now_ms: u64) {
-        let meters = &self.handle.shared().meters;
-        meters.frames_in.add(1);
-        meters.bytes_in.add(text.len() as u64);
+        self.connection.handle().traffic.read.add(1, text.len());
         self.connection.receive(text, now_ms);
     }
 
@@ -159,9 +157,7 @@ impl Handler for Client {
     }
 
     fn on_binary(&mut self, data: Bytes, now_ms: u64) {
-        let meters = &self.handle.shared().meters;
-        meters.frames_in.add(1);
-        meters.bytes_in.add(data.len() as u64);
+        self.connection.handle().traffic.read.add(1, data.len());
         self.connection.on_binary(now_ms);
     }
 
@@ -204,9 +200,7 @@ impl Handler for Client {
     fn on_write(&mut self, messages: usize, bytes: usize) {
         // A ping alone is no message.
         if bytes > 0 {
-            let meters = &self.handle.shared().meters;
-            meters.frames_out.add(messages as u64);
-            meters.bytes_out.add(bytes as u64);
+            self.connection.handle().traffic.written.add(messages, bytes);
         }
     }
 

@@ -8,6 +8,7 @@ pub mod event;
 pub mod outbox;
 pub mod registry;
 mod room;
+pub mod traffic;
 
 pub use counts::Counts;
 pub use room::JoinRequest;

@@ -60,14 +60,6 @@ const CLOSE_LABELS: [(u16, &str); 21] = [
 /// The counts of one server; several servers in one process have each their own.
 #[derive(Debug)]
 pub struct Meters {
-    /// Messages that came over sockets.
-    pub frames_in: Sharded,
-    /// Their bytes.
-    pub bytes_in: Sharded,
-    /// WebSocket messages that were written.
-    pub frames_out: Sharded,
-    /// Their bytes.
-    pub bytes_out: Sharded,
     /// From the decision to publish until the event is queued for every member.
     pub publish_time: Durations,
     connections: [AtomicI64; 2],
@@ -87,10 +79,6 @@ impl Default for Meters {
     fn default() -> Self {
         let waits: fn() -> Histogram = || Histogram::new(WAITS);
         let meters = Self {
-            frames_in: Sharded::default(),
-            bytes_in: Sharded::default(),
-            frames_out: Sharded::default(),
-            bytes_out: Sharded::default(),
             publish_time: Durations::default(),
             connections: Default::default(),
             opened: Default::default(),

@@ -92,15 +92,15 @@ impl Collector for Looked {
         out.counter("replayed_events", "Events of replays and snapshots that were queued for a member", counts.replayed())?;
         out.counter("engine_errors", "Events that the engine did not take", meters.engine_errors())?;
 
-        let QueueTotals { bytes, largest, conflated, dropped } = hub.registry.queues();
+        let QueueTotals { bytes, largest, conflated, dropped, traffic } = hub.registry.queues();
         out.gauge("queue_bytes", "Bytes that wait for connections, of all together", bytes as i64)?;
         out.gauge("queue_bytes_max", "Bytes that wait for the connection with the longest queue", largest as i64)?;
         out.counter("conflated_events", "Queued events that gave way to a newer one of the same key", conflated)?;
         out.counter("dropped_messages", "Messages that were dropped with a slow consumer (close 4002)", dropped)?;
 
-        let frames = [([("direction", "in")], meters.frames_in.get()), ([("direction", "out")], meters.frames_out.get())];
+        let frames = [([("direction", "in")], traffic.messages_in), ([("direction", "out")], traffic.messages_out)];
         out.counters("frames", "WebSocket messages, without pings", frames)?;
-        let bytes = [([("direction", "in")], meters.bytes_in.get()), ([("direction", "out")], meters.bytes_out.get())];
+        let bytes = [([("direction", "in")], traffic.bytes_in), ([("direction", "out")], traffic.bytes_out)];
         out.counters("frame_bytes", "Bytes of WebSocket messages", bytes)?;
 
         let (sum, count, buckets) = meters.publish_time.read();
