@@ -14,12 +14,13 @@ use crate::{
     },
     metrics,
     session::{Effect, Mode, Refusal, RoomRequest, Session, SessionSettings, Welcome},
+    telemetry::meters::Meters,
 };
 use osbackend_protocol::{
     ErrorBody, ErrorCode, RequestId, RoomName, RoomResult, ServerFrame, ServerMessage, SystemFrame, Timestamp, encode_server,
     server_msg::{History, Presence, Published, RoomError, RoomLeft, RoomRefused},
 };
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Instant};
 
 /// Events of one client that are published together, at most.
 const PUBLISHES_AT_ONCE: usize = 64;
@@ -42,6 +43,8 @@ pub struct Shared {
     pub handlers: Handlers,
     /// Bytes that may wait for one connection; 0 for no limit.
     pub outbox_bytes: usize,
+    /// What is counted.
+    pub meters: Arc<Meters>,
     /// When this process began, in milliseconds since 1970.
     pub started_ms: u64,
 }
@@ -50,6 +53,7 @@ pub struct Shared {
 pub struct Connection {
     shared: Arc<Shared>,
     session: Session,
+    mode: Mode,
     handle: Arc<ConnectionHandle>,
     user: Option<Arc<str>>,
     named: Option<Arc<str>>,
@@ -64,9 +68,10 @@ impl Connection {
         let outbox = Arc::new(Outbox::new(shared.outbox_bytes));
         let handle = shared.hub.registry.add(outbox);
         let client_id = shared.hub.new_id("c");
+        shared.meters.connected(mode);
         let session = Session::new(shared.settings.clone(), mode, client_id, token, now);
         let mut connection =
-            Self { shared, session, handle, user: None, named: None, work: VecDeque::new(), publishes: Vec::new() };
+            Self { shared, session, mode, handle, user: None, named: None, work: VecDeque::new(), publishes: Vec::new() };
         connection.carry_out(now);
         connection
     }
@@ -114,7 +119,9 @@ impl Connection {
     /// Publishes what waits for it.
     pub fn flush(&mut self) {
         if !self.publishes.is_empty() {
-            self.shared.hub.publish_all(std::mem::take(&mut self.publishes));
+            let mut publishes = std::mem::take(&mut self.publishes);
+            time_last(&mut publishes, &self.shared.meters);
+            self.shared.hub.publish_all(publishes);
         }
     }
 
@@ -155,6 +162,7 @@ impl Connection {
     /// The socket is gone: leaves every room.
     pub fn on_gone(&mut self, now: u64) {
         self.flush();
+        self.shared.meters.disconnected(self.mode);
         self.session.on_closed();
         self.handle.outbox.abandon();
         for room in self.session.rooms() {
@@ -203,10 +211,15 @@ impl Connection {
                     event.ephemeral = ephemeral;
                     let outbox = self.handle.outbox.clone();
                     let about = room.to_string();
+                    let meters = self.shared.meters.clone();
                     let done = Box::new(move |result: Result<Published, crate::engine::EngineError>| {
                         let message = match result {
                             Ok(published) => ServerMessage::Published(published),
                             Err(error) => {
+                                meters.error(ErrorCode::Unavailable);
+                                if meters.engine_failed(now) {
+                                    tracing::error!(%error, "an event was not published");
+                                }
                                 let body = ErrorBody::new(ErrorCode::Unavailable, error.to_string());
                                 ServerMessage::Error(ErrorBody { room: Some(about), ..body })
                             }
@@ -300,11 +313,31 @@ impl Connection {
     }
 
     fn reply(&self, message: ServerMessage, id: Option<RequestId>, now: u64) {
+        self.count_error(&message);
         self.handle.outbox.push(text(message, id, now));
     }
 
+    fn count_error(&self, message: &ServerMessage) {
+        if let ServerMessage::Error(error) = message {
+            self.shared.meters.error(error.code);
+        }
+    }
+
     fn send(&self, frame: SystemFrame) {
+        self.count_error(&frame.message);
         self.handle.outbox.push(Item::Text(encode_server(&ServerFrame::System(frame)).into()));
+    }
+}
+
+/// Measures a batch, from here to where its last event is queued for everybody.
+fn time_last(publishes: &mut [Pending], meters: &Arc<Meters>) {
+    if let Some(last) = publishes.last_mut() {
+        let (began, meters) = (Instant::now(), meters.clone());
+        let done = std::mem::replace(&mut last.done, Box::new(|_| {}));
+        last.done = Box::new(move |result| {
+            meters.publish_time.observe(began.elapsed());
+            done(result);
+        });
     }
 }
 

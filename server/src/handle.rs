@@ -8,6 +8,7 @@ use crate::{
     handlers::{Answer, CustomRequest},
     hub::{RoomStatus, event::NewEvent},
     metrics,
+    telemetry::{Exposition, meters::Via},
 };
 use osbackend_protocol::{
     Action, CloseCode, DomainEvent, EventError, Identity, JsonObject, Published, RoomName, RoomNameError, allowed,
@@ -16,7 +17,11 @@ use osbackend_protocol::{
     server_msg::{History, Metrics, Presence},
 };
 use serde::Serialize;
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::sync::oneshot;
 
 /// How long a drain waits, after its window, for the last close handshakes.
@@ -171,9 +176,16 @@ impl Handle {
             // Nobody waits any more when the caller was cancelled; the event is published all the same.
             let _ = tell.send(result);
         });
-        self.shared.hub.publish(room, event, self.now_ms(), done);
-        match told.await {
-            Ok(result) => Ok(result?),
+        let (began, now_ms) = (Instant::now(), self.now_ms());
+        self.shared.hub.publish(room, event, now_ms, done);
+        let told = told.await;
+        self.shared.meters.publish_time.observe(began.elapsed());
+        match told {
+            Ok(result) => Ok(result.inspect_err(|error| {
+                if self.shared.meters.engine_failed(now_ms) {
+                    tracing::error!(%error, "an event was not published");
+                }
+            })?),
             Err(_) => Err(EngineError("the engine stopped".to_owned()).into()),
         }
     }
@@ -220,7 +232,10 @@ impl Handle {
 
     /// Checks a user's token.
     pub async fn authenticate(&self, token: &str) -> Result<Verified, AuthError> {
-        self.authenticator.verify(token).await
+        let began = Instant::now();
+        let result = self.authenticator.verify(token).await;
+        self.shared.meters.verified(Via::Api, &result, began.elapsed());
+        result
     }
 
     /// Whether `identity` may do `action` in `room` under this server's policy.
@@ -240,6 +255,16 @@ impl Handle {
             published: self.shared.hub.published(),
             rooms: self.shared.hub.rooms(),
         }
+    }
+
+    /// The metrics of this server for Prometheus; `exposition().text()` is what `/metrics` answers.
+    pub fn exposition(&self) -> Exposition {
+        Exposition::new(self.shared.clone())
+    }
+
+    /// Whether the event store can serve; why not.
+    pub fn engine_ready(&self) -> Result<(), EngineError> {
+        self.shared.hub.engine_ready()
     }
 
     /// Whether [`Self::drain`] was called: the server takes no new connections.
@@ -292,7 +317,9 @@ impl Handle {
             connection.drain(index as u64 * window_ms / count);
         }
         let gone = std::future::poll_fn(|cx| self.shared.hub.registry.poll_empty(cx));
-        if tokio::time::timeout(window + DRAIN_GRACE, gone).await.is_err() {
+        if tokio::time::timeout(window + DRAIN_GRACE, gone).await.is_ok() {
+            tracing::info!("drained: every client is gone");
+        } else {
             tracing::warn!(clients = self.shared.hub.registry.counts().total, "some clients did not close in time");
         }
     }

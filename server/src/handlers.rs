@@ -1,10 +1,10 @@
 //! Custom messages (§3, "any other"): handlers by type, run beside the connection so that a slow or panicking one
 //! never holds up a room.
 
-use crate::{connection::text, hub::outbox::Outbox};
+use crate::{connection::text, hub::outbox::Outbox, telemetry::meters::Meters};
 use osbackend_protocol::{CloseCode, ErrorBody, Identity, JsonObject, RequestId, ServerMessage};
 use parking_lot::RwLock;
-use std::{collections::HashMap, future::Future, panic::AssertUnwindSafe, pin::Pin, sync::Arc};
+use std::{collections::HashMap, future::Future, panic::AssertUnwindSafe, pin::Pin, sync::Arc, time::Instant};
 
 /// A message for a custom handler.
 #[derive(Clone, Debug)]
@@ -88,19 +88,33 @@ impl Handlers {
 }
 
 /// Runs a handler and queues its answer. A panic closes this connection with 1011 and no other.
-pub(crate) async fn answer(running: Running, now_ms: impl Fn() -> u64) {
+pub(crate) async fn answer(running: Running, meters: Arc<Meters>, now_ms: impl Fn() -> u64) {
     use futures_util::FutureExt as _;
     let Running { future, kind, id, outbox } = running;
-    match AssertUnwindSafe(future).catch_unwind().await {
+    let began = Instant::now();
+    let result = AssertUnwindSafe(future).catch_unwind().await;
+    meters.handled(outcome(&result), began.elapsed());
+    match result {
         Ok(Ok(reply)) if id.is_some() || reply.kind.is_some() => {
             let message = ServerMessage::Other { kind: reply.kind.unwrap_or(kind), data: reply.data };
             outbox.push(text(message, id, now_ms()));
         }
         Ok(Ok(_)) => {}
-        Ok(Err(error)) => outbox.push(text(ServerMessage::Error(error), id, now_ms())),
+        Ok(Err(error)) => {
+            meters.error(error.code);
+            outbox.push(text(ServerMessage::Error(error), id, now_ms()));
+        }
         Err(_) => {
             tracing::error!(kind, "a custom handler panicked; its connection is closed");
             outbox.close(CloseCode::Internal);
         }
+    }
+}
+
+fn outcome<P>(result: &Result<Answer, P>) -> &'static str {
+    match result {
+        Ok(Ok(_)) => "ok",
+        Ok(Err(_)) => "error",
+        Err(_) => "panic",
     }
 }

@@ -128,6 +128,11 @@ impl Admission {
 }
 
 impl Place {
+    /// The client's address, where it is known.
+    pub fn ip(&self) -> Option<IpAddr> {
+        self.ip
+    }
+
     /// Counts the connection as one of `user`, and no longer as one of whom it was before.
     ///
     /// # Errors

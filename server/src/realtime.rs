@@ -11,6 +11,7 @@ use crate::{
     hub::Hub,
     limits::Admission,
     session::{Mode, SessionSettings},
+    telemetry,
 };
 use osbackend_protocol::Policy;
 use std::{sync::Arc, time::Duration};
@@ -107,6 +108,7 @@ impl Builder {
             settings,
             handlers: Handlers::default(),
             outbox_bytes: config.limits.outbox_bytes.unwrap_or(0),
+            meters: Arc::default(),
             started_ms: clock.now_ms(),
         };
         let admission = Admission::new(&config.limits, clock.now_ms());
@@ -144,14 +146,23 @@ impl Realtime {
         self.socket_router().merge(self.api_router())
     }
 
+    /// `/metrics` alone, for a port of its own: [`Self::router`] has it unless `METRICS_ADDR` is set.
+    pub fn metrics_router(&self) -> axum::Router {
+        telemetry::http::router(&self.handle)
+    }
+
     /// `/ws` alone.
     pub fn socket_router(&self) -> axum::Router {
         gateway::router(self.gateway(None))
     }
 
-    /// The API alone (§9), for a port whose `/ws` is another process's: see [`crate::proxy`].
+    /// The API alone (§9) and `/metrics`, for a port whose `/ws` is another process's: see [`crate::proxy`].
     pub fn api_router(&self) -> axum::Router {
-        crate::api::router(self.handle.clone())
+        let router = crate::api::router(self.handle.clone());
+        match self.config.logs.metrics_addr {
+            Some(_) => router,
+            None => router.merge(self.metrics_router()),
+        }
     }
 
     /// The feed of the legacy port (`METRICS_WS_PORT`), at every path: `metric_update` frames without a join.

@@ -6,6 +6,7 @@ use osbackend_protocol::Identity;
 
 use super::{Api, ApiError};
 use crate::auth::extract;
+use crate::telemetry::meters::Via;
 
 /// Anyone: the identity of a valid token, or nobody. An invalid token is refused, here as everywhere.
 pub(super) struct Caller(pub(super) Option<Identity>);
@@ -20,8 +21,10 @@ impl FromRequestParts<Api> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
-        match extract::token(&parts.headers, parts.uri.query())? {
-            Some(token) => Ok(Self(Some(api.handle.authenticate(token.as_str()).await?.identity))),
+        let given = extract::token(&parts.headers, parts.uri.query());
+        let given = given.inspect_err(|error| api.handle.shared().meters.token_refused(Via::Api, error))?;
+        match given {
+            Some(token) => Ok(Self(Some(authenticated(api, token.as_str()).await?))),
             None => Ok(Self(None)),
         }
     }
@@ -43,4 +46,10 @@ impl FromRequestParts<Api> for Admin {
         let User(user) = User::from_request_parts(parts, api).await?;
         if user.is_admin() { Ok(Self(user)) } else { Err(ApiError::forbidden("the role admin or service_role is needed")) }
     }
+}
+
+async fn authenticated(api: &Api, token: &str) -> Result<Identity, ApiError> {
+    let verified = api.handle.authenticate(token).await;
+    // An `AuthError` tells what was wrong and never holds the token.
+    Ok(verified.inspect_err(|reason| tracing::info!(%reason, "token of an API call refused"))?.identity)
 }

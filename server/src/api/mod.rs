@@ -4,15 +4,18 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post};
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodRouter, get, post};
 
 use crate::realtime::Handle;
+use crate::telemetry;
 
 mod body;
 mod caller;
 mod disconnect;
 mod error;
 mod events;
+mod openapi;
 mod publish;
 mod rooms;
 mod status;
@@ -30,22 +33,33 @@ struct Api {
     node: Arc<str>,
 }
 
+/// Every call with its method and path: the router is made of them, and the document is compared with them.
+fn calls() -> [(&'static str, &'static str, MethodRouter<Api>); 12] {
+    [
+        ("get", "/api/ws/status", get(status::status)),
+        ("get", "/api/ws/rooms", get(rooms::rooms)),
+        ("get", "/api/ws/rooms/{room}/presence", get(rooms::presence)),
+        ("get", "/api/ws/rooms/{room}/history", get(rooms::history)),
+        ("post", "/api/ws/broadcast", post(publish::broadcast)),
+        ("post", "/api/ws/events", post(events::events)),
+        ("post", "/api/ws/disconnect", post(disconnect::disconnect)),
+        ("get", "/healthz", get(status::healthz)),
+        ("get", "/readyz", get(status::readyz)),
+        ("get", "/openapi.json", get(openapi::document)),
+        ("get", "/openapi", get(openapi::page)),
+        ("get", "/openapi/page.js", get(openapi::script)),
+    ]
+}
+
 /// The calls of §9 on a server's handle, with tokens checked as on `/ws`.
 pub fn router(handle: Handle) -> Router {
-    let api = Router::new()
-        .route("/status", get(status::status))
-        .route("/rooms", get(rooms::rooms))
-        .route("/rooms/{room}/presence", get(rooms::presence))
-        .route("/rooms/{room}/history", get(rooms::history))
-        .route("/broadcast", post(publish::broadcast))
-        .route("/events", post(events::events))
-        .route("/disconnect", post(disconnect::disconnect))
-        .fallback(error::no_such_call)
-        .method_not_allowed_fallback(error::wrong_method)
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
-    Router::new()
-        .nest("/api/ws", api)
-        .route("/healthz", get(status::healthz))
-        .route("/readyz", get(status::readyz))
+    // What is under `/api/ws` and no call is answered in the form of §9; the rest of the paths is an application's own.
+    let fallback = Router::new().fallback(error::no_such_call);
+    let router = calls().into_iter().fold(Router::new(), |router, (_, path, call)| {
+        router.route(path, call.fallback(error::wrong_method).layer(DefaultBodyLimit::max(MAX_BODY_BYTES)))
+    });
+    router
+        .nest("/api/ws", fallback)
+        .layer(from_fn_with_state(handle.clone(), telemetry::http::observe))
         .with_state(Api { node: handle.shared().hub.new_id("node"), handle })
 }

@@ -38,7 +38,7 @@ pub(super) async fn status(State(api): State<Api>, Caller(caller): Caller) -> Js
         rooms.map(|room| (room.room.to_string(), RoomTotals { client_count: room.client_count })).collect()
     });
     Json(Status {
-        status: "ok",
+        status: if api.handle.is_draining() { "draining" } else { "ok" },
         version: stats.version,
         uptime_seconds: stats.uptime_seconds,
         node: api.node.to_string(),
@@ -54,11 +54,71 @@ pub(super) async fn healthz() -> Json<Value> {
     Json(json!({"status": "ok"}))
 }
 
-/// New connections are welcome; 503 once the server is going away.
+/// New connections are welcome; 503 once the server is going away, and while the event store can't serve.
 pub(super) async fn readyz(State(api): State<Api>) -> Result<Json<Value>, ApiError> {
     if api.handle.is_draining() {
-        Err(ApiError::unavailable("the server is going away"))
-    } else {
-        Ok(Json(json!({"status": "ready"})))
+        return Err(ApiError::unavailable("the server is going away"));
+    }
+    api.handle.engine_ready()?;
+    Ok(Json(json!({"status": "ready"})))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::auth::{Authenticator, resume::ResumeKeys};
+    use crate::clock::Clock;
+    use crate::config::Config;
+    use crate::connection::Shared;
+    use crate::engine::{Apply, Engine, EngineError, Pending, Stream};
+    use crate::hub::Hub;
+    use crate::realtime::Handle;
+    use crate::session::SessionSettings;
+    use axum::{body::Body, http::Request, http::header::RETRY_AFTER};
+    use osbackend_protocol::{Policy, RoomName};
+    use std::sync::Arc;
+    use tower::ServiceExt as _;
+
+    struct Down;
+
+    impl Engine for Down {
+        fn name(&self) -> &'static str {
+            "down"
+        }
+
+        fn open(&self, _: &RoomName) -> Result<Stream, EngineError> {
+            self.ready().map(|()| unreachable!("it is never ready"))
+        }
+
+        fn publish(&self, pending: Vec<Pending>, _: &dyn Apply) {
+            pending.into_iter().for_each(|pending| (pending.done)(Err(EngineError("no disk".to_owned()))));
+        }
+
+        fn closed(&self, _: &RoomName, _: u64) {}
+
+        fn ready(&self) -> Result<(), EngineError> {
+            Err(EngineError("no disk".to_owned()))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_whose_event_store_is_down_lives_and_is_not_ready() {
+        let secret = "a secret of at least 32 bytes, kept".into();
+        let settings = SessionSettings::new(&Config::default(), Policy::default(), ResumeKeys::new(&secret));
+        let shared = Shared {
+            hub: Arc::new(Hub::new(Box::new(Down), "p")),
+            settings: Arc::new(settings),
+            handlers: Default::default(),
+            outbox_bytes: 0,
+            meters: Arc::default(),
+            started_ms: 0,
+        };
+        let handle = Handle::new(Arc::new(shared), Authenticator::hs256(&secret), Clock::start());
+        assert!(handle.emit_metric_update("calls", [("active", 1.0)]).await.is_err());
+        assert!(handle.exposition().text().contains("osbackend_engine_errors_total 1\n"));
+        let router = super::super::router(handle);
+        let get = |path: &str| router.clone().oneshot(Request::get(path).body(Body::empty()).unwrap());
+        assert_eq!(get("/healthz").await.unwrap().status(), 200);
+        let ready = get("/readyz").await.unwrap();
+        assert!(ready.status() == 503 && ready.headers().contains_key(RETRY_AFTER), "{ready:?}");
     }
 }

@@ -63,6 +63,9 @@ pub enum ServeError {
     /// No token could be made.
     #[error(transparent)]
     Mint(#[from] MintError),
+    /// The address for the metrics could not be taken.
+    #[error(transparent)]
+    Metrics(#[from] telemetry::http::MetricsBindError),
     /// The system refused something else.
     #[error("{0}")]
     System(#[from] std::io::Error),
@@ -100,6 +103,10 @@ async fn serve(config: Config, own_secret: bool, page: Option<PathBuf>) -> Resul
     let mut signals = StopSignals::new()?;
     let listeners = Listeners::bind(&config).await?;
     let (http, ws, tls) = (listeners.http_address, listeners.ws_address, listeners.is_tls());
+    let metrics = match config.logs.metrics_addr {
+        Some(address) => Some(telemetry::http::bind(address).await?),
+        None => None,
+    };
 
     let realtime = Realtime::builder().config(config.clone()).build()?;
     let handle = realtime.handle();
@@ -123,6 +130,11 @@ async fn serve(config: Config, own_secret: bool, page: Option<PathBuf>) -> Resul
     if secret.reveal().len() < GOOD_SECRET_BYTES {
         tracing::warn!("JWT_SECRET is shorter than {GOOD_SECRET_BYTES} bytes: it could be guessed from a token");
     }
+    if let Some(listener) = metrics {
+        tracing::info!(address = %listener.local_addr()?, "metrics");
+        tokio::spawn(telemetry::http::serve(listener, handle.clone()));
+    }
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), %ws, %http, engine = handle.stats().engine, dev = config.dev, "listening");
     // For programs that start this one: the real ports, whatever the log's form and filter.
     let secure = if tls { "s" } else { "" };
     let legacy = listeners.legacy_address.map(|address| format!(" metrics-ws{secure}={address}")).unwrap_or_default();

@@ -50,6 +50,11 @@ pub trait Engine: Send + Sync + 'static {
     /// Stores all of `pending` and then applies them; or tells each one's `done` why not.
     fn publish(&self, pending: Vec<Pending>, hub: &dyn Apply);
 
+    /// Whether it can serve now: what `/readyz` asks (§9).
+    fn ready(&self) -> Result<(), EngineError> {
+        Ok(())
+    }
+
     /// The room's stream was dropped from memory, with `last` as the offset of its newest event.
     fn closed(&self, room: &RoomName, last: u64);
 }

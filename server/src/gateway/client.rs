@@ -5,11 +5,12 @@ use crate::{
     auth::{AuthError, Verified},
     connection::{Connection, Work},
     handlers,
-    hub::outbox::{Item, Outbox},
+    hub::outbox::{Item, Outbox, QueueLook},
     legacy,
     limits::Place,
     realtime::Handle,
     session::{Mode, Refusal},
+    telemetry::meters::{ABNORMAL, EndedBy, Via},
 };
 use axum::{body::Bytes, extract::ws::WebSocket};
 use std::{
@@ -17,8 +18,10 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Instant,
 };
 use tokio::task::JoinSet;
+use tracing::field::display;
 
 /// Custom handlers that one connection may have running; reading waits for one to end.
 const MAX_RUNNING: usize = 32;
@@ -32,6 +35,9 @@ struct Client {
     place: Option<Place>,
     verifying: Option<Verifying>,
     running: JoinSet<()>,
+    since_ms: u64,
+    /// Who ended it, with which code; nobody as long as it is just cut.
+    ended: Option<(EndedBy, u16)>,
 }
 
 /// Serves a client until it is gone.
@@ -44,8 +50,18 @@ pub(super) fn run(
     token: Result<Option<String>, Refusal>,
 ) -> impl Future<Output = ()> + Send {
     let clock = handle.clock();
-    let connection = Connection::new(handle.shared().clone(), mode, token, clock.now_ms());
-    let mut client = Client { connection, handle, place, verifying: None, running: JoinSet::new() };
+    let since_ms = clock.now_ms();
+    if let Err(refusal) = &token {
+        tracing::info!(address = place.as_ref().and_then(Place::ip).map(display), reason = %refusal, "refused at the door");
+    }
+    let connection = Connection::new(handle.shared().clone(), mode, token, since_ms);
+    tracing::debug!(
+        client = connection.session().client_id().as_ref(),
+        address = place.as_ref().and_then(Place::ip).map(display),
+        ?mode,
+        "connection opened"
+    );
+    let mut client = Client { connection, handle, place, verifying: None, running: JoinSet::new(), since_ms, ended: None };
     // Not an `async fn`: it would hold what it was called with a second time, in every connection's task.
     async move { socket::serve(&mut socket, &mut client, &clock, max_message_bytes).await }
 }
@@ -56,11 +72,18 @@ impl Client {
             match work {
                 Work::Verify(token) => {
                     let authenticator = self.handle.authenticator().clone();
-                    self.verifying = Some(Box::pin(async move { authenticator.verify(&token).await }));
+                    let meters = self.handle.shared().meters.clone();
+                    self.verifying = Some(Box::pin(async move {
+                        let began = Instant::now();
+                        let result = authenticator.verify(&token).await;
+                        meters.verified(Via::Socket, &result, began.elapsed());
+                        result
+                    }));
                 }
                 Work::Custom(running) => {
                     let clock = self.handle.clock();
-                    self.running.spawn(handlers::answer(running, move || clock.now_ms()));
+                    let meters = self.handle.shared().meters.clone();
+                    self.running.spawn(handlers::answer(running, meters, move || clock.now_ms()));
                 }
             }
         }
@@ -68,13 +91,55 @@ impl Client {
 
     /// The outcome of a check, with the user's connections counted at the first one.
     fn admitted(&mut self, result: Result<Verified, AuthError>) -> Result<Verified, Refusal> {
-        let verified = result?;
+        let verified = result.inspect_err(|error| self.log_refused(error))?;
         if self.connection.session().identity().is_none()
             && let Some(place) = &mut self.place
         {
-            place.assign(&verified.identity.sub).map_err(|_| Refusal::ConnectionLimit)?;
+            place.assign(&verified.identity.sub).map_err(|reason| {
+                self.handle.shared().meters.not_admitted("user_limit");
+                let client = self.connection.session().client_id().as_ref();
+                tracing::info!(client, user = verified.identity.sub, %reason, "connection refused");
+                Refusal::ConnectionLimit
+            })?;
         }
         Ok(verified)
+    }
+}
+
+impl Client {
+    /// An `AuthError` tells what was wrong and never holds the token.
+    fn log_refused(&self, reason: &AuthError) {
+        let client = self.connection.session().client_id().as_ref();
+        let address = self.place.as_ref().and_then(Place::ip).map(display);
+        if *reason == AuthError::Unavailable {
+            tracing::warn!(client, address, %reason, "token not checked");
+        } else {
+            tracing::info!(client, address, %reason, "token refused");
+        }
+    }
+
+    /// What someone may have to look into is a warning; what each tab does when it goes is for who looks closely.
+    fn log_gone(&self, now_ms: u64) {
+        let (by, code) = self.ended.unwrap_or((EndedBy::Client, ABNORMAL));
+        let session = self.connection.session();
+        let client = session.client_id().as_ref();
+        let user = session.identity().map(|identity| identity.sub.as_str());
+        let address = self.place.as_ref().and_then(Place::ip).map(display);
+        let ms = now_ms.saturating_sub(self.since_ms);
+        let rooms = session.rooms().count();
+        match (by, code) {
+            (EndedBy::Server, 1011) => {
+                tracing::error!(client, user, address, code, ms, rooms, "connection closed: internal error")
+            }
+            (EndedBy::Server, 4002) => {
+                let QueueLook { bytes, conflated, .. } = self.connection.outbox().look();
+                tracing::warn!(client, user, address, code, ms, rooms, queue_bytes = bytes, conflated, "slow consumer closed");
+            }
+            (EndedBy::Server, 1002 | 1003 | 1007 | 1009 | 1013 | 4003 | 4500..) => {
+                tracing::info!(client, user, address, code, ms, rooms, "connection closed by the server");
+            }
+            _ => tracing::debug!(client, user, address, code, ?by, ms, rooms, "connection closed"),
+        }
     }
 }
 
@@ -84,6 +149,7 @@ impl Handler for Client {
     }
 
     fn on_text(&mut self, text: &str, now_ms: u64) {
+        self.connection.handle().traffic.read.add(1, text.len());
         self.connection.receive(text, now_ms);
     }
 
@@ -95,7 +161,8 @@ impl Handler for Client {
         self.connection.flush();
     }
 
-    fn on_binary(&mut self, _data: Bytes, now_ms: u64) {
+    fn on_binary(&mut self, data: Bytes, now_ms: u64) {
+        self.connection.handle().traffic.read.add(1, data.len());
         self.connection.on_binary(now_ms);
     }
 
@@ -135,7 +202,21 @@ impl Handler for Client {
         self.running.len() >= MAX_RUNNING
     }
 
+    fn on_write(&mut self, messages: usize, bytes: usize) {
+        // A ping alone is no message.
+        if bytes > 0 {
+            self.connection.handle().traffic.written.add(messages, bytes);
+        }
+    }
+
+    fn on_end(&mut self, by: EndedBy, code: u16) {
+        self.ended = Some((by, code));
+    }
+
     fn on_gone(&mut self, now_ms: u64) {
+        let (by, code) = self.ended.unwrap_or((EndedBy::Client, ABNORMAL));
+        self.handle.shared().meters.closed(by, code);
+        self.log_gone(now_ms);
         // A handler that was begun is finished: what it does is not undone by a closed tab.
         self.running.detach_all();
         self.connection.on_gone(now_ms);

@@ -9,6 +9,7 @@ use crate::{
     limits::{Admission, NotAdmitted},
     realtime::Handle,
     session::{Mode, Refusal},
+    telemetry::meters::{Meters, Via},
 };
 use axum::{
     Json, Router,
@@ -62,10 +63,13 @@ async fn upgrade(
     uri: Uri,
     socket: WebSocketUpgrade,
 ) -> Response {
+    let meters = &gateway.handle.shared().meters;
     if !gateway.origins.allows(&headers) {
+        not_admitted(meters, "origin", address);
         return refusal(StatusCode::FORBIDDEN, ErrorCode::Forbidden, "this origin may not connect: see ALLOWED_ORIGINS", None);
     }
     if gateway.handle.is_draining() {
+        not_admitted(meters, "draining", address);
         let message = "the server is going away: connect again";
         return refusal(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, message, Some(DRAINING_RETRY_MS));
     }
@@ -74,15 +78,22 @@ async fn upgrade(
     let (place, refused) = match gateway.admission.admit(address.map(|address| address.ip()), now_ms) {
         Ok(place) => (Some(place), None),
         Err(NotAdmitted::Full { retry_after_ms }) => {
+            not_admitted(meters, "full", address);
             let message = "the server takes no more connections now: try again later";
             return refusal(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, message, Some(retry_after_ms));
         }
-        Err(NotAdmitted::Address | NotAdmitted::User) => (None, Some(Refusal::ConnectionLimit)),
+        Err(NotAdmitted::Address | NotAdmitted::User) => {
+            not_admitted(meters, "address_limit", address);
+            (None, Some(Refusal::ConnectionLimit))
+        }
     };
     let token = match (refused, extract::token(&headers, uri.query())) {
         (Some(refusal), _) => Err(refusal),
         (None, Ok(token)) => Ok(token.map(|token| token.as_str().to_owned())),
-        (None, Err(error)) => Err(Refusal::Token(error)),
+        (None, Err(error)) => {
+            meters.token_refused(Via::Socket, &error);
+            Err(Refusal::Token(error))
+        }
     };
     let max_message_bytes = gateway.max_message_bytes;
     let socket = socket::configure(socket, max_message_bytes);
@@ -98,6 +109,11 @@ async fn upgrade(
         tracing::debug!(address = ?address.map(|address| address.ip()), "a client on the deprecated METRICS_WS_PORT");
     }
     socket.on_upgrade(move |socket| client::run(socket, gateway.handle, max_message_bytes, place, mode, token))
+}
+
+fn not_admitted(meters: &Meters, reason: &'static str, address: Option<SocketAddr>) {
+    meters.not_admitted(reason);
+    tracing::info!(reason, address = address.map(tracing::field::display), "connection refused");
 }
 
 /// An error of the HTTP API (§9).

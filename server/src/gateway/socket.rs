@@ -8,6 +8,7 @@ use super::frames;
 use crate::{
     clock::Clock,
     hub::outbox::{Item, Outbox, Taken},
+    telemetry::meters::EndedBy,
 };
 use axum::{
     Error,
@@ -63,6 +64,10 @@ pub trait Handler: Send {
     fn batch(&self) -> bool;
     /// Drives what waits; `true` while nothing should be read.
     fn poll_work(&mut self, cx: &mut Context<'_>, now_ms: u64) -> bool;
+    /// So many messages of so many bytes are being written.
+    fn on_write(&mut self, _messages: usize, _bytes: usize) {}
+    /// The connection ends with this close code, of the server's or the client's; not called where it is just cut.
+    fn on_end(&mut self, _by: EndedBy, _code: u16) {}
     /// The socket is gone.
     fn on_gone(&mut self, now_ms: u64);
 }
@@ -135,7 +140,11 @@ pub async fn serve<H: Handler>(socket: &mut WebSocket, handler: &mut H, clock: &
             Event::Message(Ok(Message::Binary(data))) => handler.on_binary(data, clock.now_ms()),
             Event::Message(Ok(Message::Ping(_) | Message::Pong(_))) => handler.on_bytes(),
             // tungstenite has queued the answer; reading on sends it.
-            Event::Message(Ok(Message::Close(_))) => return finish(socket).await,
+            Event::Message(Ok(Message::Close(frame))) => {
+                // RFC 6455: 1005 is a close frame without a code.
+                handler.on_end(EndedBy::Client, frame.map_or(1005, |frame| frame.code));
+                return finish(socket).await;
+            }
             Event::Message(Err(error)) => match end_after(&error) {
                 Some(end) => break end,
                 None => return,
@@ -144,6 +153,7 @@ pub async fn serve<H: Handler>(socket: &mut WebSocket, handler: &mut H, clock: &
             Event::End => return,
         }
     };
+    gone.handler.on_end(EndedBy::Server, code);
     let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
     let closing = async {
         if socket.send(Message::Close(Some(frame))).await.is_ok() {
@@ -231,6 +241,7 @@ async fn write<H: Handler>(
     items: Vec<Item>,
 ) -> Written {
     let mut messages = if handler.batch() { frames::batched(items) } else { frames::single(items) };
+    handler.on_write(messages.len(), messages.iter().map(length).sum());
     let mut patience: Option<Pin<Box<Sleep>>> = None;
     poll_fn(|cx| {
         if let Poll::Ready(result) = poll_write(socket, &mut messages, cx) {
@@ -252,6 +263,15 @@ async fn write<H: Handler>(
         }
     })
     .await
+}
+
+/// Bytes of a message; a ping carries none.
+fn length(message: &Message) -> usize {
+    match message {
+        Message::Text(text) => text.len(),
+        Message::Binary(data) => data.len(),
+        Message::Ping(_) | Message::Pong(_) | Message::Close(_) => 0,
+    }
 }
 
 /// Feeds `messages` and flushes. A poll function, not an `async fn` that awaits each: every connection's task would have

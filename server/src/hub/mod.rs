@@ -3,11 +3,14 @@
 //! A room's lock covers numbering, the history and the members' queues, so that all members see one order and a joining
 //! client neither misses an event nor gets one twice. The shards only find rooms; their locks are held for a look-up.
 
+mod counts;
 pub mod event;
 pub mod outbox;
 pub mod registry;
 mod room;
+pub mod traffic;
 
+pub use counts::Counts;
 pub use room::JoinRequest;
 
 use crate::engine::{Apply, Done, Engine, EngineError, Pending};
@@ -39,7 +42,8 @@ pub struct Hub {
     pub registry: Registry,
     ids: Ids,
     next_room: AtomicU64,
-    published: AtomicU64,
+    /// Sums since the start.
+    pub counts: Counts,
 }
 
 /// Ids that no other process gives: a random part, and a count.
@@ -81,13 +85,18 @@ impl Hub {
             registry: Registry::default(),
             ids: Ids { process: process.into(), next: AtomicU64::new(0) },
             next_room: AtomicU64::new(0),
-            published: AtomicU64::new(0),
+            counts: Counts::default(),
         }
     }
 
     /// The engine's name.
     pub fn engine_name(&self) -> &'static str {
         self.engine.name()
+    }
+
+    /// Whether the engine can serve.
+    pub fn engine_ready(&self) -> Result<(), EngineError> {
+        self.engine.ready()
     }
 
     /// An id that was never given before, such as `e-1f3a…-42`.
@@ -98,7 +107,7 @@ impl Hub {
 
     /// Events published so far.
     pub fn published(&self) -> u64 {
-        self.published.load(Ordering::Relaxed)
+        self.counts.published_by_class().iter().map(|(_, count)| count).sum()
     }
 
     fn shard(&self, room: &RoomName) -> &Shard {
@@ -147,7 +156,10 @@ impl Hub {
         now_ms: u64,
         announce: impl FnOnce(&RoomJoined),
     ) -> Result<RoomJoined, EngineError> {
-        self.with_room(&request.room, |room| room.join(connection, outbox, user, request, Timestamp(now_ms), announce))
+        let joined =
+            self.with_room(&request.room, |room| room.join(connection, outbox, user, request, Timestamp(now_ms), announce))?;
+        self.counts.joined(joined.replayed + joined.snapshot);
+        Ok(joined)
     }
 
     /// Leaves a room; whether the connection was in it.
@@ -222,6 +234,17 @@ impl Hub {
         all
     }
 
+    /// How many rooms are in memory, and the sum of their members.
+    pub fn totals(&self) -> (usize, usize) {
+        let mut totals = (0, 0);
+        for shard in &self.shards {
+            let rooms: Vec<_> = shard.lock().values().cloned().collect();
+            totals.0 += rooms.len();
+            totals.1 += rooms.iter().map(|room| room.lock().client_count()).sum::<usize>();
+        }
+        totals
+    }
+
     /// How many connections are in a room.
     pub fn client_count(&self, room: &RoomName) -> usize {
         self.peek(room, |room| room.client_count()).unwrap_or(0)
@@ -251,7 +274,6 @@ impl Hub {
 
 impl Apply for Hub {
     fn apply(&self, pending: Vec<Pending>) {
-        self.published.fetch_add(pending.len() as u64, Ordering::Relaxed);
         let mut pending = pending.into_iter().peekable();
         while let Some(Pending { room, event, now_ms, done }) = pending.next() {
             let (mut events, mut dones) = (vec![(event, Timestamp(now_ms))], vec![done]);
@@ -260,7 +282,10 @@ impl Apply for Hub {
                 dones.push(next.done);
             }
             match self.with_room(&room, |room| room.publish(events)) {
-                Ok(published) => dones.into_iter().zip(published).for_each(|(done, published)| done(Ok(published))),
+                Ok((published, batch)) => {
+                    self.counts.published(batch);
+                    dones.into_iter().zip(published).for_each(|(done, published)| done(Ok(published)));
+                }
                 Err(error) => dones.into_iter().for_each(|done| done(Err(error.clone()))),
             }
         }

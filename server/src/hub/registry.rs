@@ -1,6 +1,9 @@
 //! The live connections: by number, by client id and by user; and since when departed clients are gone.
 
-use crate::hub::outbox::Outbox;
+use crate::hub::{
+    outbox::{Outbox, QueueLook},
+    traffic::{Traffic, TrafficTotals},
+};
 use osbackend_protocol::CloseCode;
 use parking_lot::Mutex;
 use std::{
@@ -25,6 +28,8 @@ pub struct ConnectionHandle {
     pub id: ConnectionId,
     /// Its queue.
     pub outbox: Arc<Outbox>,
+    /// What it read and wrote; its own task counts.
+    pub traffic: Traffic,
     /// Set by a drain: how long this client waits, in milliseconds; 0 for none. The connection's task is woken by `control`.
     drain_after_ms: AtomicU64,
     draining: AtomicBool,
@@ -34,7 +39,14 @@ pub struct ConnectionHandle {
 
 impl ConnectionHandle {
     fn new(id: ConnectionId, outbox: Arc<Outbox>) -> Self {
-        Self { id, outbox, drain_after_ms: AtomicU64::new(0), draining: AtomicBool::new(false), control: Mutex::new(None) }
+        Self {
+            id,
+            outbox,
+            traffic: Traffic::default(),
+            drain_after_ms: AtomicU64::new(0),
+            draining: AtomicBool::new(false),
+            control: Mutex::new(None),
+        }
     }
 
     /// Tells the connection's task that the server goes away.
@@ -65,6 +77,9 @@ struct Inner {
     departed: HashMap<Arc<str>, u64>,
     departed_order: VecDeque<Arc<str>>,
     draining: bool,
+    /// What the queues of connections that are gone came to.
+    gone: QueueLook,
+    gone_traffic: TrafficTotals,
 }
 
 /// All live connections.
@@ -83,6 +98,21 @@ pub struct ConnectionCounts {
     pub total: usize,
     /// Those with a user.
     pub authenticated: usize,
+}
+
+/// The queues of all connections together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueTotals {
+    /// Queued bytes now.
+    pub bytes: usize,
+    /// Of the longest queue.
+    pub largest: usize,
+    /// Events that gave way to newer ones, since the start.
+    pub conflated: u64,
+    /// Messages that were dropped with slow consumers, since the start.
+    pub dropped: u64,
+    /// What was read and written, since the start.
+    pub traffic: TrafficTotals,
 }
 
 impl Registry {
@@ -140,7 +170,12 @@ impl Registry {
     /// Removes a connection.
     pub fn remove(&self, id: ConnectionId, client: Option<&Arc<str>>, user: Option<&Arc<str>>, now_ms: u64) {
         let mut inner = self.inner.lock();
-        inner.connections.remove(&id);
+        if let Some(handle) = inner.connections.remove(&id) {
+            let QueueLook { conflated, dropped, .. } = handle.outbox.look();
+            inner.gone.conflated += conflated;
+            inner.gone.dropped += dropped;
+            inner.gone_traffic.add(&handle.traffic);
+        }
         if inner.connections.is_empty()
             && let Some(waker) = self.empty.lock().take()
         {
@@ -189,6 +224,25 @@ impl Registry {
         }
         *self.empty.lock() = Some(cx.waker().clone());
         Poll::Pending
+    }
+
+    /// The queues of all connections, those that are gone included in the sums since the start. Each queue is locked for a
+    /// look, none while the registry is.
+    pub fn queues(&self) -> QueueTotals {
+        let (gone, traffic, handles) = {
+            let inner = self.inner.lock();
+            (inner.gone, inner.gone_traffic, inner.connections.values().cloned().collect::<Vec<_>>())
+        };
+        let mut totals = QueueTotals { conflated: gone.conflated, dropped: gone.dropped, traffic, ..QueueTotals::default() };
+        for handle in handles {
+            let look = handle.outbox.look();
+            totals.traffic.add(&handle.traffic);
+            totals.bytes += look.bytes;
+            totals.largest = totals.largest.max(look.bytes);
+            totals.conflated += look.conflated;
+            totals.dropped += look.dropped;
+        }
+        totals
     }
 
     /// How many there are.

@@ -3,6 +3,7 @@
 use crate::{
     engine::{Position, Recovered, Stream},
     hub::{
+        counts::Batch,
         event::{NewEvent, StoredEvent},
         outbox::{Item, Outbox, QueuedEvent, Run},
         registry::ConnectionId,
@@ -108,15 +109,16 @@ impl Room {
     }
 
     /// Numbers and encodes the events, appends them to the stream and queues them for every member.
-    pub(super) fn publish(&mut self, events: Vec<(NewEvent, Timestamp)>) -> Vec<Published> {
+    pub(super) fn publish(&mut self, events: Vec<(NewEvent, Timestamp)>) -> (Vec<Published>, Batch) {
         let mut fresh = Vec::with_capacity(events.len());
         let published = events.into_iter().map(|(event, now)| self.number(event, now, &mut fresh)).collect();
+        let batch = Batch::of(fresh.iter().map(Arc::as_ref), self.members.len());
         for item in Run::items(fresh) {
             for member in &self.members {
                 member.outbox.push(item.clone());
             }
         }
-        published
+        (published, batch)
     }
 
     /// Gives one event its place. It is added to `fresh` unless it was published before.

@@ -150,7 +150,7 @@ async fn it_drains_and_ends_well_on_both_signals() {
 #[tokio::test]
 async fn a_log_that_nobody_reads_any_more_does_not_end_it() {
     let mut served = Served::dev().await;
-    served.close_log();
+    served.close_log().await;
     let session: Value = request(served.http, "GET", "/dev/session", None, "").await.ok();
     let mut client = Connecting::new(served.ws).query(session["token"].as_str().unwrap()).open().await;
     client.expect("connection_established").await;

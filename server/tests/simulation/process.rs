@@ -38,6 +38,7 @@ pub(crate) fn process(settings: &Settings, book: &Book, number: u64, now: u64) -
         resume: ResumeKeys::new(&"a secret of at least 32 bytes, kept".into()),
     };
     Arc::new(Shared {
+        meters: Arc::default(),
         hub: Arc::new(Hub::new(Box::new(engine), format!("p{number}"))),
         settings: Arc::new(session),
         handlers: Default::default(),

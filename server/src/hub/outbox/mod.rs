@@ -4,8 +4,10 @@
 //! behind, an older queued event of the same room, type and key gives way to a newer one; the next event of that room then
 //! says how many were skipped. A queue over its bound with nothing left to conflate closes the connection.
 
+mod look;
 mod run;
 
+pub use look::QueueLook;
 pub use run::Run;
 
 use crate::hub::event::StoredEvent;
@@ -138,6 +140,7 @@ struct Queue {
     closed: bool,
     waker: Option<Waker>,
     conflated: u64,
+    dropped: u64,
 }
 
 /// The queue of one connection.
@@ -247,6 +250,7 @@ impl Outbox {
     /// Nothing will be taken any more: the socket is gone.
     pub fn abandon(&self) {
         let mut queue = self.queue.lock();
+        queue.drop_for_slowness();
         queue.closed = true;
         queue.slots = VecDeque::new();
         queue.latest = HashMap::new();
@@ -282,6 +286,7 @@ impl Outbox {
         let mut taken = Taken::default();
         if queue.close == Some(CloseCode::SlowConsumer) {
             // The reader doesn't read: what is queued is not worth the wait. It recovers when it comes back.
+            queue.drop_for_slowness();
             queue.slots.clear();
             queue.bytes = 0;
         }

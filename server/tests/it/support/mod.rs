@@ -5,6 +5,8 @@ mod client;
 mod http;
 mod process;
 mod raw;
+mod schema;
+mod scrape;
 mod server;
 
 use std::future::Future;
@@ -15,6 +17,8 @@ pub(crate) use client::{Client, Connecting, Refused};
 pub(crate) use http::{Answer, request, send};
 pub(crate) use process::{Served, osbackend};
 pub(crate) use raw::{RawSocket, opcode};
+pub(crate) use schema::mismatches;
+pub(crate) use scrape::Scrape;
 pub(crate) use server::{SECRET, TestServer, admin_token, token, user_token};
 
 /// Fails the test where something that must happen does not; never what a passing test waits for.

@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 use std::process::{ExitStatus, Stdio};
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
-use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use super::soon;
 
@@ -19,6 +21,12 @@ pub(crate) fn osbackend(args: &[&str]) -> Command {
 /// `osbackend serve` as a process.
 pub(crate) struct Served {
     child: Child,
+    /// Lines of its log.
+    log: mpsc::UnboundedReceiver<String>,
+    /// Reads them, so that a long log doesn't hold it up.
+    reader: JoinHandle<()>,
+    /// Those that [`Self::logged`] went through.
+    heard: String,
     lines: Lines<BufReader<ChildStdout>>,
     /// What it printed before it listened.
     pub(crate) banner: String,
@@ -27,12 +35,19 @@ pub(crate) struct Served {
     pub(crate) http: SocketAddr,
     /// The line of addresses, such as `ws=127.0.0.1:1 http=127.0.0.1:2`.
     pub(crate) listening: String,
-    log: Option<Lines<BufReader<ChildStderr>>>,
 }
 
 impl Served {
     pub(crate) async fn start(mut command: Command) -> Self {
         let mut child = command.spawn().unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (tell, log) = mpsc::unbounded_channel();
+        let reader = tokio::spawn(async move {
+            while let Some(line) = stderr.next_line().await.unwrap() {
+                // Nobody may be listening any more; the log is read to its end all the same.
+                let _ = tell.send(line);
+            }
+        });
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut banner = String::new();
         let listening = loop {
@@ -48,7 +63,7 @@ impl Served {
         };
         let http = address(["http", "https"]).unwrap();
         let ws = address(["ws", "wss"]).unwrap_or(http);
-        Self { child, lines, banner, ws, http, listening, log: None }
+        Self { child, log, reader, heard: String::new(), lines, banner, ws, http, listening }
     }
 
     /// The legacy port.
@@ -59,9 +74,9 @@ impl Served {
 
     /// Reads the log to a line with this in it.
     pub(crate) async fn logged(&mut self, what: &str) -> String {
-        let log = self.log.get_or_insert_with(|| BufReader::new(self.child.stderr.take().unwrap()).lines());
         loop {
-            let line = soon(what, log.next_line()).await.unwrap().unwrap_or_else(|| panic!("it ended without logging {what}"));
+            let line = soon(what, self.log.recv()).await.unwrap_or_else(|| panic!("it ended without logging {what}"));
+            self.heard += &format!("{line}\n");
             if line.contains(what) {
                 return line;
             }
@@ -80,21 +95,20 @@ impl Served {
     }
 
     /// Nobody reads its log from here on.
-    pub(crate) fn close_log(&mut self) {
-        self.child.stderr = None;
+    pub(crate) async fn close_log(&mut self) {
+        self.reader.abort();
+        while !self.reader.is_finished() {
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Waits for its end; the status, and what it logged.
     pub(crate) async fn ended(mut self) -> (ExitStatus, String) {
         let status = soon("osbackend to end", self.child.wait()).await.unwrap();
-        let mut log = String::new();
-        if let Some(mut stderr) = self.child.stderr.take() {
-            stderr.read_to_string(&mut log).await.unwrap();
-        }
-        if let Some(rest) = &mut self.log {
-            while let Some(line) = rest.next_line().await.unwrap() {
-                log += &line;
-            }
+        let mut log = self.heard;
+        // Ended by `close_log` in the middle: then the rest is not known.
+        while let Some(line) = soon("the rest of the log", self.log.recv()).await {
+            log += &format!("{line}\n");
         }
         while let Some(line) = self.lines.next_line().await.unwrap() {
             log += &line;

@@ -1,0 +1,72 @@
+//! `/openapi.json`, the description of this API for programs, and `/openapi`, a page that shows it to people.
+//!
+//! The document is kept by hand in `openapi.json`; tests compare it with the router's table and with real answers. The page
+//! needs nothing from elsewhere: no script, font or style of another host.
+
+use std::sync::LazyLock;
+
+use axum::http::{HeaderName, header};
+use axum::response::IntoResponse;
+
+const DOCUMENT: &str = include_str!("openapi/openapi.json");
+const PAGE: &str = include_str!("openapi/page.html");
+const SCRIPT: &str = include_str!("openapi/page.js");
+
+/// As the file has it, with the version of this server.
+static VERSIONED: LazyLock<String> =
+    LazyLock::new(|| DOCUMENT.replacen("\"version\": \"0.0.0\"", concat!("\"version\": \"", env!("CARGO_PKG_VERSION"), "\""), 1));
+
+/// The page runs its own script and speaks to its own server, nothing else.
+const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; connect-src 'self'; img-src data:; \
+    base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+const NO_SNIFF: (HeaderName, &str) = (header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+
+pub(super) async fn document() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json"), NO_SNIFF], VERSIONED.as_str())
+}
+
+pub(super) async fn page() -> impl IntoResponse {
+    let headers = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, PAGE_POLICY), NO_SNIFF];
+    (headers, PAGE)
+}
+
+pub(super) async fn script() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8"), NO_SNIFF], SCRIPT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+    use std::collections::BTreeSet;
+
+    /// What has no line in the document: the page and its script; and `/metrics`, which isn't in the table but may be elsewhere.
+    const BESIDE: [(&str, &str); 2] = [("get", "/openapi"), ("get", "/openapi/page.js")];
+
+    #[test]
+    fn the_document_has_the_calls_of_the_router_and_no_other() {
+        let document: Value = serde_json::from_str(&VERSIONED).unwrap();
+        let mut documented = BTreeSet::new();
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for method in item.as_object().unwrap().keys().filter(|key| *key != "parameters") {
+                documented.insert((method.clone(), path.clone()));
+            }
+        }
+        let mut routed: BTreeSet<_> =
+            super::super::calls().iter().map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned())).collect();
+        routed.insert(("get".to_owned(), "/metrics".to_owned()));
+        for (method, path) in BESIDE {
+            assert!(routed.remove(&(method.to_owned(), path.to_owned())));
+        }
+        assert_eq!(documented, routed);
+        assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
+    }
+
+    #[test]
+    fn the_page_loads_nothing_from_elsewhere() {
+        for text in [PAGE, SCRIPT] {
+            assert!(!text.contains("http://") && !text.contains("https://") && !text.contains("src=\"//"), "{text}");
+        }
+    }
+}

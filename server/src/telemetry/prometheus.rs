@@ -1,0 +1,144 @@
+//! The metrics of one server as text for Prometheus: counts of [`super::meters`], and what is looked at when it is asked for.
+
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::connection::Shared;
+use crate::hub::registry::QueueTotals;
+
+/// What the answer's form is called in HTTP.
+pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The metrics of one server.
+pub struct Exposition {
+    registry: Registry,
+}
+
+impl Exposition {
+    /// Of this server, and of no other in this process.
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Process { started_ms: shared.started_ms }));
+        let own = registry.sub_registry_with_prefix("osbackend");
+        shared.meters.register(own);
+        own.register_collector(Box::new(Looked(shared)));
+        Self { registry }
+    }
+
+    /// All metrics now, in the OpenMetrics text form.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing into a `String` doesn't fail, and the encoder has no errors of its own.
+        let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
+        text
+    }
+}
+
+/// What every exporter tells of its process.
+#[derive(Debug)]
+struct Process {
+    started_ms: u64,
+}
+
+impl Collector for Process {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let started = ConstGauge::new(self.started_ms as f64 / 1000.0);
+        let help = "When the server began, in seconds since 1970";
+        started.encode(encoder.encode_descriptor("process_start_time", help, Some(&Unit::Seconds), MetricType::Gauge)?)
+    }
+}
+
+/// What is counted without a lock, or only known by looking.
+struct Looked(Arc<Shared>);
+
+impl fmt::Debug for Looked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Looked")
+    }
+}
+
+impl Collector for Looked {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let Shared { hub, meters, .. } = &*self.0;
+        let mut out = Out(encoder);
+
+        let labels = [("version", env!("CARGO_PKG_VERSION")), ("engine", hub.engine_name())];
+        out.gauges("build_info", "What runs here; always 1", [(labels, 1)])?;
+        out.gauge("draining", "1 once the server goes away", i64::from(hub.registry.is_draining()))?;
+
+        let connections = meters.connections();
+        let now = connections.map(|(mode, now, _)| ([("mode", mode)], now));
+        out.gauges("connections", "Open connections by mode (§1)", now)?;
+        let opened = connections.map(|(mode, _, opened)| ([("mode", mode)], opened));
+        out.counters("connections_opened", "Connections that were accepted, by mode", opened)?;
+        let authenticated = hub.registry.counts().authenticated as i64;
+        out.gauge("authenticated_connections", "Open connections with a user", authenticated)?;
+
+        let (rooms, memberships) = hub.totals();
+        out.gauge("rooms", "Rooms in memory", rooms as i64)?;
+        out.gauge("memberships", "Connections in rooms, summed over the rooms", memberships as i64)?;
+
+        let counts = &hub.counts;
+        let published = counts.published_by_class().map(|(class, count)| ([("class", class)], count));
+        out.counters("published_events", "Events that were published, by delivery class", published)?;
+        out.counter("deliveries", "Live events that were queued for a member", counts.deliveries())?;
+        out.counter("replayed_events", "Events of replays and snapshots that were queued for a member", counts.replayed())?;
+        out.counter("engine_errors", "Events that the engine did not take", meters.engine_errors())?;
+
+        let QueueTotals { bytes, largest, conflated, dropped, traffic } = hub.registry.queues();
+        out.gauge("queue_bytes", "Bytes that wait for connections, of all together", bytes as i64)?;
+        out.gauge("queue_bytes_max", "Bytes that wait for the connection with the longest queue", largest as i64)?;
+        out.counter("conflated_events", "Queued events that gave way to a newer one of the same key", conflated)?;
+        out.counter("dropped_messages", "Messages that were dropped with a slow consumer (close 4002)", dropped)?;
+
+        let frames = [([("direction", "in")], traffic.messages_in), ([("direction", "out")], traffic.messages_out)];
+        out.counters("frames", "WebSocket messages, without pings", frames)?;
+        let bytes = [([("direction", "in")], traffic.bytes_in), ([("direction", "out")], traffic.bytes_out)];
+        out.counters("frame_bytes", "Bytes of WebSocket messages", bytes)?;
+
+        let (sum, count, buckets) = meters.publish_time.read();
+        let help = "From the decision to publish until the event is queued for every member";
+        let mut histogram = out.0.encode_descriptor("publish_duration", help, Some(&Unit::Seconds), MetricType::Histogram)?;
+        histogram.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
+    }
+}
+
+/// Writes metrics of one kind a call.
+struct Out<'a>(DescriptorEncoder<'a>);
+
+impl Out<'_> {
+    fn gauge(&mut self, name: &str, help: &str, value: i64) -> fmt::Result {
+        ConstGauge::new(value).encode(self.0.encode_descriptor(name, help, None, MetricType::Gauge)?)
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        ConstCounter::new(value).encode(self.0.encode_descriptor(name, help, None, MetricType::Counter)?)
+    }
+
+    fn gauges<const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl IntoIterator<Item = ([(&'static str, &'static str); N], i64)>,
+    ) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        values.into_iter().try_for_each(|(labels, value)| ConstGauge::new(value).encode(family.encode_family(&labels)?))
+    }
+
+    fn counters<const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl IntoIterator<Item = ([(&'static str, &'static str); N], u64)>,
+    ) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        values.into_iter().try_for_each(|(labels, value)| ConstCounter::new(value).encode(family.encode_family(&labels)?))
+    }
+}
