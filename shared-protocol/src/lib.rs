@@ -25,7 +25,7 @@ pub use codes::{CloseCode, ErrorCode, Reconnect};
 pub use event::{Classified, DeliveryClass, DomainEvent, EventError};
 pub use json::JsonObject;
 pub use limits::Limits;
-pub use permission::{Action, Denied, Identity, Policy, allowed};
+pub use permission::{Action, Denied, EvaluatedPolicy, Identity, Policy, allowed};
 pub use room::{RoomName, RoomNameError};
 pub use server_msg::{
     Authenticated, ErrorBody, EventFrame, Greeting, PresenceUser, Published, RoomJoined, RoomResult, ServerFrame, ServerMessage,

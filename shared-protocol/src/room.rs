@@ -56,19 +56,7 @@ impl RoomName {
     /// `prefix:{raw}`, with the characters of `raw` that §5 doesn't allow percent-encoded (`%` too, so that two
     /// different ids never meet in one room).
     pub fn with_id(prefix: &str, raw: &str) -> Result<Self, RoomNameError> {
-        let mut text = String::with_capacity(prefix.len() + 1 + raw.len());
-        text.push_str(prefix);
-        text.push(':');
-        for byte in raw.bytes() {
-            if is_id_byte(byte) && byte != b'%' {
-                text.push(char::from(byte));
-            } else {
-                text.push('%');
-                for nibble in [byte >> 4, byte & 15] {
-                    text.push(char::from(b"0123456789ABCDEF"[usize::from(nibble)]));
-                }
-            }
-        }
+        let text = [prefix, ":", &encode_id(raw)].concat();
         Self::parse(&text)
     }
 
@@ -91,6 +79,22 @@ impl RoomName {
     pub fn id(&self) -> &str {
         self.0.split_once(':').map_or("", |(_, id)| id)
     }
+}
+
+/// `raw` with what an id can't hold, and `%`, percent-encoded.
+pub(crate) fn encode_id(raw: &str) -> String {
+    let mut text = String::with_capacity(raw.len());
+    for byte in raw.bytes() {
+        if is_id_byte(byte) && byte != b'%' {
+            text.push(char::from(byte));
+        } else {
+            text.push('%');
+            for nibble in [byte >> 4, byte & 15] {
+                text.push(char::from(b"0123456789ABCDEF"[usize::from(nibble)]));
+            }
+        }
+    }
+    text
 }
 
 fn is_id_byte(byte: u8) -> bool {
