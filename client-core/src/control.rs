@@ -4,7 +4,7 @@
 //! meets newer servers, so codes are text here and fields that steer nothing are not looked at. A test holds these
 //! against the protocol's own types.
 
-use osbackend_protocol::Limits;
+use osbackend_protocol::{EvaluatedPolicy, Limits};
 use serde::{Deserialize, Deserializer};
 
 /// A system message that changes the connection's state.
@@ -68,6 +68,9 @@ pub struct Greeting {
     /// The rooms of `connect`, and those that the server joined by itself.
     #[serde(default)]
     pub rooms: Vec<RoomOutcome>,
+    /// What the user may do.
+    #[serde(default)]
+    pub policy: Option<EvaluatedPolicy>,
     /// How long the client was away, in milliseconds; only when the session was resumed.
     #[serde(default)]
     pub downtime_ms: Option<u64>,
@@ -92,6 +95,9 @@ pub struct Authenticated {
     /// Rooms that the server joined for the user by this.
     #[serde(default)]
     pub rooms: Vec<RoomOutcome>,
+    /// What the user may do now.
+    #[serde(default)]
+    pub policy: Option<EvaluatedPolicy>,
 }
 
 /// `RoomResult` (§4): joined when there is an epoch, refused when there is an error.

@@ -17,7 +17,7 @@ use crate::{
     rooms::{Ask, Heal, Rooms},
     state::{ConnectionState, Phase},
 };
-use osbackend_protocol::{Action, Policy, RoomName, allowed, client_msg::Resume};
+use osbackend_protocol::{Action, RoomName, client_msg::Resume};
 use std::collections::VecDeque;
 
 /// Something that happened.
@@ -139,7 +139,6 @@ pub struct Machine {
     /// The user of the last session: rooms of the server's own belong to them.
     user: Option<String>,
     next_id: u64,
-    policy: Policy,
     now: u64,
 }
 
@@ -158,7 +157,6 @@ impl Machine {
             resume: None,
             user: None,
             next_id: 1,
-            policy: Policy::default(),
             now: now_ms,
         }
     }
@@ -260,11 +258,11 @@ impl Machine {
         }
     }
 
-    /// Whether the live session's user may do `action`, by the default policy: to show or hide things. The server
-    /// decides by itself.
+    /// Whether the live session's user may do `action`, by what the server told of its policy: to show or hide things. The
+    /// server decides by itself; what only the application's backend decides is false here.
     pub fn can(&self, room: &RoomName, action: Action) -> bool {
         match &self.phase {
-            Phase::Live(live) => allowed(&self.policy, live.identity.as_ref(), room, action).is_ok(),
+            Phase::Live(live) => live.policy.can(room.as_str(), action),
             _ => false,
         }
     }

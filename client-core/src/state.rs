@@ -1,6 +1,6 @@
 //! The states of a connection: the public view, and the machine's own with the data of each.
 
-use osbackend_protocol::{Identity, Limits, RoomName};
+use osbackend_protocol::{EvaluatedPolicy, Identity, Limits, RoomName};
 use serde::Serialize;
 
 /// The connection, as the application sees it.
@@ -101,6 +101,8 @@ pub(crate) struct Live {
     pub(crate) resumed: bool,
     pub(crate) downtime_ms: Option<u64>,
     pub(crate) limits: Limits,
+    /// What the user may do; nothing where the server doesn't say.
+    pub(crate) policy: EvaluatedPolicy,
     pub(crate) heartbeat_ms: u64,
     pub(crate) heard_at: u64,
     /// A heartbeat was sent at this time to see whether the server still answers.

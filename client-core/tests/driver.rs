@@ -103,6 +103,7 @@ fn greeting() -> Greeting {
                 error: server_msg::RoomError { code: ErrorCode::Forbidden, message: "no".to_owned() },
             }),
         ],
+        policy: None,
         downtime_ms: None,
     }
 }
@@ -178,7 +179,8 @@ fn every_system_message_is_understood_and_told() {
     let mut driver = live();
     driver.host.system.clear();
     let left = server_msg::RoomLeft { room: room("agent:7"), reason: server_msg::LeaveReason::PermissionLost };
-    let user = server_msg::Authenticated { user_id: "u".to_owned(), role: None, expires_at: timestamp(), rooms: vec![] };
+    let user =
+        server_msg::Authenticated { user_id: "u".to_owned(), role: None, expires_at: timestamp(), rooms: vec![], policy: None };
     let messages = [
         ServerMessage::Heartbeat(server_msg::Heartbeat { server_time: timestamp() }),
         ServerMessage::TokenExpiring(server_msg::TokenExpiring { expires_at: timestamp() }),

@@ -47,6 +47,7 @@ fn greeting() -> impl Strategy<Value = Control> {
             limits: Limits { message_rate: rate, ..Limits::default() },
             resume: Some(ResumeGrant { token: "r".to_owned() }),
             rooms,
+            policy: None,
             downtime_ms: resumed.then_some(5),
         }))
     })
@@ -90,7 +91,7 @@ fn step() -> impl Strategy<Value = Step> {
             Step::Input(Input::Control(Control::Error { id, error }))
         }),
         1 => prop::collection::vec(outcome(), 0..2).prop_map(|rooms| {
-            Step::Input(Input::Control(Control::Authenticated(Authenticated { user_id: "v".to_owned(), role: None, rooms })))
+            Step::Input(Input::Control(Control::Authenticated(Authenticated { user_id: "v".to_owned(), role: None, rooms, policy: None })))
         }),
         1 => Just(Step::Input(Input::Control(Control::TokenExpiring))),
         1 => prop::sample::select(vec![0, 1_000, u64::MAX])

@@ -90,7 +90,7 @@ impl Client {
         Ok(())
     }
 
-    /// Whether the connected user may do this, by the default policy: for showing and hiding; the server decides.
+    /// Whether the connected user may do this, by the server's policy: for showing and hiding; the server decides.
     pub fn can(
         &self,
         room: &str,

@@ -196,7 +196,7 @@ impl Connection {
                     });
                     if let Err(error) = joined {
                         self.session.on_join_failed(&request.room);
-                        let mut body = ErrorBody::new(ErrorCode::Unavailable, error.to_string());
+                        let mut body = ErrorBody::new(error.code(), error.to_string());
                         body.room = Some(request.room.to_string());
                         self.reply(ServerMessage::Error(body), id, now);
                     }
@@ -296,7 +296,7 @@ impl Connection {
                         Ok(joined) => RoomResult::Joined(joined),
                         Err(error) => {
                             self.session.on_join_failed(&request.room);
-                            let error = RoomError { code: ErrorCode::Unavailable, message: error.to_string() };
+                            let error = RoomError { code: error.code(), message: error.to_string() };
                             RoomResult::Refused(RoomRefused { room: request.room.to_string(), error })
                         }
                     }

@@ -5,7 +5,7 @@ use crate::{
     clock::Clock,
     config::Config,
     connection::Shared,
-    engine::{MemoryEngine, Retention},
+    engine::{MemoryEngine, Retention, Retentions},
     gateway::{self, Gateway},
     handlers::Handlers,
     hub::Hub,
@@ -90,7 +90,9 @@ impl Builder {
             events: config.engine.history_size.unwrap_or(usize::MAX),
             age_ms: config.engine.history_ttl.map_or(0, |age| u64::try_from(age.as_millis()).unwrap_or(0)),
         };
-        let hub = Arc::new(Hub::new(Box::new(MemoryEngine::new(process.clone(), retention)), process));
+        let policy = Arc::new(policy);
+        let retentions = Retentions::new(retention, policy.clone());
+        let hub = Arc::new(Hub::new(Box::new(MemoryEngine::new(process.clone(), retentions)), process));
         let (sweeping, following) = (Arc::downgrade(&hub), clock.clone());
         runtime.spawn(async move {
             let mut tick = tokio::time::interval(SWEEP);

@@ -4,7 +4,10 @@ mod frame;
 
 pub use frame::{EventFrame, ServerFrame, SystemFrame};
 
-use crate::{codes::ErrorCode, event::MetricValue, json::JsonObject, limits::Limits, room::RoomName, timestamp::Timestamp};
+use crate::{
+    codes::ErrorCode, event::MetricValue, json::JsonObject, limits::Limits, permission::EvaluatedPolicy, room::RoomName,
+    timestamp::Timestamp,
+};
 use serde::{Deserialize, Deserializer, Serialize, ser::SerializeMap};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -74,6 +77,10 @@ pub struct Greeting {
     pub resume: Option<ResumeGrant>,
     /// The rooms asked for in `connect`, and `user:{id}`.
     pub rooms: Vec<RoomResult>,
+    /// What this user may do, for `can()`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub policy: Option<EvaluatedPolicy>,
     /// Only in `reconnected`: how long the client was away, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(optional))]
@@ -97,6 +104,10 @@ pub struct Authenticated {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "ts", ts(as = "Option<Vec<RoomResult>>", optional))]
     pub rooms: Vec<RoomResult>,
+    /// What this user may do with this token; it replaces what the greeting told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub policy: Option<EvaluatedPolicy>,
 }
 
 /// `room_joined`: where a member stands.

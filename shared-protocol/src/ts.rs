@@ -1,8 +1,6 @@
 //! The TypeScript declarations of the contract, generated from the Rust types; `cargo xtask codegen` writes them.
 
-use crate::{
-    client_msg as client, codes::CloseCode, codes::ErrorCode, event, limits::Limits, permission::Action, server_msg as server,
-};
+use crate::{client_msg as client, codes::CloseCode, codes::ErrorCode, event, limits::Limits, permission, server_msg as server};
 use std::fmt::Write as _;
 use ts_rs::{Config, TS};
 
@@ -41,7 +39,9 @@ pub fn declarations() -> String {
     }
     declare!(
         ErrorCode,
-        Action,
+        permission::Action,
+        permission::EvaluatedRule,
+        permission::EvaluatedPolicy,
         Limits,
         client::RequestId,
         client::RoomPosition,

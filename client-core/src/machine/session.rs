@@ -67,6 +67,7 @@ impl Machine {
             resumed: greeting.downtime_ms.is_some(),
             downtime_ms: greeting.downtime_ms,
             limits: greeting.limits,
+            policy: greeting.policy.unwrap_or_default(),
             heartbeat_ms: greeting.heartbeat_interval_ms,
             heard_at: self.now,
             probed_at: None,
@@ -195,6 +196,7 @@ impl Machine {
         live.auth_id = None;
         let before = live.identity.take();
         live.identity = identity(Some(user.user_id.clone()), user.role);
+        live.policy = user.policy.unwrap_or_default();
         let changed = before != live.identity;
         self.user = Some(user.user_id);
         self.deadlines.clear(Due::Refresh);

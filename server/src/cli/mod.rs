@@ -16,6 +16,7 @@ pub mod listen;
 mod listen_to;
 mod load;
 mod pages;
+mod policy;
 pub mod serve;
 mod signals;
 mod status;
@@ -51,6 +52,9 @@ enum Command {
     Load(Box<load::Args>),
     /// Tells how a server is; for health checks too.
     Status(Box<status::Args>),
+    /// Asks the policy who may do what.
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// Prints every setting: its variable, default and what may be given; checks and shows those given.
     Config(config::Args),
     /// Prints the completions of a shell.
@@ -81,6 +85,14 @@ pub fn run() -> ExitCode {
         Command::Listen(args) => wait(listen_to::run(*args), listen_to::ListenError::is_usage),
         Command::Load(args) => wait(load::run(*args), load::LoadError::is_usage),
         Command::Status(args) => wait(status::run(*args), status::StatusError::is_usage),
+        Command::Policy(command) => match policy::run(command) {
+            Ok((text, true)) => say(&text),
+            Ok((text, false)) => {
+                say(&text);
+                ExitCode::FAILURE
+            }
+            Err(error) => fail(&error, true),
+        },
         Command::Config(args) => match config::run(&args) {
             Ok(text) => say(&text),
             Err(error) => fail(&error, true),

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use osbackend_protocol::Policy;
 use tokio::sync::watch;
 
 use super::listen::{ListenError, Listeners, Routers};
@@ -83,7 +84,7 @@ impl ServeError {
 }
 
 pub(super) fn run(args: Args) -> Result<(), ServeError> {
-    let mut config = args.settings.config(args.dev)?;
+    let (mut config, file) = args.settings.resolve(args.dev)?;
     telemetry::init(&config.logs)?;
     for name in not_there_yet(|name| std::env::var(name).ok()) {
         tracing::warn!("{name} is set, but this version has no such setting yet (ENGINE: memory only): it has no effect");
@@ -96,10 +97,11 @@ pub(super) fn run(args: Args) -> Result<(), ServeError> {
         config.auth.jwt_secret = Some(random_secret().map_err(ServeError::Random)?);
     }
     let page = pages::find(args.demo_dir)?;
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(config, own_secret, page))
+    let policy = file.policy().cloned().unwrap_or_default();
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(config, policy, own_secret, page))
 }
 
-async fn serve(config: Config, own_secret: bool, page: Option<PathBuf>) -> Result<(), ServeError> {
+async fn serve(config: Config, policy: Policy, own_secret: bool, page: Option<PathBuf>) -> Result<(), ServeError> {
     let mut signals = StopSignals::new()?;
     let listeners = Listeners::bind(&config).await?;
     let (http, ws, tls) = (listeners.http_address, listeners.ws_address, listeners.is_tls());
@@ -108,7 +110,7 @@ async fn serve(config: Config, own_secret: bool, page: Option<PathBuf>) -> Resul
         None => None,
     };
 
-    let realtime = Realtime::builder().config(config.clone()).build()?;
+    let realtime = Realtime::builder().config(config.clone()).policy(policy).build()?;
     let handle = realtime.handle();
     let pages = pages::router(page.as_deref());
     let proxy = Proxy::from_config(&config)?;

@@ -11,8 +11,10 @@
 
 use std::{collections::HashMap, path::Path};
 
+use osbackend_protocol::Policy;
 use toml::{Table, Value};
 
+use super::policy::PolicyError;
 use super::{SETTINGS, Setting};
 
 /// Groups of the file that are no settings; their own readers check them.
@@ -22,7 +24,7 @@ const OTHER_GROUPS: [&str; 1] = ["policy"];
 #[derive(Clone, Debug, Default)]
 pub struct ConfigFile {
     settings: HashMap<&'static str, String>,
-    policy: Option<Table>,
+    policy: Option<Policy>,
 }
 
 /// A file can't be used. The message names the key's path and what is allowed.
@@ -53,6 +55,16 @@ pub enum FileError {
         key: String,
         /// The keys that may stand there.
         allowed: String,
+    },
+    /// The policy has a value that can't be used.
+    #[error("{file}: {key}: {reason}")]
+    Policy {
+        /// The file.
+        file: String,
+        /// The key's path.
+        key: String,
+        /// What is wrong with it, and what may be given.
+        reason: String,
     },
     /// A key has a value that can't be a setting's.
     #[error("{file}: {key}: not allowed. Use {allowed}")]
@@ -91,7 +103,7 @@ impl ConfigFile {
                 let Value::Table(policy) = value else {
                     return Err(bad(file, "policy", "a table: [policy]"));
                 };
-                read.policy = Some(policy);
+                read.policy = Some(super::policy::read(&policy).map_err(|error| of_policy(file, error))?);
                 continue;
             }
             let known: Vec<&Setting> = SETTINGS.iter().filter(|setting| setting.group == group).collect();
@@ -122,14 +134,22 @@ impl ConfigFile {
         self.settings.get(name).map(String::as_str)
     }
 
-    /// The table `[policy]`.
-    pub fn policy(&self) -> Option<&Table> {
+    /// The policy of `[policy]`, where the file has it.
+    pub fn policy(&self) -> Option<&Policy> {
         self.policy.as_ref()
     }
 }
 
 fn bad(file: &str, key: &str, allowed: &str) -> FileError {
     FileError::BadValue { file: file.to_owned(), key: key.to_owned(), allowed: allowed.to_owned() }
+}
+
+fn of_policy(file: &str, error: PolicyError) -> FileError {
+    let file = file.to_owned();
+    match error {
+        PolicyError::UnknownKey { key, allowed } => FileError::UnknownKey { file, key, allowed: allowed.to_owned() },
+        PolicyError::BadValue { key, reason } => FileError::Policy { file, key, reason },
+    }
 }
 
 fn groups() -> Vec<&'static str> {
@@ -170,7 +190,7 @@ mod tests {
         assert_eq!(file.get("ALLOWED_ORIGINS"), Some("https://a.example,https://b.example"));
         assert_eq!(file.get("HANDSHAKE_TIMEOUT"), Some("3s"));
         assert_eq!(file.get("PORT"), None);
-        assert!(file.policy().is_some());
+        assert_eq!(file.policy(), Some(&Policy::default()));
     }
 
     #[test]
@@ -182,6 +202,8 @@ mod tests {
         let value = error("[limits]\nmax_rooms = \"many\"");
         assert!(value.contains("limits.max_rooms") && value.contains("whole number"), "{value}");
         assert!(error("[limits]\nmax_rooms = 1.5").contains("limits.max_rooms"));
+        let policy = error("[[policy.rooms]]\nmatch = \"a:*\"\njoin = \"all\"");
+        assert!(policy.contains("osbackend.toml: policy.rooms[0].join: \"all\"") && policy.contains("authenticated"), "{policy}");
         assert!(error("limits = 3").contains("[limits]"));
         assert!(error("[limits\n").contains("osbackend.toml"));
         assert!(error("[limits]\nMAX_ROOMS = 1").contains("unknown key"));

@@ -37,7 +37,7 @@ impl SettingFlags {
         Ok(self.resolve(dev)?.0)
     }
 
-    /// As [`Self::config`], with the file, whose policy is not looked at yet.
+    /// As [`Self::config`], with the file, which has the policy.
     ///
     /// # Errors
     /// See [`Self::config`].

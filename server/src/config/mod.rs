@@ -14,6 +14,7 @@ mod effective;
 mod file;
 mod flags;
 mod later;
+mod policy;
 mod settings;
 mod table;
 mod value;

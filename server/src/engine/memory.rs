@@ -1,12 +1,12 @@
 //! The memory engine: streams live as long as the process, and begin in a new epoch with it.
 
-use super::{Apply, Engine, EngineError, Pending, Retention, Stream};
+use super::{Apply, Engine, EngineError, Pending, Retentions, Stream};
 use osbackend_protocol::RoomName;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Streams in memory only.
 pub struct MemoryEngine {
-    retention: Retention,
+    retentions: Retentions,
     /// Different for every process, so that no position of an earlier one is taken for one of this.
     process: String,
     /// Raised whenever a stream that held events is forgotten: the room's next stream has to be another epoch.
@@ -15,8 +15,8 @@ pub struct MemoryEngine {
 
 impl MemoryEngine {
     /// `process` must be unlike that of every earlier process.
-    pub fn new(process: impl Into<String>, retention: Retention) -> Self {
-        Self { retention, process: process.into(), generation: AtomicU64::new(0) }
+    pub fn new(process: impl Into<String>, retentions: impl Into<Retentions>) -> Self {
+        Self { retentions: retentions.into(), process: process.into(), generation: AtomicU64::new(0) }
     }
 }
 
@@ -25,9 +25,9 @@ impl Engine for MemoryEngine {
         "memory"
     }
 
-    fn open(&self, _room: &RoomName) -> Result<Stream, EngineError> {
+    fn open(&self, room: &RoomName) -> Result<Stream, EngineError> {
         let generation = self.generation.load(Ordering::Acquire);
-        Ok(Stream::new(format!("{}-{generation}", self.process), self.retention))
+        Ok(Stream::new(format!("{}-{generation}", self.process), self.retentions.of(room)))
     }
 
     fn publish(&self, pending: Vec<Pending>, hub: &dyn Apply) {

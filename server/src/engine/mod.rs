@@ -5,9 +5,11 @@
 //! of the publishes of each room, and only then is the event numbered for members and acknowledged.
 
 mod memory;
+mod retention;
 mod stream;
 
 pub use memory::MemoryEngine;
+pub use retention::Retentions;
 pub use stream::{Position, Recovered, Retention, Stream};
 
 use crate::hub::event::NewEvent;

@@ -15,7 +15,7 @@ const IDEMPOTENCY_KEYS: usize = 10_000;
 const SNAPSHOT_KEYS: usize = 10_000;
 
 /// How much history a room keeps.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
     /// Events at most.
     pub events: usize,

@@ -11,7 +11,7 @@ mod room;
 pub mod traffic;
 
 pub use counts::Counts;
-pub use room::JoinRequest;
+pub use room::{JoinError, JoinRequest};
 
 use crate::engine::{Apply, Done, Engine, EngineError, Pending};
 use event::NewEvent;
@@ -146,7 +146,7 @@ impl Hub {
         (!room.dropped).then(|| with(&mut room))
     }
 
-    /// Joins a room (§5): `announce` queues the answer, then what the client missed is queued, then live events follow.
+    /// Joins a room (§5), unless it is full: `announce` queues the answer, then what the client missed is queued, then live events follow.
     pub fn join(
         &self,
         connection: ConnectionId,
@@ -155,9 +155,9 @@ impl Hub {
         request: &JoinRequest,
         now_ms: u64,
         announce: impl FnOnce(&RoomJoined),
-    ) -> Result<RoomJoined, EngineError> {
+    ) -> Result<RoomJoined, JoinError> {
         let joined =
-            self.with_room(&request.room, |room| room.join(connection, outbox, user, request, Timestamp(now_ms), announce))?;
+            self.with_room(&request.room, |room| room.join(connection, outbox, user, request, Timestamp(now_ms), announce))??;
         self.counts.joined(joined.replayed + joined.snapshot);
         Ok(joined)
     }

@@ -1,7 +1,7 @@
 //! A room: its stream and its members, under one lock, so that order, history and snapshot agree.
 
 use crate::{
-    engine::{Position, Recovered, Stream},
+    engine::{EngineError, Position, Recovered, Stream},
     hub::{
         counts::Batch,
         event::{NewEvent, StoredEvent},
@@ -9,7 +9,7 @@ use crate::{
         registry::ConnectionId,
     },
 };
-use osbackend_protocol::{PresenceUser, Published, RoomJoined, RoomName, Timestamp};
+use osbackend_protocol::{ErrorCode, PresenceUser, Published, RoomJoined, RoomName, Timestamp};
 use std::{collections::BTreeMap, collections::HashMap, sync::Arc};
 
 /// Someone who receives the room's events.
@@ -41,6 +41,29 @@ pub struct JoinRequest {
     pub position: Option<Position>,
     /// Whether the newest event of each key is wanted when the position can't be recovered.
     pub snapshot: bool,
+    /// Connections in the room at most, by the policy.
+    pub max_clients: Option<usize>,
+}
+
+/// Why a room was not joined.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum JoinError {
+    /// It has as many members as the policy lets in.
+    #[error("the room is full: {0} connections at most. Try again later")]
+    Full(usize),
+    /// Its stream can't be opened.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+impl JoinError {
+    /// The code to answer with (§6).
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Full(_) => ErrorCode::LimitReached,
+            Self::Engine(_) => ErrorCode::Unavailable,
+        }
+    }
 }
 
 impl Room {
@@ -62,7 +85,13 @@ impl Room {
         request: &JoinRequest,
         now: Timestamp,
         announce: impl FnOnce(&RoomJoined),
-    ) -> RoomJoined {
+    ) -> Result<RoomJoined, JoinError> {
+        if let Some(most) = request.max_clients
+            && self.members.len() >= most
+            && !self.places.contains_key(&connection)
+        {
+            return Err(JoinError::Full(most));
+        }
         self.stream.expire(now);
         let (events, recovered) = match self.stream.recover(request.position.as_ref()) {
             Recovered::Replay(events) => (events, true),
@@ -90,7 +119,7 @@ impl Room {
         };
         announce(&joined);
         outbox.push_all(events.into_iter().map(|event| Item::Event(QueuedEvent::replayed(event, !recovered))));
-        joined
+        Ok(joined)
     }
 
     /// Whether the connection was a member.

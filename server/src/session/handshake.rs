@@ -7,8 +7,8 @@ use super::{
 };
 use crate::{auth::Verified, engine::Position, hub::JoinRequest};
 use osbackend_protocol::{
-    Action, Authenticated, ClientFrame, ClientMessage, CloseCode, ErrorBody, ErrorCode, Greeting, PROTOCOL_VERSION, RequestId,
-    RoomName, RoomPosition, RoomResult, ServerMessage, SystemFrame, Timestamp, allowed,
+    Action, Authenticated, ClientFrame, ClientMessage, CloseCode, ErrorBody, ErrorCode, EvaluatedPolicy, Greeting,
+    PROTOCOL_VERSION, RequestId, RoomName, RoomPosition, RoomResult, ServerMessage, SystemFrame, Timestamp, allowed,
     client_msg::Connect,
     schema,
     server_msg::{LeaveReason, RoomError, RoomRefused},
@@ -169,7 +169,8 @@ impl Session {
                 Ok(()) => {
                     self.rooms.insert(room.clone());
                     let position = epoch.zip(offset).map(|(epoch, offset)| Position { epoch, offset });
-                    Ok(JoinRequest { room, position, snapshot: true })
+                    let max_clients = self.settings.policy.max_clients(&room);
+                    Ok(JoinRequest { room, position, snapshot: true, max_clients })
                 }
                 Err(ErrorBody { code, message, .. }) => {
                     Err(RoomRefused { room: room.to_string(), error: RoomError { code, message } })
@@ -181,10 +182,21 @@ impl Session {
         rooms
     }
 
-    /// `user:{id}`, unless it is joined already.
+    /// `user:{id}`, unless it is joined already or the policy or the token doesn't let its user in.
     fn own_room(&mut self) -> Option<JoinRequest> {
         let room = self.own_room_name()?;
-        self.rooms.insert(room.clone()).then_some(JoinRequest { room, position: None, snapshot: true })
+        allowed(&self.settings.policy, self.identity(), &room, Action::Join).ok()?;
+        let max_clients = self.settings.policy.max_clients(&room);
+        self.rooms.insert(room.clone()).then_some(JoinRequest { room, position: None, snapshot: true, max_clients })
+    }
+
+    /// What this user may do, for the SDK's `can()`.
+    fn evaluated(&self) -> EvaluatedPolicy {
+        if self.who.is_none() && !self.settings.allow_anonymous {
+            // Nothing is allowed before `auth`.
+            return EvaluatedPolicy::default();
+        }
+        EvaluatedPolicy::of(&self.settings.policy, self.identity())
     }
 
     /// `user:{id}`. A `sub` that makes no room name (too long) has no room of its own.
@@ -229,7 +241,13 @@ impl Session {
         match welcome {
             Welcome::Authenticated { id, .. } => {
                 let expires_at = expires_at.unwrap_or_default();
-                let data = Authenticated { user_id: user_id.unwrap_or_default(), role, expires_at, rooms };
+                let data = Authenticated {
+                    user_id: user_id.unwrap_or_default(),
+                    role,
+                    expires_at,
+                    rooms,
+                    policy: Some(self.evaluated()),
+                };
                 SystemFrame { message: ServerMessage::Authenticated(data), id, timestamp }
             }
             Welcome::Greeting { id, .. } => {
@@ -245,6 +263,7 @@ impl Session {
                     heartbeat_interval_ms: self.settings.heartbeat_ms.unwrap_or(0),
                     limits: self.settings.limits,
                     rooms,
+                    policy: Some(self.evaluated()),
                     downtime_ms: self.resumed.then_some(away_ms),
                 };
                 let message = if self.resumed {

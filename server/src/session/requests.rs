@@ -7,7 +7,7 @@ use osbackend_protocol::{
     client_msg::{HistoryGet, Join, MetricsGet, Publish},
     event,
     limits::MAX_PAGE,
-    permission::Denied,
+    permission::{self, Denied},
     server_msg::{Heartbeat, LeaveReason},
 };
 
@@ -52,10 +52,7 @@ impl Session {
 
     /// Whether the user may do this, as the error to answer with.
     fn check(&self, room: &RoomName, action: Action) -> Result<(), ErrorBody> {
-        allowed(&self.settings.policy, self.identity(), room, action).map_err(|denied| {
-            let code = if denied == Denied::NotAuthenticated { ErrorCode::Unauthorized } else { ErrorCode::Forbidden };
-            in_room(room, code, denied.to_string())
-        })
+        allowed(&self.settings.policy, self.identity(), room, action).map_err(|denied| refused(room, &denied))
     }
 
     /// Whether one more room may be joined.
@@ -83,7 +80,8 @@ impl Session {
         self.may_join(&join.room)?;
         self.rooms.insert(join.room.clone());
         let position = join.epoch.zip(join.offset).map(|(epoch, offset)| Position { epoch, offset });
-        let request = JoinRequest { room: join.room, position, snapshot: join.snapshot };
+        let max_clients = self.settings.policy.max_clients(&join.room);
+        let request = JoinRequest { room: join.room, position, snapshot: join.snapshot, max_clients };
         self.effects.push_back(Effect::Join { request, id });
         Ok(())
     }
@@ -97,7 +95,8 @@ impl Session {
     }
 
     fn publish(&mut self, publish: Publish, id: Option<RequestId>) -> Result<(), ErrorBody> {
-        self.check(&publish.room, Action::Publish)?;
+        permission::may_publish(&self.settings.policy, self.identity(), &publish.room, &publish.kind)
+            .map_err(|denied| refused(&publish.room, &denied))?;
         let classified = event::classify(&publish.kind, &publish.data)
             .map_err(|error| in_room(&publish.room, ErrorCode::BadRequest, format!("payload.{error}")))?;
         let Publish { room, kind, data, idempotency_key, ephemeral } = publish;
@@ -139,6 +138,11 @@ fn page(limit: Option<u32>, default: u32) -> Result<usize, ErrorBody> {
         0 => Err(ErrorBody::new(ErrorCode::BadRequest, format!("payload.limit: must be 1 to {MAX_PAGE}"))),
         limit => Ok(limit.min(MAX_PAGE) as usize),
     }
+}
+
+fn refused(room: &RoomName, denied: &Denied) -> ErrorBody {
+    let code = if *denied == Denied::NotAuthenticated { ErrorCode::Unauthorized } else { ErrorCode::Forbidden };
+    in_room(room, code, denied.to_string())
 }
 
 fn in_room(room: &RoomName, code: ErrorCode, message: String) -> ErrorBody {

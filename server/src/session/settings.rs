@@ -2,7 +2,7 @@
 
 use crate::{auth::resume::ResumeKeys, config::Config};
 use osbackend_protocol::{Limits, Policy};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// The part of the settings that sessions need, in their units.
 pub struct SessionSettings {
@@ -21,14 +21,14 @@ pub struct SessionSettings {
     /// Joins at once.
     pub join_burst: u32,
     /// Who may do what.
-    pub policy: Policy,
+    pub policy: Arc<Policy>,
     /// Signs and checks resume tokens.
     pub resume: ResumeKeys,
 }
 
 impl SessionSettings {
     /// The settings of `config`.
-    pub fn new(config: &Config, policy: Policy, resume: ResumeKeys) -> Self {
+    pub fn new(config: &Config, policy: impl Into<Arc<Policy>>, resume: ResumeKeys) -> Self {
         let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 4);
         let limits = &config.limits;
         let number = |value: Option<usize>| value.map_or(0, |value| u32::try_from(value).unwrap_or(u32::MAX));
@@ -46,7 +46,7 @@ impl SessionSettings {
                 join_rate: limits.join_rate.unwrap_or(0),
             },
             join_burst: limits.join_burst,
-            policy,
+            policy: policy.into(),
             resume,
         }
     }

@@ -34,7 +34,7 @@ pub(crate) fn process(settings: &Settings, book: &Book, number: u64, now: u64) -
             ..Limits::default()
         },
         join_burst: settings.join_burst,
-        policy: Policy::default(),
+        policy: Arc::new(Policy::default()),
         resume: ResumeKeys::new(&"a secret of at least 32 bytes, kept".into()),
     };
     Arc::new(Shared {

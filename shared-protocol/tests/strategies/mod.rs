@@ -2,11 +2,12 @@
 //! overflow a test thread's stack in a debug build.
 
 use osbackend_protocol::{
-    ClientFrame, ClientMessage, ErrorCode, EventFrame, JsonObject, Limits, RequestId, RoomName, RoomPosition, ServerFrame,
-    ServerMessage, Timestamp,
+    ClientFrame, ClientMessage, ErrorCode, EvaluatedPolicy, EventFrame, JsonObject, Limits, RequestId, RoomName, RoomPosition,
+    ServerFrame, ServerMessage, Timestamp,
     client_msg::{Auth, Connect, Custom, HistoryGet, Join, MetricsGet, OfRoom, Publish, Resume},
     event::MetricValue,
     limits::MAX_INTEGER,
+    permission::{Action, EvaluatedRule},
     server_msg::{
         Authenticated, Draining, ErrorBody, Greeting, Heartbeat, History, LeaveReason, MetricPoint, Metrics, Presence,
         PresenceChange, PresenceUser, Published, ResumeGrant, RoomError, RoomJoined, RoomLeft, RoomRefused, RoomResult,
@@ -149,6 +150,11 @@ pub(crate) fn room_results() -> BoxedStrategy<Vec<RoomResult>> {
     vec(prop_oneof![room_joined().prop_map(RoomResult::Joined), refused.prop_map(RoomResult::Refused)], 0..4).boxed()
 }
 
+pub(crate) fn evaluated() -> impl Strategy<Value = EvaluatedPolicy> {
+    let rule = (vec(text(), 0..3), vec(select(Action::ALL.to_vec()), 0..3)).prop_map(|(rooms, can)| EvaluatedRule { rooms, can });
+    (vec(rule, 0..3), option::of(vec(text(), 0..3))).prop_map(|(rules, within)| EvaluatedPolicy { rules, within })
+}
+
 pub(crate) fn greeting() -> BoxedStrategy<Greeting> {
     let limits = any::<[u32; 5]>().prop_map(|[bytes, rooms, rate, burst, joins]| Limits {
         max_message_bytes: bytes,
@@ -160,8 +166,8 @@ pub(crate) fn greeting() -> BoxedStrategy<Greeting> {
     let resume = (text(), timestamp()).prop_map(|(token, expires_at)| ResumeGrant { token, expires_at });
     let user = (any::<bool>(), option::of(text()), option::of(text()), option::of(timestamp()));
     let server = (any::<u32>(), text(), integer(), limits);
-    (text(), user, server, option::of(resume), room_results(), option::of(integer()))
-        .prop_map(|(client_id, user, server, resume, rooms, downtime_ms)| Greeting {
+    (text(), user, server, option::of(resume), room_results(), option::of(evaluated()), option::of(integer()))
+        .prop_map(|(client_id, user, server, resume, rooms, policy, downtime_ms)| Greeting {
             client_id,
             authenticated: user.0,
             user_id: user.1,
@@ -173,6 +179,7 @@ pub(crate) fn greeting() -> BoxedStrategy<Greeting> {
             limits: server.3,
             resume,
             rooms,
+            policy,
             downtime_ms,
         })
         .boxed()
@@ -230,8 +237,8 @@ pub(crate) fn room_message() -> BoxedStrategy<ServerMessage> {
 }
 
 pub(crate) fn server_message() -> BoxedStrategy<ServerMessage> {
-    let authenticated = (text(), option::of(text()), timestamp(), room_results())
-        .prop_map(|(user_id, role, expires_at, rooms)| Authenticated { user_id, role, expires_at, rooms });
+    let authenticated = (text(), option::of(text()), timestamp(), room_results(), option::of(evaluated()))
+        .prop_map(|(user_id, role, expires_at, rooms, policy)| Authenticated { user_id, role, expires_at, rooms, policy });
     let point = (text(), timestamp(), btree_map(text(), metric_value(), 0..4))
         .prop_map(|(metric, timestamp, values)| MetricPoint { metric, timestamp, values });
     let metrics = (option::of(text()), timestamp(), timestamp(), vec(point, 0..4)).prop_map(|(kind, from, to, points)| Metrics {

@@ -7,7 +7,12 @@ mod session;
 
 use super::*;
 use crate::{control::*, room::RoomStatus};
-use osbackend_protocol::{ClientMessage, Limits, decode_client};
+use osbackend_protocol::{ClientMessage, EvaluatedPolicy, Identity, Limits, Policy, decode_client};
+
+/// What a server tells of its default policy.
+fn policy(sub: &str, role: &str) -> Option<EvaluatedPolicy> {
+    Some(EvaluatedPolicy::of(&Policy::default(), Some(&Identity::new(sub, Some(role)))))
+}
 
 /// A machine with a clock that only the test moves.
 struct Rig {
@@ -43,6 +48,7 @@ fn greeting(rooms: Vec<RoomOutcome>) -> Greeting {
         limits: Limits { message_rate: 0, ..Limits::default() },
         resume: Some(ResumeGrant { token: "r1".to_owned() }),
         rooms,
+        policy: None,
         downtime_ms: None,
     }
 }
