@@ -3,7 +3,7 @@ import { expect, test, vi } from "vitest";
 import { WebSocket } from "ws";
 import { RealtimeError } from "../src/errors.js";
 import type { EventOf } from "../src/events.js";
-import { SUBPROTOCOL } from "../src/generated/protocol.js";
+import { type Action, type EvaluatedPolicy, SUBPROTOCOL } from "../src/generated/protocol.js";
 import { collects, live, reaches } from "./live.js";
 import { eventFrame, type ScriptedServer } from "./server.js";
 
@@ -270,10 +270,10 @@ test("a refused room is told by its state and by error", async () => {
   expect(room.state).toMatchObject({ status: "refused", error: { code: "forbidden" } });
 });
 
-test("can asks the policy for this user", async () => {
-  const as = async (role: string) => {
+test("can asks the policy that the server told for this user", async () => {
+  const as = async (policy: EvaluatedPolicy | undefined) => {
     const { client, connect, server } = await live();
-    server.script.greeting = () => ({ role });
+    server.script.greeting = () => (policy === undefined ? {} : { policy });
     expect(client.can("dashboard:overview", "join")).toBe(false);
     await connect();
     return [
@@ -284,8 +284,30 @@ test("can asks the policy for this user", async () => {
       client.can("no room", "join"),
     ];
   };
-  expect(await as("user")).toEqual([true, true, false, false, false]);
-  expect(await as("admin")).toEqual([true, true, true, true, false]);
+  const rooms = ["dashboard:overview", "admin:*", "user:ann"];
+  const can: Action[] = ["join"];
+  expect(await as({ rules: [{ rooms, can }] })).toEqual([true, true, false, false, false]);
+  const all: Action[] = ["join", "publish", "presence", "history"];
+  expect(await as({ rules: [{ rooms: ["*"], can: all }] })).toEqual([true, true, true, true, false]);
+  expect(await as({ rules: [{ rooms: ["*"], can: all }], within: ["user:*"] })).toEqual([false, true, true, false, false]);
+  expect(await as(undefined)).toEqual([false, false, false, false, false]);
+});
+
+test("a refreshed token's policy replaces the one of the greeting", async () => {
+  const { client, connect, server } = await live();
+  const policy = (can: Action[]): EvaluatedPolicy => ({ rules: [{ rooms: ["agent:*"], can }] });
+  server.script.greeting = () => ({ policy: policy(["join"]) });
+  const expiresAt = "2026-11-23T04:26:18.000Z";
+  server.script.answer = ({ type }) =>
+    type === "auth"
+      ? { type: "authenticated", data: { userId: "ann", role: "user", expiresAt, policy: policy(["publish"]) } }
+      : undefined;
+  const accepted = await connect("t");
+  expect([client.can("agent:7", "join"), client.can("agent:7", "publish")]).toEqual([true, false]);
+  accepted.send({ type: "token_expiring", data: { expiresAt } });
+  await vi.waitFor(() =>
+    expect([client.can("agent:7", "join"), client.can("agent:7", "publish")]).toEqual([false, true]),
+  );
 });
 
 test("the room of the user, joined by the server, is listed and heard, and gone after logging out", async () => {

@@ -202,7 +202,7 @@ export async function theTokenIsRefreshedInPlace(make) {
   equal(asked(), 2);
   const auth = await socket.next();
   equal([auth.type, auth.payload], ["auth", { token: "t" }]);
-  socket.deliver(system("authenticated", { userId: "u1", role: "admin", expiresAt: "2026-11-23T05:01:00.000Z" }, auth.id));
+  socket.deliver(system("authenticated", { userId: "u1", role: "admin", expiresAt: "2026-11-23T05:01:00.000Z", policy: { rules: [{ rooms: ["*"], can: ["join", "publish"] }] } }, auth.id));
   equal([client.state().role, client.can("agent:7", "publish")], ["admin", true]);
   client.free();
 }

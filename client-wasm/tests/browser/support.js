@@ -150,6 +150,11 @@ export function joined(room, offset, recovered = false, epoch = "e") {
   return { room, epoch, offset, recovered, replayed: 0, clientCount: 1 };
 }
 
+/** What the server's default policy lets a user do. */
+export const policy = {
+  rules: [{ rooms: ["dashboard:overview", "agent:*", "user:u1"], can: ["join", "presence", "history"] }],
+};
+
 export function greeting(rooms = [], more = {}) {
   return {
     type: "connection_established",
@@ -164,6 +169,7 @@ export function greeting(rooms = [], more = {}) {
       limits: { maxMessageBytes: 65_536, maxRooms: 100, messageRate: 0, messageBurst: 0, joinRate: 20 },
       resume: { token: "r1", expiresAt: timestamp },
       rooms,
+      policy,
       ...more,
     },
     timestamp,

@@ -11,6 +11,32 @@ export type ErrorCode = "bad_request" | "unauthorized" | "token_expired" | "forb
 export type Action = "join" | "publish" | "presence" | "history";
 
 /**
+ * A rule for some rooms.
+ */
+export type EvaluatedRule = { 
+/**
+ * Room names; `agent:*` is every room that begins so, `*:7` every room with this id, `*` every room.
+ */
+rooms: Array<string>, 
+/**
+ * What may be done there. What only the application's backend decides is not among it.
+ */
+can: Array<Action>, };
+
+/**
+ * What the user of this connection may do. The first rule that names a room decides; a room that none names is refused.
+ */
+export type EvaluatedPolicy = { 
+/**
+ * In order.
+ */
+rules: Array<EvaluatedRule>, 
+/**
+ * The token's `rooms` claim: a room that isn't among these is refused whatever the rules say.
+ */
+within?: Array<string>, };
+
+/**
  * What this connection may do, as the greeting tells it; 0 means without a limit.
  */
 export type Limits = { 
@@ -438,6 +464,10 @@ resume?: ResumeGrant,
  */
 rooms: Array<RoomResult>, 
 /**
+ * What this user may do, for `can()`.
+ */
+policy?: EvaluatedPolicy, 
+/**
  * Only in `reconnected`: how long the client was away, in milliseconds.
  */
 downtimeMs?: number, };
@@ -461,7 +491,11 @@ expiresAt: string,
 /**
  * Rooms that were joined for the user by this: `user:{id}`, at the first `auth`.
  */
-rooms?: Array<RoomResult>, };
+rooms?: Array<RoomResult>, 
+/**
+ * What this user may do with this token; it replaces what the greeting told.
+ */
+policy?: EvaluatedPolicy, };
 
 /**
  * Why a room was left.

@@ -25,6 +25,7 @@ mod logs;
 mod metrics;
 mod native_client;
 mod openapi;
+mod policy;
 mod readme;
 mod recovery;
 mod requests;

@@ -88,22 +88,19 @@ impl EvaluatedPolicy {
                 if bytes > MAX_BYTES {
                     break 'rules;
                 }
-                match rules.last_mut() {
-                    Some(last) if last.can == can => last.rooms.extend(rooms),
-                    _ => rules.push(EvaluatedRule { rooms, can }),
-                }
+                rules.push(EvaluatedRule { rooms, can });
             }
         }
         let rooms_claim = identity.and_then(claims::rooms);
         let longest = crate::room::MAX_ROOM_BYTES + 1;
         let within =
             rooms_claim.map(|entries| entries.into_iter().filter(|entry| entry.len() <= longest).map(str::to_owned).collect());
-        Self { rules: without_needless(rules), within }
+        Self { rules: shortest(rules), within }
     }
 }
 
 /// A rule that allows nothing matters only where it stands before one that does.
-fn without_needless(mut rules: Vec<EvaluatedRule>) -> Vec<EvaluatedRule> {
+fn shortest(mut rules: Vec<EvaluatedRule>) -> Vec<EvaluatedRule> {
     for index in (0..rules.len()).rev() {
         let (before, later) = rules.split_at_mut(index + 1);
         if let [.., rule] = before
@@ -114,6 +111,14 @@ fn without_needless(mut rules: Vec<EvaluatedRule>) -> Vec<EvaluatedRule> {
         }
     }
     rules.retain(|rule| !rule.rooms.is_empty());
+    // Neighbours that allow the same are one.
+    rules.dedup_by(|rule, before| {
+        let same = rule.can == before.can;
+        if same {
+            before.rooms.append(&mut rule.rooms);
+        }
+        same
+    });
     rules
 }
 

@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 
+use osbackend_protocol::Policy;
 use osbackend_server::auth::mint::Token;
 use osbackend_server::cli::listen::{Listeners, Routers};
 use osbackend_server::config::Config;
-use osbackend_server::{Handle, Realtime};
+use osbackend_server::{Builder, Handle, Realtime};
 use tokio::sync::watch;
 
 use super::{Client, Connecting};
@@ -30,6 +31,15 @@ impl TestServer {
 
     /// A server with changed settings.
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::built(Realtime::builder(), change).await
+    }
+
+    /// A server with this policy.
+    pub(crate) async fn with_policy(policy: Policy) -> Self {
+        Self::built(Realtime::builder().policy(policy), |_| {}).await
+    }
+
+    async fn built(builder: Builder, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::default();
         config.listen.host = [127, 0, 0, 1].into();
         config.listen.port = 0;
@@ -37,7 +47,7 @@ impl TestServer {
         config.auth.jwt_secret = Some(SECRET.into());
         change(&mut config);
         let listeners = Listeners::bind(&config).await.unwrap();
-        let realtime = Realtime::builder().config(config).build().unwrap();
+        let realtime = builder.config(config).build().unwrap();
         let (stop, stopped) = watch::channel(());
         let (ws, http) = (listeners.ws_address, listeners.http_address);
         let legacy = listeners.legacy_address;
