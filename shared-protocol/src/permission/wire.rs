@@ -40,10 +40,12 @@ fn known<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Action>, D::E
 pub(super) fn covers(entry: &str, room: &str) -> bool {
     if let Some(begin) = entry.strip_suffix('*') {
         room.starts_with(begin)
-    } else if entry.starts_with("*:") {
-        room.ends_with(&entry[1..])
     } else {
-        entry == room
+        // No slicing by index in what the browser runs: its panic's message alone would bring 4 KB into the module.
+        match entry.strip_prefix('*') {
+            Some(id) => id.starts_with(':') && room.ends_with(id),
+            None => entry == room,
+        }
     }
 }
 
