@@ -1,6 +1,6 @@
 //! The states of a connection: the public view, and the machine's own with the data of each.
 
-use osbackend_protocol::{EvaluatedPolicy, Identity, Limits, RoomName};
+use osbackend_protocol::{EvaluatedPolicy, Limits, RoomName};
 use serde::Serialize;
 
 /// The connection, as the application sees it.
@@ -92,12 +92,19 @@ pub(crate) struct Wait {
     pub(crate) slot: bool,
 }
 
+/// Who is connected, as the server says.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct User {
+    pub(crate) id: String,
+    pub(crate) role: Option<String>,
+}
+
 /// A greeted connection.
 #[derive(Debug)]
 pub(crate) struct Live {
     pub(crate) since: u64,
     pub(crate) client_id: String,
-    pub(crate) identity: Option<Identity>,
+    pub(crate) user: Option<User>,
     pub(crate) resumed: bool,
     pub(crate) downtime_ms: Option<u64>,
     pub(crate) limits: Limits,
@@ -125,9 +132,9 @@ impl Phase {
             }
             Self::Live(live) => ConnectionState::Connected {
                 client_id: live.client_id.clone(),
-                authenticated: live.identity.is_some(),
-                user_id: live.identity.as_ref().map(|identity| identity.sub.clone()),
-                role: live.identity.as_ref().and_then(|identity| identity.role.clone()),
+                authenticated: live.user.is_some(),
+                user_id: live.user.as_ref().map(|user| user.id.clone()),
+                role: live.user.as_ref().and_then(|user| user.role.clone()),
                 resumed: live.resumed,
                 downtime_ms: live.downtime_ms,
             },

@@ -1,6 +1,8 @@
 //! `can()` answers as the server does: the evaluated policy of the greeting, taken through JSON into the machine, against
 //! `allowed`, for random policies, identities, rooms and actions.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use osbackend_client_core::{Config, Control, Input, Machine};
 use osbackend_protocol::{
     Action, Denied, EvaluatedPolicy, Identity, Policy, RoomName, allowed,

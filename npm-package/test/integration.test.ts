@@ -289,7 +289,13 @@ test("can asks the policy that the server told for this user", async () => {
   expect(await as({ rules: [{ rooms, can }] })).toEqual([true, true, false, false, false]);
   const all: Action[] = ["join", "publish", "presence", "history"];
   expect(await as({ rules: [{ rooms: ["*"], can: all }] })).toEqual([true, true, true, true, false]);
-  expect(await as({ rules: [{ rooms: ["*"], can: all }], within: ["user:*"] })).toEqual([false, true, true, false, false]);
+  expect(await as({ rules: [{ rooms: ["*"], can: all }], within: ["user:*"] })).toEqual([
+    false,
+    true,
+    true,
+    false,
+    false,
+  ]);
   expect(await as(undefined)).toEqual([false, false, false, false, false]);
 });
 
@@ -300,7 +306,10 @@ test("a refreshed token's policy replaces the one of the greeting", async () => 
   const expiresAt = "2026-11-23T04:26:18.000Z";
   server.script.answer = ({ type }) =>
     type === "auth"
-      ? { type: "authenticated", data: { userId: "ann", role: "user", expiresAt, policy: policy(["publish"]) } }
+      ? {
+          type: "authenticated",
+          data: { userId: "ann", role: "user", expiresAt, policy: policy(["publish"]) },
+        }
       : undefined;
   const accepted = await connect("t");
   expect([client.can("agent:7", "join"), client.can("agent:7", "publish")]).toEqual([true, false]);

@@ -7,9 +7,9 @@ use crate::{
     frames,
     pending::Failure,
     room::RoomKey,
-    state::{Live, Phase},
+    state::{Live, Phase, User},
 };
-use osbackend_protocol::{CloseCode, Identity, PROTOCOL_VERSION, RoomName, client_msg::Resume};
+use osbackend_protocol::{CloseCode, PROTOCOL_VERSION, RoomName, client_msg::Resume};
 
 /// How much longer than its heartbeat interval a server may be silent, in milliseconds (§8).
 const SILENCE_GRACE_MS: u64 = 10_000;
@@ -63,7 +63,7 @@ impl Machine {
         self.phase = Phase::Live(Box::new(Live {
             since: self.now,
             client_id: greeting.client_id,
-            identity: identity(greeting.user_id.filter(|_| greeting.authenticated), greeting.role),
+            user: user(greeting.user_id.filter(|_| greeting.authenticated), greeting.role),
             resumed: greeting.downtime_ms.is_some(),
             downtime_ms: greeting.downtime_ms,
             limits: greeting.limits,
@@ -191,19 +191,19 @@ impl Machine {
         }
     }
 
-    fn authenticated(&mut self, user: Authenticated) {
+    fn authenticated(&mut self, answer: Authenticated) {
         let Phase::Live(live) = &mut self.phase else { return };
         live.auth_id = None;
-        let before = live.identity.take();
-        live.identity = identity(Some(user.user_id.clone()), user.role);
-        live.policy = user.policy.unwrap_or_default();
-        let changed = before != live.identity;
-        self.user = Some(user.user_id);
+        let before = live.user.take();
+        live.user = user(Some(answer.user_id.clone()), answer.role);
+        live.policy = answer.policy.unwrap_or_default();
+        let changed = before != live.user;
+        self.user = Some(answer.user_id);
         self.deadlines.clear(Due::Refresh);
         if changed {
             self.emit_state();
         }
-        for result in user.rooms {
+        for result in answer.rooms {
             self.room_result(&result, &[]);
         }
         for key in self.rooms.unasked(true) {
@@ -307,6 +307,6 @@ fn silent_until(live: &Live) -> u64 {
     }
 }
 
-fn identity(user_id: Option<String>, role: Option<String>) -> Option<Identity> {
-    user_id.map(|sub| Identity::new(sub, role.as_deref()))
+fn user(id: Option<String>, role: Option<String>) -> Option<User> {
+    id.map(|id| User { id, role })
 }
