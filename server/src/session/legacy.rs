@@ -36,7 +36,9 @@ impl Session {
         let Ok(room) = RoomName::parse("dashboard:overview") else { return Ok(Vec::new()) };
         self.may_join(&room)?;
         let joins = self.rooms.insert(room.clone());
-        Ok(joins.then_some(Ok(JoinRequest { room, position: None, snapshot: true })).into_iter().collect())
+        let max_clients = self.settings.policy.max_clients(&room);
+        let request = JoinRequest { room, position: None, snapshot: true, max_clients };
+        Ok(joins.then_some(Ok(request)).into_iter().collect())
     }
 
     /// Without the metrics the connection is for nothing.
