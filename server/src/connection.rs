@@ -5,15 +5,17 @@
 
 use crate::{
     auth::Verified,
+    config::HookEvent,
     engine::Pending,
     handlers::{CustomRequest, Handlers, Running},
+    hooks::{Call, Hooks, Topic},
     hub::{
         Hub,
         outbox::{Item, Outbox},
         registry::ConnectionHandle,
     },
     metrics,
-    session::{Effect, Mode, Refusal, RoomRequest, Session, SessionSettings, Welcome},
+    session::{Effect, Mode, Refusal, RoomRequest, Session, SessionSettings, Verdict, Welcome},
     telemetry::meters::Meters,
 };
 use osbackend_protocol::{
@@ -31,6 +33,13 @@ pub enum Work {
     Verify(String),
     /// Run a custom handler and send its answer; see `handlers::answer`.
     Custom(Running),
+    /// Ask the backend and call [`Connection::on_answer`] with the ticket.
+    Ask {
+        /// Tells the answer's question.
+        ticket: u64,
+        /// What to ask.
+        call: Box<Call>,
+    },
 }
 
 /// What all connections of a server share.
@@ -41,6 +50,8 @@ pub struct Shared {
     pub settings: Arc<SessionSettings>,
     /// For custom messages.
     pub handlers: Handlers,
+    /// The application's backend.
+    pub hooks: Option<Hooks>,
     /// Bytes that may wait for one connection; 0 for no limit.
     pub outbox_bytes: usize,
     /// What is counted.
@@ -57,6 +68,8 @@ pub struct Connection {
     handle: Arc<ConnectionHandle>,
     user: Option<Arc<str>>,
     named: Option<Arc<str>>,
+    /// What the backend knows it by, once it has heard of it.
+    id: Option<Arc<str>>,
     work: VecDeque<Work>,
     /// Accepted, and published with what else the client sent at once.
     publishes: Vec<Pending>,
@@ -70,8 +83,17 @@ impl Connection {
         let client_id = shared.hub.new_id("c");
         shared.meters.connected(mode);
         let session = Session::new(shared.settings.clone(), mode, client_id, token, now);
-        let mut connection =
-            Self { shared, session, mode, handle, user: None, named: None, work: VecDeque::new(), publishes: Vec::new() };
+        let mut connection = Self {
+            shared,
+            session,
+            mode,
+            handle,
+            user: None,
+            named: None,
+            id: None,
+            work: VecDeque::new(),
+            publishes: Vec::new(),
+        };
         connection.carry_out(now);
         connection
     }
@@ -153,6 +175,12 @@ impl Connection {
         self.carry_out(now);
     }
 
+    /// See [`Session::on_answer`].
+    pub fn on_answer(&mut self, ticket: u64, verdict: Verdict, now: u64) {
+        self.session.on_answer(ticket, verdict, now);
+        self.carry_out(now);
+    }
+
     /// See [`Session::on_drain`].
     pub fn on_drain(&mut self, after_ms: u64, now: u64) {
         self.session.on_drain(after_ms, now);
@@ -169,6 +197,20 @@ impl Connection {
             self.shared.hub.leave(self.handle.id, room);
         }
         self.shared.hub.registry.remove(self.handle.id, self.named.as_ref(), self.user.as_ref(), now);
+        if let Some(hooks) = &self.shared.hooks
+            && hooks.takes(HookEvent::Disconnect)
+            && self.session.is_introduced()
+        {
+            let hooks = hooks.clone();
+            hooks.notify(&self.call(Topic::Disconnect));
+        }
+    }
+
+    /// What the backend is told about this client.
+    fn call(&mut self, topic: Topic) -> Call {
+        let connection_id = self.id.get_or_insert_with(|| self.shared.hub.new_id("s")).clone();
+        let (client_id, identity) = (self.session.client_id().clone(), self.session.identity().cloned());
+        Call { topic, client_id, connection_id, identity }
     }
 
     fn carry_out(&mut self, now: u64) {
@@ -247,20 +289,33 @@ impl Connection {
                     self.reply(message, id, now);
                 }
                 Effect::Custom { custom, id } => {
-                    let kind = custom.kind.clone();
                     let identity = self.session.identity().cloned();
                     let client_id = self.session.client_id().clone();
                     let request = CustomRequest { client_id, identity, kind: custom.kind, payload: custom.payload };
                     match self.shared.handlers.start(request, id.clone(), self.handle.outbox.clone()) {
-                        Some(running) => self.work.push_back(Work::Custom(running)),
-                        None => {
-                            let message = format!("no handler for messages of type {kind:?}");
-                            self.reply(ServerMessage::Error(ErrorBody::new(ErrorCode::UnknownType, message)), id, now);
-                        }
+                        Ok(running) => self.work.push_back(Work::Custom(running)),
+                        Err(request) => self.custom(*request, id, now),
                     }
+                }
+                Effect::Ask { ticket, question } => {
+                    let call = Box::new(self.call(Topic::Question(question)));
+                    self.work.push_back(Work::Ask { ticket, call });
                 }
             }
         }
+    }
+
+    /// A message that no handler takes: the backend may.
+    fn custom(&mut self, request: CustomRequest, id: Option<RequestId>, now: u64) {
+        let CustomRequest { kind, payload, .. } = request;
+        let Some(hooks) = self.shared.hooks.clone().filter(|hooks| hooks.takes(HookEvent::Custom)) else {
+            let message = format!("no handler for messages of type {kind:?}");
+            return self.reply(ServerMessage::Error(ErrorBody::new(ErrorCode::UnknownType, message)), id, now);
+        };
+        let call = self.call(Topic::Custom { kind: kind.clone(), payload });
+        let answer = async move { hooks.handle(call).await };
+        let running = self.shared.handlers.running(kind, id, self.handle.outbox.clone(), answer);
+        self.work.push_back(Work::Custom(running));
     }
 
     /// Joins the rooms of a greeting, and queues the greeting before anything of theirs.

@@ -6,6 +6,7 @@ use crate::{
     connection::{self, Shared},
     engine::EngineError,
     handlers::{Answer, CustomRequest},
+    hooks::Hooks,
     hub::{RoomStatus, event::NewEvent},
     metrics,
     telemetry::{Exposition, meters::Via},
@@ -230,6 +231,11 @@ impl Handle {
         self.shared.handlers.set(kind, handler);
     }
 
+    /// The application's backend, where `WEBHOOK_URL` names one.
+    pub fn hooks(&self) -> Option<&Hooks> {
+        self.shared.hooks.as_ref()
+    }
+
     /// Checks a user's token.
     pub async fn authenticate(&self, token: &str) -> Result<Verified, AuthError> {
         let began = Instant::now();
@@ -321,6 +327,10 @@ impl Handle {
             tracing::info!("drained: every client is gone");
         } else {
             tracing::warn!(clients = self.shared.hub.registry.counts().total, "some clients did not close in time");
+        }
+        // The last clients' departures are news too.
+        if let Some(hooks) = &self.shared.hooks {
+            hooks.flush().await;
         }
     }
 }

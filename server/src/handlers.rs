@@ -74,16 +74,32 @@ impl Handlers {
         self.by_kind.write().insert(kind.to_owned(), handler);
     }
 
-    /// The handler's work for a message, if there is a handler.
-    pub(crate) fn start(&self, request: CustomRequest, id: Option<RequestId>, outbox: Arc<Outbox>) -> Option<Running> {
+    /// The handler's work for a message, or the message again where there is no handler.
+    pub(crate) fn start(
+        &self,
+        request: CustomRequest,
+        id: Option<RequestId>,
+        outbox: Arc<Outbox>,
+    ) -> Result<Running, Box<CustomRequest>> {
         let handler = {
             let by_kind = self.by_kind.read();
-            by_kind.get(&request.kind).or_else(|| by_kind.get("*")).cloned()?
+            by_kind.get(&request.kind).or_else(|| by_kind.get("*")).cloned()
         };
+        let Some(handler) = handler else { return Err(Box::new(request)) };
         let kind = request.kind.clone();
         // The handler's own code runs when the future is polled, inside `answer`: calling it is part of the future.
-        let future: Boxed = Box::pin(async move { handler(request).await });
-        Some(Running { future, kind, id, outbox })
+        Ok(self.running(kind, id, outbox, async move { handler(request).await }))
+    }
+
+    /// Work whose answer is treated as a handler's.
+    pub(crate) fn running(
+        &self,
+        kind: String,
+        id: Option<RequestId>,
+        outbox: Arc<Outbox>,
+        future: impl Future<Output = Answer> + Send + 'static,
+    ) -> Running {
+        Running { future: Box::pin(future), kind, id, outbox }
     }
 }
 

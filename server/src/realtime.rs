@@ -8,6 +8,7 @@ use crate::{
     engine::{MemoryEngine, Retention, Retentions},
     gateway::{self, Gateway},
     handlers::Handlers,
+    hooks::{HookSetupError, Hooks},
     hub::Hub,
     limits::Admission,
     session::{Mode, SessionSettings},
@@ -33,6 +34,14 @@ pub enum BuildError {
     /// The system gives no random bytes.
     #[error("the system gives no random bytes: {0}")]
     Random(#[from] getrandom::Error),
+    /// The backend that is to be asked.
+    #[error(transparent)]
+    Hooks(#[from] HookSetupError),
+    /// A rule leaves something to a backend, and there is none.
+    #[error(
+        "the policy says `webhook`, but no backend is there to be asked: set WEBHOOK_URL and WEBHOOK_SECRET, or change the rule"
+    )]
+    NoBackend,
     /// Built outside of a tokio runtime.
     #[error("build the server inside a tokio runtime")]
     NoRuntime,
@@ -77,6 +86,9 @@ impl Builder {
         if config.auth.jwt_secret.is_none() && !config.auth.allow_anonymous {
             return Err(BuildError::NoSecret);
         }
+        if config.hooks.url.is_none() && policy.asks_backend() {
+            return Err(BuildError::NoBackend);
+        }
         let key = match &config.auth.jwt_secret {
             Some(secret) => secret.clone(),
             None => mint::random_secret()?,
@@ -105,10 +117,12 @@ impl Builder {
         });
         let authenticator = Authenticator::from_config(&config);
         let settings = Arc::new(SessionSettings::new(&config, policy, ResumeKeys::new(&key)));
+        let hooks = Hooks::new(&config.hooks, hub.clone(), clock.clone(), &runtime)?;
         let shared = Shared {
             hub,
             settings,
             handlers: Handlers::default(),
+            hooks,
             outbox_bytes: config.limits.outbox_bytes.unwrap_or(0),
             meters: Arc::default(),
             started_ms: clock.now_ms(),

@@ -76,7 +76,11 @@ impl ServeError {
     /// Whether the command line or a setting is to blame.
     pub fn is_usage(&self) -> bool {
         match self {
-            Self::Config(_) | Self::NoSecret | Self::NoPage(_) | Self::Upstream(UpstreamError::Address(_)) => true,
+            Self::Config(_)
+            | Self::NoSecret
+            | Self::NoPage(_)
+            | Self::Build(BuildError::NoBackend | BuildError::Hooks(_))
+            | Self::Upstream(UpstreamError::Address(_)) => true,
             Self::Listen(error) => error.is_usage(),
             _ => false,
         }

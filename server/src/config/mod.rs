@@ -13,6 +13,7 @@ use ipnet::IpNet;
 mod effective;
 mod file;
 mod flags;
+mod hooks;
 mod later;
 mod policy;
 mod settings;
@@ -22,6 +23,7 @@ mod value;
 pub use effective::{Effective, Source};
 pub use file::{ConfigFile, FileError};
 pub use flags::{SettingFlags, SettingsError};
+pub use hooks::{HookEvent, Hooks};
 pub use later::not_there_yet;
 pub use settings::{SETTINGS, Setting};
 pub use table::{markdown_table, text_table};
@@ -158,43 +160,6 @@ pub struct Liveness {
     pub pong_timeout: Option<Duration>,
     /// Over how long a shutdown spreads the reconnects of its clients. Zero closes all at once.
     pub drain: Duration,
-}
-
-/// Backends that are asked and told by HTTP.
-#[derive(Clone, Debug)]
-pub struct Hooks {
-    /// Where the events are sent; `None`: nowhere.
-    pub url: Option<String>,
-    /// Secret of their signatures.
-    pub secret: Option<Secret>,
-    /// Which are sent.
-    pub events: Vec<HookEvent>,
-}
-
-/// A kind of event that is sent to a webhook.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum HookEvent {
-    /// A client is about to be greeted.
-    Connect,
-    /// A client is gone.
-    Disconnect,
-    /// A client wants to join a room.
-    Join,
-    /// A client wants to publish an event.
-    Publish,
-    /// A client sent a message of a type that no handler takes.
-    Custom,
-}
-
-impl HookEvent {
-    /// Every kind with its name in `WEBHOOK_EVENTS`.
-    pub const ALL: [(&'static str, Self); 5] = [
-        ("connect", Self::Connect),
-        ("disconnect", Self::Disconnect),
-        ("join", Self::Join),
-        ("publish", Self::Publish),
-        ("custom", Self::Custom),
-    ];
 }
 
 /// What is logged, and how.
@@ -342,7 +307,7 @@ impl Config {
                 handshake_timeout: None,
             },
             liveness: Liveness { heartbeat: None, pong_timeout: None, drain: Duration::ZERO },
-            hooks: Hooks { url: None, secret: None, events: Vec::new() },
+            hooks: Hooks::default(),
             logs: Logs { format: LogFormat::Text, filter: String::new(), metrics_addr: None },
         }
     }

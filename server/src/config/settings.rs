@@ -350,7 +350,8 @@ pub const SETTINGS: &[Setting] = &[
         "an http:// or https:// address",
         "Your backend: asked and told of what clients do.",
         into!(hooks.url, |v| address(v, &["https", "http"]).map(Some)),
-    ),
+    )
+    .secret(),
     setting(
         "hooks",
         "WEBHOOK_SECRET",
@@ -367,6 +368,14 @@ pub const SETTINGS: &[Setting] = &[
         "some of connect, disconnect, join, publish and custom, with commas between",
         "What is sent to `WEBHOOK_URL`.",
         into!(hooks.events, |v| words(v, &HookEvent::ALL)),
+    ),
+    setting(
+        "hooks",
+        "WEBHOOK_TIMEOUT",
+        Some("3s"),
+        "a time from 100ms to 30s",
+        "How long `WEBHOOK_URL` may take to answer.",
+        into!(hooks.timeout, |v| pause(v).filter(|time| (100..=30_000).contains(&time.as_millis()))),
     ),
     setting(
         "logs",

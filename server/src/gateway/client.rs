@@ -1,4 +1,4 @@
-//! A protocol connection on the socket loop: checks tokens, runs custom handlers, hears of a drain.
+//! A protocol connection on the socket loop: checks tokens, runs custom handlers, asks the backend, hears of a drain.
 
 use super::socket::{self, Handler};
 use crate::{
@@ -9,12 +9,14 @@ use crate::{
     legacy,
     limits::Place,
     realtime::Handle,
-    session::{Mode, Refusal},
+    session::{Mode, Refusal, Verdict},
     telemetry::meters::{ABNORMAL, EndedBy, Via},
 };
 use axum::{body::Bytes, extract::ws::WebSocket};
+use futures_util::FutureExt;
 use std::{
     future::Future,
+    panic::AssertUnwindSafe,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -23,8 +25,11 @@ use std::{
 use tokio::task::JoinSet;
 use tracing::field::display;
 
-/// Custom handlers that one connection may have running; reading waits for one to end.
+/// Custom handlers and questions that one connection may have running; reading waits for one to end.
 const MAX_RUNNING: usize = 32;
+
+/// When a question that went wrong is to be asked again, in milliseconds.
+const ASK_AGAIN_MS: u64 = 1_000;
 
 type Verifying = Pin<Box<dyn Future<Output = Result<Verified, AuthError>> + Send>>;
 
@@ -34,7 +39,8 @@ struct Client {
     /// Counts this connection for as long as it lives.
     place: Option<Place>,
     verifying: Option<Verifying>,
-    running: JoinSet<()>,
+    /// Handlers, and questions with their tickets.
+    running: JoinSet<Option<(u64, Verdict)>>,
     since_ms: u64,
     /// Who ended it, with which code; nobody as long as it is just cut.
     ended: Option<(EndedBy, u16)>,
@@ -83,7 +89,21 @@ impl Client {
                 Work::Custom(running) => {
                     let clock = self.handle.clock();
                     let meters = self.handle.shared().meters.clone();
-                    self.running.spawn(handlers::answer(running, meters, move || clock.now_ms()));
+                    self.running.spawn(async move {
+                        handlers::answer(running, meters, move || clock.now_ms()).await;
+                        None
+                    });
+                }
+                Work::Ask { ticket, call } => {
+                    let hooks = self.handle.shared().hooks.clone();
+                    self.running.spawn(async move {
+                        let verdict = match hooks {
+                            Some(hooks) => AssertUnwindSafe(hooks.ask(*call)).catch_unwind().await.ok(),
+                            None => None,
+                        };
+                        // Without an answer the request would wait for ever.
+                        Some((ticket, verdict.unwrap_or(Verdict::Unavailable { retry_after_ms: ASK_AGAIN_MS })))
+                    });
                 }
             }
         }
@@ -190,16 +210,24 @@ impl Handler for Client {
         if let Poll::Ready(after_ms) = self.connection.handle().poll_drain(cx) {
             self.connection.on_drain(after_ms, now_ms);
         }
-        self.start_work();
-        while let Some(verifying) = &mut self.verifying {
-            let Poll::Ready(result) = verifying.as_mut().poll(cx) else { return true };
-            self.verifying = None;
-            let result = self.admitted(result);
-            self.connection.on_verified(result, now_ms);
+        // What one brings about may start another.
+        loop {
             self.start_work();
+            if let Some(verifying) = &mut self.verifying
+                && let Poll::Ready(result) = verifying.as_mut().poll(cx)
+            {
+                self.verifying = None;
+                let result = self.admitted(result);
+                self.connection.on_verified(result, now_ms);
+                continue;
+            }
+            match self.running.poll_join_next(cx) {
+                Poll::Ready(Some(Ok(Some((ticket, verdict))))) => self.connection.on_answer(ticket, verdict, now_ms),
+                Poll::Ready(Some(_)) => {}
+                Poll::Ready(None) | Poll::Pending => break,
+            }
         }
-        while let Poll::Ready(Some(_)) = self.running.poll_join_next(cx) {}
-        self.running.len() >= MAX_RUNNING
+        self.verifying.is_some() || self.running.len() >= MAX_RUNNING || self.connection.session().is_held()
     }
 
     fn on_write(&mut self, messages: usize, bytes: usize) {

@@ -1,5 +1,6 @@
 //! What a session asks its surroundings to do.
 
+use super::ask::Question;
 use crate::{auth::AuthError, hub::JoinRequest};
 use osbackend_protocol::{
     Classified, CloseCode, ErrorCode, JsonObject, RequestId, RoomName, SystemFrame,
@@ -85,6 +86,13 @@ pub enum Effect {
     },
     /// Check a token and call [`super::Session::on_verified`].
     Verify(VerifyFor),
+    /// Ask the backend and call [`super::Session::on_answer`] with the ticket.
+    Ask {
+        /// Tells the answer's question.
+        ticket: u64,
+        /// What is asked.
+        question: Question,
+    },
     /// Send a WebSocket ping.
     Ping,
     /// End the connection once everything before is sent.

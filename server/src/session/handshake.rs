@@ -2,13 +2,15 @@
 
 use super::{
     Mode, Purpose, Session, State, TOKEN_GRACE_MS, TOKEN_WARNING_MS,
+    ask::{Consent, Question, Then},
     deadlines::Timer,
     effect::{Effect, Refusal, RoomRequest, VerifyFor, Welcome},
+    legacy::Joins,
 };
 use crate::{auth::Verified, engine::Position, hub::JoinRequest};
 use osbackend_protocol::{
     Action, Authenticated, ClientFrame, ClientMessage, CloseCode, ErrorBody, ErrorCode, EvaluatedPolicy, Greeting,
-    PROTOCOL_VERSION, RequestId, RoomName, RoomPosition, RoomResult, ServerMessage, SystemFrame, Timestamp, allowed,
+    PROTOCOL_VERSION, RequestId, RoomName, RoomPosition, RoomResult, ServerMessage, SystemFrame, Timestamp,
     client_msg::Connect,
     schema,
     server_msg::{LeaveReason, RoomError, RoomRefused},
@@ -80,6 +82,19 @@ impl Session {
                 return;
             }
         };
+        // What waits already was sent after the token.
+        self.in_front(|session| session.verified(purpose, result, now));
+        self.take_turns(now);
+        for message in held {
+            match &mut self.state {
+                State::Closed => return,
+                State::Verifying { held, .. } => held.push_back(message),
+                State::AwaitConnect | State::Open => self.on_message(message, now),
+            }
+        }
+    }
+
+    fn verified(&mut self, purpose: Purpose, result: Result<Verified, Refusal>, now: u64) {
         match (purpose, result) {
             (Purpose::Greet(connect, id), Ok(verified)) => {
                 self.set_user(verified, now);
@@ -91,13 +106,6 @@ impl Session {
                 self.send_error(id, ErrorBody::new(refusal.code(false), refusal.to_string()), now);
             }
             (Purpose::Greet(_, id) | Purpose::Auth(id), Err(refusal)) => self.refuse(id, &refusal, now),
-        }
-        for message in held {
-            match &mut self.state {
-                State::Closed => return,
-                State::Verifying { held, .. } => held.push_back(message),
-                State::AwaitConnect | State::Open => self.on_message(message, now),
-            }
         }
     }
 
@@ -112,29 +120,64 @@ impl Session {
         let expires_at = verified.expires_at_ms;
         self.deadlines.set(Timer::TokenWarning, expires_at.saturating_sub(TOKEN_WARNING_MS).max(now));
         self.deadlines.set(Timer::TokenExpired, expires_at + TOKEN_GRACE_MS);
+        // Whoever it was before, nobody has let this user in yet.
+        self.admitted &= self.who.is_some();
         self.who = Some(verified);
+    }
+
+    /// The question whether this client may connect, where the backend is asked and has not answered it. A client that has yet
+    /// to authenticate is none that anybody could answer it about.
+    fn may_connect(&mut self) -> Option<Question> {
+        let somebody = self.who.is_some() || self.settings.allow_anonymous;
+        if self.admitted || !somebody {
+            return None;
+        }
+        self.admitted = true;
+        self.introduced = true;
+        self.settings.asks.connect.then_some(Question::Connect { resumed: self.resumed })
     }
 
     fn greet(&mut self, connect: Option<Connect>, id: Option<RequestId>, now: u64) {
         self.state = State::Open;
-        let first = !self.greeted;
-        self.greeted = true;
-        if self.is_legacy() {
-            return self.begin_feed(now);
-        }
         let (mut wanted, mut refused) = (Vec::new(), Vec::new());
         if let Some(connect) = connect {
             self.batch = connect.batch;
             (wanted, refused) = (connect.rooms, connect.refused);
             let sub = self.who.as_ref().map(|who| who.identity.sub.as_str());
             if let Some(resume) = connect.resume
-                && first
+                && !self.greeted
                 && self.settings.resume.verify(&resume.token, &resume.client_id, sub, now)
             {
                 self.client_id = resume.client_id.into();
                 self.resumed = true;
             }
         }
+        match self.may_connect() {
+            Some(question) => self.ask(vec![question], Then::Greet { wanted, refused, id }),
+            None => self.greet_with(wanted, refused, id, now),
+        }
+    }
+
+    /// Greets a client that may connect, once the backend has said which of its rooms it may join.
+    pub(super) fn greet_with(&mut self, wanted: Vec<RoomPosition>, refused: Vec<RoomRefused>, id: Option<RequestId>, now: u64) {
+        if self.is_legacy() {
+            return self.begin_feed(now);
+        }
+        let (rooms, asked) = self.rooms_to_join(wanted, refused);
+        if asked.is_empty() {
+            return self.welcomed(rooms, id, now);
+        }
+        let question = |place: &usize| match rooms.get(*place) {
+            Some(Ok(request)) => Some(Question::Join { room: request.room.clone() }),
+            _ => None,
+        };
+        let questions = asked.iter().filter_map(question).collect();
+        self.ask(questions, Then::Welcome { rooms, asked, id });
+    }
+
+    pub(super) fn welcomed(&mut self, rooms: Vec<RoomRequest>, id: Option<RequestId>, now: u64) {
+        let first = !self.greeted;
+        self.greeted = true;
         if self.who.is_none() && !self.settings.allow_anonymous && first {
             self.wait_for_user(now);
         }
@@ -142,7 +185,6 @@ impl Session {
             self.deadlines.set(Timer::Ping, now + interval);
             self.deadlines.set(Timer::Heartbeat, now + interval);
         }
-        let rooms = self.rooms_to_join(wanted, refused);
         self.effects.push_back(Effect::Welcome(Welcome::Greeting { rooms, id }));
     }
 
@@ -152,8 +194,10 @@ impl Session {
         }
     }
 
-    /// The rooms asked for in `connect`, each allowed or refused, and the user's own.
-    fn rooms_to_join(&mut self, wanted: Vec<RoomPosition>, refused: Vec<RoomRefused>) -> Vec<RoomRequest> {
+    /// The rooms asked for in `connect`, each allowed or refused, and the user's own; and the places of those that the backend
+    /// decides about.
+    fn rooms_to_join(&mut self, wanted: Vec<RoomPosition>, refused: Vec<RoomRefused>) -> (Vec<RoomRequest>, Vec<usize>) {
+        let mut asked = Vec::new();
         let mut rooms: Vec<RoomRequest> = Vec::with_capacity(wanted.len() + refused.len() + 1);
         let mut listed = HashSet::with_capacity(wanted.len());
         for RoomPosition { room, epoch, offset } in wanted {
@@ -165,8 +209,11 @@ impl Session {
             } else {
                 self.may_join(&room)
             };
+            if let Ok(Consent::Ask) = allowed {
+                asked.push(rooms.len());
+            }
             rooms.push(match allowed {
-                Ok(()) => {
+                Ok(_) => {
                     self.rooms.insert(room.clone());
                     let position = epoch.zip(offset).map(|(epoch, offset)| Position { epoch, offset });
                     let max_clients = self.settings.policy.max_clients(&room);
@@ -179,13 +226,13 @@ impl Session {
         }
         rooms.extend(refused.into_iter().map(Err));
         rooms.extend(self.own_room().map(Ok));
-        rooms
+        (rooms, asked)
     }
 
     /// `user:{id}`, unless it is joined already or the policy or the token doesn't let its user in.
     fn own_room(&mut self) -> Option<JoinRequest> {
         let room = self.own_room_name()?;
-        allowed(&self.settings.policy, self.identity(), &room, Action::Join).ok()?;
+        self.check(&room, Action::Join).ok()?;
         let max_clients = self.settings.policy.max_clients(&room);
         self.rooms.insert(room.clone()).then_some(JoinRequest { room, position: None, snapshot: true, max_clients })
     }
@@ -212,23 +259,41 @@ impl Session {
             return self.send_error(id, ErrorBody::new(ErrorCode::Forbidden, message), now);
         }
         self.set_user(verified, now);
+        match self.may_connect() {
+            Some(question) => self.ask(vec![question], Then::Authenticated { id }),
+            None => self.refreshed(id, now),
+        }
+    }
+
+    /// Answers `auth`, and looks at the rooms again: the new token may allow less (§3).
+    pub(super) fn refreshed(&mut self, id: Option<RequestId>, now: u64) {
+        // Before the user's own room is joined: that one needs no look.
+        let mut lost = Vec::new();
+        let mut asked = Vec::new();
+        for room in &self.rooms {
+            match self.check(room, Action::Join) {
+                Ok(Consent::Given) => {}
+                Ok(Consent::Ask) => asked.push(room.clone()),
+                Err(_) => lost.push(room.clone()),
+            }
+        }
         let rooms = if self.is_legacy() {
-            match self.join_feed() {
-                Ok(rooms) => rooms,
+            match self.join_feed(false) {
+                Ok(Joins::Rooms(rooms)) => rooms,
+                Ok(Joins::Ask(question)) => return self.ask(vec![question], Then::Feed { id, auth: true }),
                 Err(error) => return self.refuse_feed(id, error, now),
             }
         } else {
             self.own_room().map(Ok).into_iter().collect()
         };
         self.effects.push_back(Effect::Welcome(Welcome::Authenticated { rooms, id }));
-        // The new token may allow less (§3).
-        let identity = self.who.as_ref().map(|who| &who.identity);
-        let policy = &self.settings.policy;
-        let lost: Vec<_> =
-            self.rooms.iter().filter(|room| allowed(policy, identity, room, Action::Join).is_err()).cloned().collect();
         for room in lost {
             self.rooms.remove(&room);
             self.effects.push_back(Effect::Leave { room, reason: LeaveReason::PermissionLost, id: None });
+        }
+        if !asked.is_empty() {
+            let questions = asked.iter().map(|room| Question::Join { room: room.clone() }).collect();
+            self.ask(questions, Then::Recheck { rooms: asked });
         }
     }
 

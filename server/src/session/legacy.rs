@@ -3,13 +3,26 @@
 //! The server joins `dashboard:overview` where the policy lets the client. Whoever may not have the metrics yet can still
 //! authenticate with `auth`, in the time that every connection has; who may not have them at all is closed with 4502.
 
-use super::{Effect, RoomRequest, Session, Welcome, deadlines::Timer};
+use super::{
+    Effect, Question, RoomRequest, Session, Welcome,
+    ask::{Consent, Then},
+    deadlines::Timer,
+};
 use crate::hub::JoinRequest;
 use osbackend_protocol::{ClientFrame, ClientMessage, CloseCode, ErrorBody, ErrorCode, RequestId, RoomName};
+
+/// What becomes of the room of the metrics.
+pub(super) enum Joins {
+    /// It is joined, unless it was already.
+    Rooms(Vec<RoomRequest>),
+    /// The backend decides.
+    Ask(Question),
+}
 
 impl Session {
     /// What the greeting is elsewhere: nothing is sent, the first metric is the first message.
     pub(super) fn begin_feed(&mut self, now: u64) {
+        self.greeted = true;
         if let Some(interval) = self.settings.heartbeat_ms {
             self.deadlines.set(Timer::Ping, now + interval);
         }
@@ -17,10 +30,11 @@ impl Session {
         let rooms = if may_be_asked_later && !self.settings.allow_anonymous {
             Err(ErrorBody::new(ErrorCode::Unauthorized, "authenticate first"))
         } else {
-            self.join_feed()
+            self.join_feed(false)
         };
         let rooms = match rooms {
-            Ok(rooms) => rooms,
+            Ok(Joins::Rooms(rooms)) => rooms,
+            Ok(Joins::Ask(question)) => return self.ask(vec![question], Then::Feed { id: None, auth: false }),
             Err(_) if may_be_asked_later => {
                 self.wait_for_user(now);
                 Vec::new()
@@ -30,21 +44,35 @@ impl Session {
         self.effects.push_back(Effect::Welcome(Welcome::Greeting { rooms, id: None }));
     }
 
-    /// The room of the metrics, unless it is joined already.
-    pub(super) fn join_feed(&mut self) -> Result<Vec<RoomRequest>, ErrorBody> {
+    /// The room of the metrics, unless it is joined already; `answered`: the backend has allowed it.
+    pub(super) fn join_feed(&mut self, answered: bool) -> Result<Joins, ErrorBody> {
         // A literal that is a room name, as a test shows.
-        let Ok(room) = RoomName::parse("dashboard:overview") else { return Ok(Vec::new()) };
-        self.may_join(&room)?;
-        let joins = self.rooms.insert(room.clone());
+        let Ok(room) = RoomName::parse("dashboard:overview") else { return Ok(Joins::Rooms(Vec::new())) };
+        let consent = self.may_join(&room)?;
+        if consent == Consent::Ask && !answered && !self.rooms.contains(&room) {
+            return Ok(Joins::Ask(Question::Join { room }));
+        }
         let max_clients = self.settings.policy.max_clients(&room);
+        let joins = self.rooms.insert(room.clone());
         let request = JoinRequest { room, position: None, snapshot: true, max_clients };
-        Ok(joins.then_some(Ok(request)).into_iter().collect())
+        Ok(Joins::Rooms(joins.then_some(Ok(request)).into_iter().collect()))
+    }
+
+    /// The backend lets this client have the metrics.
+    pub(super) fn feed_allowed(&mut self, id: Option<RequestId>, auth: bool, now: u64) {
+        match self.join_feed(true) {
+            Ok(Joins::Rooms(rooms)) if auth => self.effects.push_back(Effect::Welcome(Welcome::Authenticated { rooms, id })),
+            Ok(Joins::Rooms(rooms)) => self.effects.push_back(Effect::Welcome(Welcome::Greeting { rooms, id })),
+            Ok(Joins::Ask(_)) => self.on_feed_failed(now),
+            Err(error) => self.refuse_feed(id, error, now),
+        }
     }
 
     /// Without the metrics the connection is for nothing.
     pub(super) fn refuse_feed(&mut self, id: Option<RequestId>, error: ErrorBody, now: u64) {
+        let later = error.code == ErrorCode::Unavailable;
         self.send_error(id, error, now);
-        self.close(CloseCode::Forbidden);
+        self.close(if later { CloseCode::TryLater } else { CloseCode::Forbidden });
     }
 
     /// The room could not be joined: nothing will come.

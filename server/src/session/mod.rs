@@ -3,6 +3,7 @@
 //! It decides what is allowed and what is answered. What touches rooms is an [`Effect`] that [`crate::connection`] carries out;
 //! checking a token is one that the socket's driver carries out. `now` is always an input, in milliseconds since 1970.
 
+mod ask;
 mod deadlines;
 mod effect;
 mod handshake;
@@ -10,10 +11,12 @@ mod legacy;
 mod requests;
 mod settings;
 
+pub use ask::{Asks, Question, Verdict};
 pub use effect::{Effect, Refusal, RoomRequest, VerifyFor, Welcome};
 pub use settings::SessionSettings;
 
 use crate::{auth::Verified, limits::Bucket};
+use ask::Waiting;
 use deadlines::{Deadlines, Timer};
 use osbackend_protocol::{
     ClientFrame, ClientMessage, CloseCode, DecodeError, ErrorBody, ErrorCode, Identity, RequestId, RoomName, ServerMessage,
@@ -86,6 +89,13 @@ pub struct Session {
     malformed: VecDeque<u64>,
     /// When a message was last written.
     sent_at: u64,
+    /// Requests that wait for the backend, and those behind them.
+    waiting: VecDeque<Waiting>,
+    next_ticket: u64,
+    /// The backend let this user connect, or nobody asked it to.
+    admitted: bool,
+    /// See [`Self::is_introduced`].
+    introduced: bool,
     effects: VecDeque<Effect>,
 }
 
@@ -117,6 +127,10 @@ impl Session {
             over_rate: 0,
             malformed: VecDeque::new(),
             sent_at: now,
+            waiting: VecDeque::new(),
+            next_ticket: 0,
+            admitted: false,
+            introduced: false,
             effects: VecDeque::new(),
             settings,
         };
@@ -208,6 +222,10 @@ impl Session {
                 Timer::Authenticate => self.close(CloseCode::AuthTimeout),
                 Timer::Ping => self.ping(now),
                 Timer::Heartbeat => self.heartbeat(now),
+                // Its pong may have come, and was not read.
+                Timer::Pong if self.is_held() => {
+                    self.deadlines.set(Timer::Pong, now + self.settings.pong_timeout_ms.unwrap_or(0).max(1));
+                }
                 Timer::Pong => self.close(CloseCode::NoHeartbeat),
                 Timer::TokenWarning => {
                     if let Some(who) = &self.who
@@ -248,6 +266,7 @@ impl Session {
     pub fn on_closed(&mut self) {
         self.state = State::Closed;
         self.deadlines.stop_all();
+        self.waiting = VecDeque::new();
     }
 
     fn ping(&mut self, now: u64) {
@@ -283,6 +302,7 @@ impl Session {
         self.over_rate = 0;
         match message {
             Ok(frame) if matches!(self.state, State::AwaitConnect) => self.first_message(frame, now),
+            Ok(frame) if !self.waiting.is_empty() => self.behind(frame, now),
             Ok(frame) if self.is_legacy() => self.legacy_request(frame, now),
             Ok(frame) => self.request(frame, now),
             Err(error) => self.bad_frame(error, now),
@@ -330,6 +350,7 @@ impl Session {
         if !matches!(self.state, State::Closed) {
             self.state = State::Closed;
             self.deadlines.stop_all();
+            self.waiting = VecDeque::new();
             self.effects.push_back(Effect::Close(code));
         }
     }

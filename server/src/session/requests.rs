@@ -1,6 +1,10 @@
 //! The requests of a greeted client (§3): what is allowed, what is answered.
 
-use super::{Session, effect::Effect};
+use super::{
+    Session,
+    ask::{Consent, Question, Then},
+    effect::Effect,
+};
 use crate::{engine::Position, hub::JoinRequest};
 use osbackend_protocol::{
     Action, ClientFrame, ClientMessage, ErrorBody, ErrorCode, RequestId, RoomName, ServerMessage, Timestamp, allowed,
@@ -13,9 +17,64 @@ use osbackend_protocol::{
 
 /// How far back `metrics:get` looks when no start is given, in milliseconds.
 const METRICS_RANGE_MS: u64 = 86_400_000;
+/// Who may join it may read the metrics (§3).
+const OVERVIEW: &str = "dashboard:overview";
 
 impl Session {
     pub(super) fn request(&mut self, frame: ClientFrame, now: u64) {
+        if let Some(frame) = self.ask_about(frame, now) {
+            self.carry_out(frame, false, now);
+        }
+    }
+
+    /// A request that the backend has allowed. What the server itself demands is looked at once more: time has passed.
+    pub(super) fn answered(&mut self, frame: ClientFrame, now: u64) {
+        self.carry_out(frame, true, now);
+    }
+
+    /// Asks the backend about a request that it decides; gives back any other, and one that is refused anyway.
+    pub(super) fn ask_about(&mut self, frame: ClientFrame, now: u64) -> Option<ClientFrame> {
+        if !self.settings.asks_about_rooms || self.needs_user(&frame.message) {
+            return Some(frame);
+        }
+        let Some(question) = self.question(&frame.message) else { return Some(frame) };
+        let mut fresh = false;
+        if let ClientMessage::Join(join) = &frame.message {
+            if self.joins.take(now).is_err() {
+                return Some(frame);
+            }
+            // It has its place from now on, so that no more are asked about than there is room for.
+            fresh = self.rooms.insert(join.room.clone());
+        }
+        self.ask(vec![question], Then::Request { frame, fresh });
+        None
+    }
+
+    /// What the backend is to be asked about a request; `None` where it has no say, or the server refuses already.
+    fn question(&self, message: &ClientMessage) -> Option<Question> {
+        let asks = |consent: Result<Consent, ErrorBody>| consent == Ok(Consent::Ask);
+        match message {
+            ClientMessage::Join(join) => asks(self.may_join(&join.room)).then(|| Question::Join { room: join.room.clone() }),
+            ClientMessage::Publish(Publish { room, kind, data, .. }) => {
+                let good = asks(self.check_publish(room, kind)) && event::classify(kind, data).is_ok();
+                good.then(|| Question::Publish { room: room.clone(), kind: kind.clone(), data: data.clone() })
+            }
+            ClientMessage::PresenceGet(get) => {
+                asks(self.check(&get.room, Action::Presence)).then(|| Question::Presence { room: get.room.clone() })
+            }
+            ClientMessage::HistoryGet(get) => {
+                asks(self.check(&get.room, Action::History)).then(|| Question::History { room: get.room.clone() })
+            }
+            // Who is in the room was allowed to join it.
+            ClientMessage::MetricsGet(_) => {
+                let room = RoomName::parse(OVERVIEW).ok().filter(|room| !self.rooms.contains(room))?;
+                asks(self.check(&room, Action::Join)).then_some(Question::Join { room })
+            }
+            _ => None,
+        }
+    }
+
+    fn carry_out(&mut self, frame: ClientFrame, answered: bool, now: u64) {
         let ClientFrame { id, message } = frame;
         if self.needs_user(&message) {
             let text = "authenticate first: send {\"type\":\"auth\",\"payload\":{\"token\":\"…\"}}";
@@ -38,26 +97,53 @@ impl Session {
                 self.effects.push_back(Effect::Custom { custom, id });
                 return;
             }
-            ClientMessage::Join(join) => self.join(join, id.clone(), now),
+            ClientMessage::Join(join) => self.join(join, answered, id.clone(), now),
             ClientMessage::Leave(leave) => self.leave(leave.room, id.clone()),
-            ClientMessage::Publish(publish) => self.publish(publish, id.clone()),
-            ClientMessage::MetricsGet(get) => self.metrics(get, id.clone(), now),
-            ClientMessage::PresenceGet(get) => self.presence(get.room, id.clone()),
-            ClientMessage::HistoryGet(get) => self.history(get, id.clone()),
+            ClientMessage::Publish(publish) => self.publish(publish, answered, id.clone()),
+            ClientMessage::MetricsGet(get) => self.metrics(get, answered, id.clone(), now),
+            ClientMessage::PresenceGet(get) => self.presence(get.room, answered, id.clone()),
+            ClientMessage::HistoryGet(get) => self.history(get, answered, id.clone()),
         };
         if let Err(error) = refused {
             self.send_error(id, error, now);
         }
     }
 
-    /// Whether the user may do this, as the error to answer with.
-    fn check(&self, room: &RoomName, action: Action) -> Result<(), ErrorBody> {
-        allowed(&self.settings.policy, self.identity(), room, action).map_err(|denied| refused(room, &denied))
+    /// Whether the user may do this, and whether the backend has the last word; else the error to answer with.
+    pub(super) fn check(&self, room: &RoomName, action: Action) -> Result<Consent, ErrorBody> {
+        self.consent(allowed(&self.settings.policy, self.identity(), room, action), room, action)
+    }
+
+    /// As [`Self::check`], of an event of type `kind`.
+    fn check_publish(&self, room: &RoomName, kind: &str) -> Result<Consent, ErrorBody> {
+        let answer = permission::may_publish(&self.settings.policy, self.identity(), room, kind);
+        self.consent(answer, room, Action::Publish)
+    }
+
+    /// What becomes of the policy's answer: a rule may leave it to the backend, and the backend may be asked about what the policy
+    /// allows. The user's own room is the server's doing (§5), and nobody is asked about joining it.
+    fn consent(&self, answer: Result<(), Denied>, room: &RoomName, action: Action) -> Result<Consent, ErrorBody> {
+        let asks = match answer {
+            Ok(()) => match action {
+                Action::Join => self.settings.asks.join,
+                Action::Publish => self.settings.asks.publish,
+                Action::Presence | Action::History => false,
+            },
+            Err(Denied::AskBackend) => true,
+            Err(denied) => return Err(refused(room, &denied)),
+        };
+        let own = || action == Action::Join && self.own_room_name().as_ref() == Some(room);
+        Ok(if asks && !own() { Consent::Ask } else { Consent::Given })
+    }
+
+    /// As [`Self::check`], where the backend's word is needed and was `answered`, or is not needed.
+    fn allow(&self, room: &RoomName, action: Action, answered: bool) -> Result<(), ErrorBody> {
+        settled(self.check(room, action)?, room, answered)
     }
 
     /// Whether one more room may be joined.
-    pub(super) fn may_join(&self, room: &RoomName) -> Result<(), ErrorBody> {
-        self.check(room, Action::Join)?;
+    pub(super) fn may_join(&self, room: &RoomName) -> Result<Consent, ErrorBody> {
+        let consent = self.check(room, Action::Join)?;
         let most = self.settings.limits.max_rooms;
         if most > 0 && self.rooms.len() >= most as usize && !self.rooms.contains(room) {
             // The user's own room is the server's doing (§5): it takes no place from those that the client asks for.
@@ -68,16 +154,17 @@ impl Session {
                 return Err(in_room(room, ErrorCode::LimitReached, message));
             }
         }
-        Ok(())
+        Ok(consent)
     }
 
-    fn join(&mut self, join: Join, id: Option<RequestId>, now: u64) -> Result<(), ErrorBody> {
-        if let Err(retry_after_ms) = self.joins.take(now) {
+    fn join(&mut self, join: Join, answered: bool, id: Option<RequestId>, now: u64) -> Result<(), ErrorBody> {
+        // An answered one was counted before it was asked about.
+        if !answered && let Err(retry_after_ms) = self.joins.take(now) {
             let mut error = in_room(&join.room, ErrorCode::RateLimited, "too many joins: slow down".to_owned());
             error.retry_after_ms = Some(retry_after_ms);
             return Err(error);
         }
-        self.may_join(&join.room)?;
+        settled(self.may_join(&join.room)?, &join.room, answered)?;
         self.rooms.insert(join.room.clone());
         let position = join.epoch.zip(join.offset).map(|(epoch, offset)| Position { epoch, offset });
         let max_clients = self.settings.policy.max_clients(&join.room);
@@ -94,19 +181,19 @@ impl Session {
         Ok(())
     }
 
-    fn publish(&mut self, publish: Publish, id: Option<RequestId>) -> Result<(), ErrorBody> {
-        permission::may_publish(&self.settings.policy, self.identity(), &publish.room, &publish.kind)
-            .map_err(|denied| refused(&publish.room, &denied))?;
+    fn publish(&mut self, publish: Publish, answered: bool, id: Option<RequestId>) -> Result<(), ErrorBody> {
+        let consent = self.check_publish(&publish.room, &publish.kind)?;
         let classified = event::classify(&publish.kind, &publish.data)
             .map_err(|error| in_room(&publish.room, ErrorCode::BadRequest, format!("payload.{error}")))?;
+        settled(consent, &publish.room, answered)?;
         let Publish { room, kind, data, idempotency_key, ephemeral } = publish;
         self.effects.push_back(Effect::Publish { room, kind, data, classified, idempotency_key, ephemeral, id });
         Ok(())
     }
 
-    fn metrics(&mut self, get: MetricsGet, id: Option<RequestId>, now: u64) -> Result<(), ErrorBody> {
-        if let Ok(overview) = RoomName::parse("dashboard:overview") {
-            self.check(&overview, Action::Join)?;
+    fn metrics(&mut self, get: MetricsGet, answered: bool, id: Option<RequestId>, now: u64) -> Result<(), ErrorBody> {
+        if let Ok(overview) = RoomName::parse(OVERVIEW) {
+            self.allow(&overview, Action::Join, answered || self.rooms.contains(&overview))?;
         }
         let to_ms = get.end_date.map_or(now, |end| end.0);
         let from_ms = get.start_date.map_or(to_ms.saturating_sub(METRICS_RANGE_MS), |start| start.0);
@@ -119,17 +206,25 @@ impl Session {
         Ok(())
     }
 
-    fn presence(&mut self, room: RoomName, id: Option<RequestId>) -> Result<(), ErrorBody> {
-        self.check(&room, Action::Presence)?;
+    fn presence(&mut self, room: RoomName, answered: bool, id: Option<RequestId>) -> Result<(), ErrorBody> {
+        self.allow(&room, Action::Presence, answered)?;
         self.effects.push_back(Effect::Presence { room, id });
         Ok(())
     }
 
-    fn history(&mut self, get: HistoryGet, id: Option<RequestId>) -> Result<(), ErrorBody> {
-        self.check(&get.room, Action::History)?;
+    fn history(&mut self, get: HistoryGet, answered: bool, id: Option<RequestId>) -> Result<(), ErrorBody> {
+        self.allow(&get.room, Action::History, answered)?;
         let limit = page(get.limit, 100).map_err(|error| ErrorBody { room: Some(get.room.to_string()), ..error })?;
         self.effects.push_back(Effect::History { get, limit, id });
         Ok(())
+    }
+}
+
+/// Where the backend has the last word, it must have said it: a door that was forgotten stays closed.
+fn settled(consent: Consent, room: &RoomName, answered: bool) -> Result<(), ErrorBody> {
+    match consent {
+        Consent::Ask if !answered => Err(in_room(room, ErrorCode::Unavailable, "the backend was not asked".to_owned())),
+        Consent::Ask | Consent::Given => Ok(()),
     }
 }
 

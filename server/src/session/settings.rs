@@ -1,6 +1,10 @@
 //! What all sessions of a server share.
 
-use crate::{auth::resume::ResumeKeys, config::Config};
+use super::ask::Asks;
+use crate::{
+    auth::resume::ResumeKeys,
+    config::{Config, HookEvent},
+};
 use osbackend_protocol::{Limits, Policy};
 use std::{sync::Arc, time::Duration};
 
@@ -22,6 +26,10 @@ pub struct SessionSettings {
     pub join_burst: u32,
     /// Who may do what.
     pub policy: Arc<Policy>,
+    /// What the backend is asked about, whatever the policy says.
+    pub asks: Asks,
+    /// Whether the backend is asked about rooms at all, by `asks` or by a rule: looked at before anything else is.
+    pub asks_about_rooms: bool,
     /// Signs and checks resume tokens.
     pub resume: ResumeKeys,
 }
@@ -31,6 +39,9 @@ impl SessionSettings {
     pub fn new(config: &Config, policy: impl Into<Arc<Policy>>, resume: ResumeKeys) -> Self {
         let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 4);
         let limits = &config.limits;
+        let asked = |event| config.hooks.url.is_some() && config.hooks.events.contains(&event);
+        let asks = Asks { connect: asked(HookEvent::Connect), join: asked(HookEvent::Join), publish: asked(HookEvent::Publish) };
+        let policy = policy.into();
         let number = |value: Option<usize>| value.map_or(0, |value| u32::try_from(value).unwrap_or(u32::MAX));
         Self {
             handshake_timeout_ms: limits.handshake_timeout.map(ms),
@@ -46,7 +57,9 @@ impl SessionSettings {
                 join_rate: limits.join_rate.unwrap_or(0),
             },
             join_burst: limits.join_burst,
-            policy: policy.into(),
+            asks,
+            asks_about_rooms: asks.join || asks.publish || policy.asks_backend(),
+            policy,
             resume,
         }
     }

@@ -1,5 +1,7 @@
 //! Sessions stepped by hand in virtual time: the handshake, the token's life, liveness, limits.
 
+mod ask;
+
 use super::*;
 use crate::{
     auth::{AuthError, resume::ResumeKeys},
@@ -64,6 +66,7 @@ impl Bench {
                 Effect::Leave { room, reason, .. } => format!("leave {room} {reason:?}"),
                 Effect::Publish { room, kind, .. } => format!("publish {room} {kind}"),
                 Effect::Close(code) => format!("close {} {}", code.code(), code.reason()),
+                Effect::Ask { ticket, question } => format!("ask {ticket} {}", asked(&question)),
                 Effect::Ping => "ping".to_owned(),
                 other => format!("{other:?}"),
             });
@@ -82,6 +85,16 @@ impl Bench {
         }
         self.now = end;
         lines
+    }
+}
+
+fn asked(question: &Question) -> String {
+    match question {
+        Question::Connect { resumed } => format!("connect {resumed}"),
+        Question::Join { room } => format!("join {room}"),
+        Question::Publish { room, kind, .. } => format!("publish {room} {kind}"),
+        Question::Presence { room } => format!("presence {room}"),
+        Question::History { room } => format!("history {room}"),
     }
 }
 

@@ -33,3 +33,4 @@ mod rooms;
 mod stopping;
 mod tls;
 mod tokens;
+mod webhooks;

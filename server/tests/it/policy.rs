@@ -1,5 +1,6 @@
 //! The policy of a configuration file, from outside: sockets, the HTTP API, the greeting and `osbackend policy check`.
 
+use osbackend_server::Realtime;
 use osbackend_server::auth::mint::Token;
 use osbackend_server::config::ConfigFile;
 use serde_json::{Value, json};
@@ -42,7 +43,13 @@ publish = "nobody"
 
 async fn server() -> TestServer {
     let policy = ConfigFile::parse("test", POLICY).unwrap().policy().unwrap().clone();
-    TestServer::with_policy(policy).await
+    // Port 1 of loopback: nobody listens there.
+    TestServer::built(Realtime::builder().policy(policy), |config| {
+        config.hooks.url = Some("http://127.0.0.1:1/".to_owned());
+        config.hooks.secret = Some("nobody reads what this signs".into());
+        config.hooks.events = Vec::new();
+    })
+    .await
 }
 
 fn member(sub: &str) -> Token {
@@ -192,9 +199,9 @@ async fn the_greeting_tells_what_this_user_may_do_and_nothing_of_others() {
 }
 
 #[tokio::test]
-async fn what_only_the_backend_decides_is_refused_where_it_is_not_asked() {
+async fn what_only_the_backend_decides_is_refused_where_it_can_not_be_asked() {
     let server = server().await;
-    let error = server.user("ada").await.refused("join", json!({"room": "asked:1"}), "forbidden").await;
+    let error = server.user("ada").await.refused("join", json!({"room": "asked:1"}), "unavailable").await;
     assert!(error["message"].as_str().unwrap().contains("backend"), "{error}");
 }
 
@@ -223,6 +230,7 @@ impl Drop for File {
 async fn the_server_starts_with_the_files_policy_or_says_what_is_wrong_with_it() {
     let file = File::new("serve", POLICY);
     let mut command = osbackend(&["serve", "--host", "127.0.0.1", "--port", "0", "--ws-port", "0", "--config", file.path()]);
+    command.env("WEBHOOK_URL", "http://127.0.0.1:1/").env("WEBHOOK_SECRET", "nobody reads what this signs");
     command.env("JWT_SECRET", SECRET);
     let served = Served::start(command).await;
     let bearer = token(member("ada"));

@@ -31,6 +31,8 @@ pub(crate) struct Node {
 /// What the loop did.
 pub(crate) enum Step {
     Verify(String),
+    /// A question to the backend.
+    Ask(u64),
     Text(String),
     Ping,
     /// The close frame was written; `late` when it had to pass what is stuck.
@@ -55,9 +57,7 @@ impl Node {
     /// A frame arrived. `at_once`: the task reads it before it looks at its queue.
     pub(crate) fn arrived(&mut self, frame: ToServer, at_once: bool, now: u64) {
         match frame {
-            ToServer::Text(text)
-                if at_once && self.inbox.is_empty() && self.writing.is_none() && !self.verifying && !self.over =>
-            {
+            ToServer::Text(text) if at_once && self.inbox.is_empty() && self.writing.is_none() && !self.held() && !self.over => {
                 self.connection.on_text(&text, now);
             }
             frame => self.inbox.push_back(frame),
@@ -91,7 +91,7 @@ impl Node {
                 self.write(now, out);
                 continue;
             }
-            if self.verifying {
+            if self.held() {
                 return;
             }
             match self.inbox.pop_front() {
@@ -106,6 +106,10 @@ impl Node {
         }
     }
 
+    fn held(&self) -> bool {
+        self.verifying || self.connection.session().is_held()
+    }
+
     fn ready(&self) -> bool {
         self.connection.outbox().poll_ready(&mut Context::from_waker(Waker::noop())).is_ready()
     }
@@ -118,6 +122,7 @@ impl Node {
                     out.push_back(Step::Verify(token));
                 }
                 Work::Custom(_) => unreachable!("no handler is set"),
+                Work::Ask { ticket, .. } => out.push_back(Step::Ask(ticket)),
             }
         }
     }

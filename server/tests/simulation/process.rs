@@ -13,7 +13,7 @@ use osbackend_server::{
     connection::Shared,
     engine::{MemoryEngine, Retention},
     hub::Hub,
-    session::{Refusal, SessionSettings},
+    session::{Asks, Refusal, SessionSettings, Verdict},
 };
 use std::{collections::VecDeque, sync::Arc};
 
@@ -21,6 +21,7 @@ use std::{collections::VecDeque, sync::Arc};
 pub(crate) fn process(settings: &Settings, book: &Book, number: u64, now: u64) -> Arc<Shared> {
     let retention = Retention { events: settings.history.0, age_ms: settings.history.1 };
     let engine = Witness { engine: MemoryEngine::new(format!("p{number}"), retention), book: book.clone() };
+    let asks = settings.backend_ms.is_some();
     let session = SessionSettings {
         handshake_timeout_ms: Some(10_000),
         auth_timeout_ms: Some(10_000),
@@ -35,6 +36,8 @@ pub(crate) fn process(settings: &Settings, book: &Book, number: u64, now: u64) -
         },
         join_burst: settings.join_burst,
         policy: Arc::new(Policy::default()),
+        asks: Asks { connect: asks, join: asks, publish: asks },
+        asks_about_rooms: asks,
         resume: ResumeKeys::new(&"a secret of at least 32 bytes, kept".into()),
     };
     Arc::new(Shared {
@@ -42,6 +45,7 @@ pub(crate) fn process(settings: &Settings, book: &Book, number: u64, now: u64) -
         hub: Arc::new(Hub::new(Box::new(engine), format!("p{number}"))),
         settings: Arc::new(session),
         handlers: Default::default(),
+        hooks: None,
         outbox_bytes: settings.outbox_bytes,
         started_ms: now,
     })
@@ -98,6 +102,13 @@ impl World {
                     let result = self.verify(&token);
                     let ms = self.dice.below(if self.calm { 100 } else { self.settings.verify_ms });
                     self.after(ms, Happening::Verified(id, result));
+                }
+                Step::Ask(ticket) => {
+                    let failed = !self.calm && self.dice.chance(3);
+                    let verdict = if failed { Verdict::Unavailable { retry_after_ms: 500 } } else { Verdict::Allow };
+                    let most = self.settings.backend_ms.unwrap_or(0);
+                    let ms = self.dice.below(if self.calm { 100 } else { most.max(1) });
+                    self.after(ms, Happening::Answered(id, ticket, verdict));
                 }
                 Step::Text(text) => self.down(id, ToClient::Text(text), delay),
                 Step::Ping => self.down(id, ToClient::Ping, delay),

@@ -37,6 +37,9 @@ pub(crate) struct Settings {
     pub(crate) bad_tokens: u64,
     /// How long tokens live while there are faults, in milliseconds: from, to.
     pub(crate) token_ms: (u64, u64),
+    /// How long a backend that is asked about connections, joins and publishes takes at most, in milliseconds; `None`: it is
+    /// not asked.
+    pub(crate) backend_ms: Option<u64>,
 }
 
 /// One client's settings.
@@ -161,6 +164,7 @@ impl Settings {
             join_burst: if small_rates { 4 } else { 100 },
             bad_tokens: *dice.pick(&[0, 0, 10, 40]),
             token_ms: *dice.pick(&[(70_000, 120_000), (600_000, 600_001)]),
+            backend_ms: *dice.pick(&[None, None, Some(50), Some(3_000)]),
         }
     }
 }

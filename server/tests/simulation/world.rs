@@ -15,7 +15,7 @@ use osbackend_client_core::Input;
 use osbackend_server::{
     auth::Verified,
     connection::{Connection, Shared},
-    session::{Mode, Refusal},
+    session::{Mode, Refusal, Verdict as BackendVerdict},
 };
 use std::{cmp::Reverse, collections::BTreeMap, collections::BinaryHeap, sync::Arc};
 
@@ -33,6 +33,8 @@ pub(crate) enum Happening {
     ToServer(u64),
     ToClient(u64),
     Verified(u64, Result<Verified, Refusal>),
+    /// The backend's answer to the question with this ticket.
+    Answered(u64, u64, BackendVerdict),
     Token(usize, Result<Option<String>, String>),
     /// A server learns that a socket is gone.
     ServerLearns(u64),
@@ -236,6 +238,13 @@ impl World {
                 if let Some(node) = self.nodes.get_mut(&link) {
                     node.verified();
                     node.connection.on_verified(result, now);
+                    self.pump_all();
+                }
+            }
+            Happening::Answered(link, ticket, verdict) => {
+                let now = self.now;
+                if let Some(node) = self.nodes.get_mut(&link) {
+                    node.connection.on_answer(ticket, verdict, now);
                     self.pump_all();
                 }
             }

@@ -131,6 +131,11 @@ impl AnyOf {
         Access::Role("admin".to_owned()).into()
     }
 
+    /// Whether it leaves someone to the application's backend.
+    pub fn asks_backend(&self) -> bool {
+        self.0.contains(&Access::Webhook)
+    }
+
     pub(super) fn everywhere(&self, identity: Option<&Identity>) -> bool {
         self.0.iter().any(|access| access.everywhere(identity))
     }
@@ -145,7 +150,7 @@ impl AnyOf {
         if self.everywhere(identity) || self.has_owner() && owns() {
             return Ok(());
         }
-        if self.0.contains(&Access::Webhook) {
+        if self.asks_backend() {
             return Err(Denied::AskBackend);
         }
         if self.0.iter().all(|access| *access == Access::Nobody) {

@@ -76,6 +76,11 @@ impl Policy {
         self.rules.iter().find(|rule| rule.pattern.could_match(room)).map(|rule| &rule.options)
     }
 
+    /// Whether a rule leaves something to the application's backend.
+    pub fn asks_backend(&self) -> bool {
+        self.rules.iter().any(|rule| Action::ALL.into_iter().any(|action| rule.access(action).asks_backend()))
+    }
+
     /// How many connections may be in `room` at most.
     pub fn max_clients(&self, room: &RoomName) -> Option<usize> {
         self.options(room)?.max_clients.filter(|most| *most > 0)

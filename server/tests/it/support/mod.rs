@@ -1,5 +1,6 @@
 //! What the tests share: a server in this process, clients of it, and a plain HTTP client.
 
+mod backend;
 mod cli;
 mod client;
 mod http;
@@ -12,6 +13,7 @@ mod server;
 use std::future::Future;
 use std::time::Duration;
 
+pub(crate) use backend::{Asked, Backend, WEBHOOK_SECRET};
 pub(crate) use cli::{Ended, Running, run_at, run_with};
 pub(crate) use client::{Client, Connecting, Refused};
 pub(crate) use http::{Answer, request, send};

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 
-use osbackend_protocol::Policy;
 use osbackend_server::auth::mint::Token;
 use osbackend_server::cli::listen::{Listeners, Routers};
 use osbackend_server::config::Config;
@@ -34,12 +33,8 @@ impl TestServer {
         Self::built(Realtime::builder(), change).await
     }
 
-    /// A server with this policy.
-    pub(crate) async fn with_policy(policy: Policy) -> Self {
-        Self::built(Realtime::builder().policy(policy), |_| {}).await
-    }
-
-    async fn built(builder: Builder, change: impl FnOnce(&mut Config)) -> Self {
+    /// A server of this builder with changed settings.
+    pub(crate) async fn built(builder: Builder, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::default();
         config.listen.host = [127, 0, 0, 1].into();
         config.listen.port = 0;

@@ -1,0 +1,127 @@
+//! The circuit breaker: a backend that fails again and again is left alone for a while, and then tried with one request.
+//!
+//! A machine without a clock: times come from outside, in milliseconds.
+
+use parking_lot::Mutex;
+
+/// Failures in a row that open it.
+pub(super) const FAILURES: u32 = 5;
+
+#[derive(Debug)]
+enum State {
+    /// Everything passes; so many failed in a row.
+    Closed { failures: u32 },
+    /// Nothing passes until then.
+    Open { until_ms: u64 },
+    /// One request is on its way to find out; until this time no other one is.
+    Probing { until_ms: u64 },
+}
+
+/// Shared by questions and notifications.
+#[derive(Debug)]
+pub(super) struct Breaker {
+    open_ms: u64,
+    state: Mutex<State>,
+}
+
+impl Breaker {
+    /// Stays open for `open_ms`.
+    pub(super) fn new(open_ms: u64) -> Self {
+        Self { open_ms, state: Mutex::new(State::Closed { failures: 0 }) }
+    }
+
+    /// Whether a request may be made; else in how many milliseconds to ask again.
+    pub(super) fn pass(&self, now_ms: u64) -> Result<(), u64> {
+        let mut state = self.state.lock();
+        match *state {
+            State::Closed { .. } => Ok(()),
+            State::Open { until_ms } | State::Probing { until_ms } if now_ms < until_ms => Err(until_ms - now_ms),
+            // A probe that never tells its outcome is given up after the same time.
+            State::Open { .. } | State::Probing { .. } => {
+                *state = State::Probing { until_ms: now_ms + self.open_ms };
+                Ok(())
+            }
+        }
+    }
+
+    /// A request succeeded.
+    pub(super) fn succeeded(&self) {
+        *self.state.lock() = State::Closed { failures: 0 };
+    }
+
+    /// A request failed; whether that opened it.
+    pub(super) fn failed(&self, now_ms: u64) -> bool {
+        let mut state = self.state.lock();
+        let failures = match *state {
+            State::Closed { failures } => failures + 1,
+            State::Probing { .. } => FAILURES,
+            // From before it opened: tells nothing new.
+            State::Open { .. } => return false,
+        };
+        let opens = failures >= FAILURES;
+        *state = if opens { State::Open { until_ms: now_ms + self.open_ms } } else { State::Closed { failures } };
+        opens
+    }
+
+    /// Whether requests are refused now.
+    pub(super) fn is_open(&self) -> bool {
+        !matches!(*self.state.lock(), State::Closed { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn opened() -> Breaker {
+        let breaker = Breaker::new(1_000);
+        (1..FAILURES).for_each(|_| assert!(!breaker.failed(0)));
+        assert_eq!(breaker.pass(0), Ok(()));
+        assert!(breaker.failed(0));
+        breaker
+    }
+
+    #[test]
+    fn failures_in_a_row_open_it_for_its_time() {
+        let breaker = opened();
+        assert!(breaker.is_open());
+        assert_eq!((breaker.pass(1), breaker.pass(999)), (Err(999), Err(1)));
+    }
+
+    #[test]
+    fn a_success_between_failures_keeps_it_closed() {
+        let breaker = Breaker::new(1_000);
+        for _ in 0..20 {
+            assert!(!breaker.failed(0));
+            breaker.succeeded();
+        }
+        assert_eq!(breaker.pass(0), Ok(()));
+    }
+
+    #[test]
+    fn one_probe_decides() {
+        let breaker = opened();
+        assert_eq!(breaker.pass(1_000), Ok(()));
+        assert_eq!(breaker.pass(1_000), Err(1_000), "only one");
+        assert!(breaker.failed(1_010));
+        assert_eq!(breaker.pass(1_011), Err(999));
+        assert_eq!(breaker.pass(2_010), Ok(()));
+        breaker.succeeded();
+        assert!(!breaker.is_open() && breaker.pass(2_010).is_ok() && breaker.pass(2_010).is_ok());
+        assert!(!breaker.failed(2_011), "it counts from the beginning again");
+    }
+
+    #[test]
+    fn a_probe_without_outcome_is_not_waited_for_for_ever() {
+        let breaker = opened();
+        assert_eq!(breaker.pass(1_000), Ok(()));
+        assert_eq!(breaker.pass(2_000), Ok(()));
+    }
+
+    #[test]
+    fn a_failure_from_before_it_opened_does_not_prolong_it() {
+        let breaker = opened();
+        assert!(!breaker.failed(900));
+        assert_eq!(breaker.pass(1_000), Ok(()));
+    }
+}
