@@ -1,7 +1,7 @@
 //! The server as a value: built from settings, mounted as a router, driven through a cloneable handle.
 
 use crate::{
-    auth::{Authenticator, mint, origin::OriginPolicy, resume::ResumeKeys},
+    auth::{Authenticator, SetupError, api_key::ApiKeys, mint, origin::OriginPolicy, resume::ResumeKeys},
     clock::Clock,
     config::Config,
     connection::Shared,
@@ -21,9 +21,8 @@ pub use crate::handle::{Emitted, Handle, PublishError, Stats};
 
 /// How often rooms that hold nothing and nobody are dropped.
 const SWEEP: Duration = Duration::from_secs(30);
-/// Resume tokens need a key even where no user has a secret (anonymous only); the number of bytes is that of the hash.
-const WHY_NO_SECRET: &str =
-    "no secret to check tokens with: set JWT_SECRET (or Realtime::builder().jwt_secret(…)), or allow anonymous clients";
+const WHY_NO_SECRET: &str = "nothing to check tokens with: set JWT_SECRET (or Realtime::builder().jwt_secret(…)), \
+    SUPABASE_URL or SUPABASE_JWT_SECRET, or allow anonymous clients";
 
 /// Why a server can't be built.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +30,9 @@ pub enum BuildError {
     /// Nobody could ever authenticate.
     #[error("{WHY_NO_SECRET}")]
     NoSecret,
+    /// The settings about tokens don't fit together, or can't be used here.
+    #[error(transparent)]
+    Auth(#[from] SetupError),
     /// The system gives no random bytes.
     #[error("the system gives no random bytes: {0}")]
     Random(#[from] getrandom::Error),
@@ -83,13 +85,15 @@ impl Builder {
     pub fn build(self) -> Result<Realtime, BuildError> {
         let Self { config, policy } = self;
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
-        if config.auth.jwt_secret.is_none() && !config.auth.allow_anonymous {
+        if !config.auth.accepts_tokens() && !config.auth.allow_anonymous {
             return Err(BuildError::NoSecret);
         }
         if config.hooks.url.is_none() && policy.asks_backend() {
             return Err(BuildError::NoBackend);
         }
-        let key = match &config.auth.jwt_secret {
+        // Resume tokens need a key even where users' tokens are checked with public keys only. A random one lasts as long
+        // as the process, like the streams that are resumed.
+        let key = match config.auth.jwt_secret.as_ref().or(config.auth.supabase_jwt_secret.as_ref()) {
             Some(secret) => secret.clone(),
             None => mint::random_secret()?,
         };
@@ -115,7 +119,7 @@ impl Builder {
                 hub.sweep(following.now_ms());
             }
         });
-        let authenticator = Authenticator::from_config(&config);
+        let authenticator = Authenticator::from_config(&config)?;
         let settings = Arc::new(SessionSettings::new(&config, policy, ResumeKeys::new(&key)));
         let hooks = Hooks::new(&config.hooks, hub.clone(), clock.clone(), &runtime)?;
         let shared = Shared {
@@ -174,7 +178,8 @@ impl Realtime {
 
     /// The API alone (§9) and `/metrics`, for a port whose `/ws` is another process's: see [`crate::proxy`].
     pub fn api_router(&self) -> axum::Router {
-        let router = crate::api::router(self.handle.clone());
+        let keys = ApiKeys::new(&self.config.auth.api_keys);
+        let router = crate::api::router(self.handle.clone(), keys, OriginPolicy::from_config(&self.config));
         match self.config.logs.metrics_addr {
             Some(_) => router,
             None => router.merge(self.metrics_router()),

@@ -1,11 +1,12 @@
-//! Who calls: the request's token, by any route of §1, checked.
+//! Who calls: the request's token by any route of §1, or a backend's API key, checked.
 
 use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use osbackend_protocol::Identity;
 
 use super::{Api, ApiError};
-use crate::auth::extract;
+use crate::auth::{AuthError, extract};
 use crate::telemetry::meters::Via;
 
 /// Anyone: the identity of a valid token, or nobody. An invalid token is refused, here as everywhere.
@@ -14,17 +15,40 @@ pub(super) struct Caller(pub(super) Option<Identity>);
 /// Someone with a valid token.
 pub(super) struct User(pub(super) Identity);
 
-/// Someone whose token's role is `admin` or `service_role`.
-pub(super) struct Admin(pub(super) Identity);
+/// Someone who may run the server: a backend by its API key, or a user whose token's role is `admin` or `service_role`.
+pub(super) enum Admin {
+    User(Identity),
+    /// By the name of its key.
+    Backend(String),
+}
+
+/// Anyone, and whether it is an [`Admin`].
+pub(super) struct MaybeAdmin(pub(super) bool);
+
+impl Admin {
+    /// Whom permissions are checked for: a backend may do what the role `service_role` may.
+    pub(super) fn identity(self) -> Identity {
+        match self {
+            Self::User(user) => user,
+            Self::Backend(name) => Identity::new(format!("api-key:{name}"), Some("service_role")),
+        }
+    }
+}
 
 impl FromRequestParts<Api> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
+        if let Some(name) = backend(&parts.headers, api)? {
+            tracing::debug!(call = call(parts), api_key = name, "an API key was used for a call that is for users");
+            return Err(ApiError::forbidden(
+                "API keys are for broadcast, events, disconnect and status; this call takes a token",
+            ));
+        }
         let given = extract::token(&parts.headers, parts.uri.query());
         let given = given.inspect_err(|error| api.handle.shared().meters.token_refused(Via::Api, error))?;
         match given {
-            Some(token) => Ok(Self(Some(authenticated(api, token.as_str()).await?))),
+            Some(token) => Ok(Self(Some(user(token.as_str(), api).await?))),
             None => Ok(Self(None)),
         }
     }
@@ -43,13 +67,64 @@ impl FromRequestParts<Api> for Admin {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
+        if let Some(name) = backend(&parts.headers, api)? {
+            tracing::info!(call = call(parts), api_key = name, "API call");
+            return Ok(Self::Backend(name.to_owned()));
+        }
         let User(user) = User::from_request_parts(parts, api).await?;
-        if user.is_admin() { Ok(Self(user)) } else { Err(ApiError::forbidden("the role admin or service_role is needed")) }
+        if user.is_admin() {
+            tracing::info!(call = call(parts), user = user.sub, "API call");
+            Ok(Self::User(user))
+        } else {
+            Err(ApiError::forbidden("an API key, or a token with the role admin or service_role, is needed"))
+        }
     }
 }
 
-async fn authenticated(api: &Api, token: &str) -> Result<Identity, ApiError> {
+impl FromRequestParts<Api> for MaybeAdmin {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
+        if backend(&parts.headers, api)?.is_some() {
+            return Ok(Self(true));
+        }
+        let Caller(caller) = Caller::from_request_parts(parts, api).await?;
+        Ok(Self(caller.is_some_and(|user| user.is_admin())))
+    }
+}
+
+/// The name of the API key in `X-API-Key`, or in `Authorization: Bearer` where it is no token. Never from the URL, which
+/// proxies log.
+fn backend<'a>(headers: &HeaderMap, api: &'a Api) -> Result<Option<&'a str>, ApiError> {
+    let bearer = extract::token(headers, None);
+    let mut by_header = headers.get_all("x-api-key").iter();
+    let Some(key) = by_header.next() else {
+        let name = bearer.ok().flatten().and_then(|given| api.keys.name_of(given.as_str()));
+        return Ok(name);
+    };
+    let key = key.to_str().map(str::trim).ok().filter(|_| by_header.next().is_none());
+    let name = key.and_then(|key| api.keys.name_of(key)).ok_or_else(ApiError::wrong_key)?;
+    match bearer? {
+        // Two callers in one request: which of them is meant?
+        Some(given) if Some(given.as_str()) != key => Err(AuthError::Conflicting.into()),
+        _ => Ok(Some(name)),
+    }
+}
+
+/// The call's name for the log: its path. Never the query, in which a token may stand.
+fn call(parts: &Parts) -> &str {
+    parts.uri.path()
+}
+
+async fn user(token: &str, api: &Api) -> Result<Identity, ApiError> {
     let verified = api.handle.authenticate(token).await;
     // An `AuthError` tells what was wrong and never holds the token.
-    Ok(verified.inspect_err(|reason| tracing::info!(%reason, "token of an API call refused"))?.identity)
+    match verified.inspect_err(|reason| tracing::info!(%reason, "token of an API call refused")) {
+        Ok(verified) => Ok(verified.identity),
+        // What is no token at all may be meant as a key.
+        Err(AuthError::Malformed | AuthError::NoSource) if !api.keys.is_empty() && !token.contains('.') => {
+            Err(ApiError::wrong_key())
+        }
+        Err(error) => Err(error.into()),
+    }
 }

@@ -43,8 +43,14 @@ impl ApiError {
 
     /// 401: a token is needed.
     pub(super) fn token_needed() -> Self {
-        let how = "a token is needed: send it as `Authorization: Bearer …`";
+        let how = "a token or an API key is needed: send it as `Authorization: Bearer …`";
         Self::new(StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized, how)
+    }
+
+    /// 401: no such API key.
+    pub(super) fn wrong_key() -> Self {
+        let message = "this server knows no such API key: see API_KEYS, and `osbackend api-key` makes one";
+        Self::new(StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized, message)
     }
 
     /// 403: with this token it is not allowed.

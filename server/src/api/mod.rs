@@ -7,11 +7,14 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get, post};
 
+use crate::auth::api_key::ApiKeys;
+use crate::auth::origin::OriginPolicy;
 use crate::realtime::Handle;
 use crate::telemetry;
 
 mod body;
 mod caller;
+mod cors;
 mod disconnect;
 mod error;
 mod events;
@@ -29,6 +32,7 @@ pub const MAX_BODY_BYTES: usize = 1024 * 1024;
 #[derive(Clone)]
 struct Api {
     handle: Handle,
+    keys: ApiKeys,
     /// Tells the nodes of a cluster, and the runs of one node, apart.
     node: Arc<str>,
 }
@@ -51,8 +55,8 @@ fn calls() -> [(&'static str, &'static str, MethodRouter<Api>); 12] {
     ]
 }
 
-/// The calls of §9 on a server's handle, with tokens checked as on `/ws`.
-pub fn router(handle: Handle) -> Router {
+/// The calls of §9 on a server's handle, with tokens checked as on `/ws`, for backends with these keys and pages of these origins.
+pub fn router(handle: Handle, keys: ApiKeys, origins: OriginPolicy) -> Router {
     // What is under `/api/ws` and no call is answered in the form of §9; the rest of the paths is an application's own.
     let fallback = Router::new().fallback(error::no_such_call);
     let router = calls().into_iter().fold(Router::new(), |router, (_, path, call)| {
@@ -61,5 +65,6 @@ pub fn router(handle: Handle) -> Router {
     router
         .nest("/api/ws", fallback)
         .layer(from_fn_with_state(handle.clone(), telemetry::http::observe))
-        .with_state(Api { node: handle.shared().hub.new_id("node"), handle })
+        .layer(cors::layer(origins))
+        .with_state(Api { node: handle.shared().hub.new_id("node"), handle, keys })
 }

@@ -7,7 +7,7 @@ use axum::extract::State;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::caller::Caller;
+use super::caller::MaybeAdmin;
 use super::{Api, ApiError};
 
 #[derive(Serialize)]
@@ -30,9 +30,8 @@ struct RoomTotals {
     client_count: usize,
 }
 
-pub(super) async fn status(State(api): State<Api>, Caller(caller): Caller) -> Json<Status> {
+pub(super) async fn status(State(api): State<Api>, MaybeAdmin(sees_rooms): MaybeAdmin) -> Json<Status> {
     let stats = api.handle.stats();
-    let sees_rooms = caller.is_some_and(|caller| caller.is_admin());
     let rooms = sees_rooms.then(|| {
         let rooms = stats.rooms.into_iter();
         rooms.map(|room| (room.room.to_string(), RoomTotals { client_count: room.client_count })).collect()
@@ -116,7 +115,8 @@ mod tests {
         let handle = Handle::new(Arc::new(shared), Authenticator::hs256(&secret), Clock::start());
         assert!(handle.emit_metric_update("calls", [("active", 1.0)]).await.is_err());
         assert!(handle.exposition().text().contains("osbackend_engine_errors_total 1\n"));
-        let router = super::super::router(handle);
+        let router =
+            super::super::router(handle, crate::auth::api_key::ApiKeys::default(), crate::auth::origin::OriginPolicy::SameHost);
         let get = |path: &str| router.clone().oneshot(Request::get(path).body(Body::empty()).unwrap());
         assert_eq!(get("/healthz").await.unwrap().status(), 200);
         let ready = get("/readyz").await.unwrap();

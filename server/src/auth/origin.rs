@@ -14,15 +14,16 @@ pub enum OriginPolicy {
     SameHost,
     /// Pages of this machine (`--dev`), and of the same host where it is an address.
     Localhost,
-    /// These patterns only: `https://app.example.com`, `https://*.example.com` or `*`.
-    List(Vec<String>),
+    /// These only.
+    List(Vec<OriginPattern>),
 }
 
 impl OriginPolicy {
     /// The policy that `config` asks for.
     pub fn from_config(config: &Config) -> Self {
         match &config.auth.allowed_origins {
-            Some(list) => Self::List(list.clone()),
+            // The settings took no other ones.
+            Some(list) => Self::List(list.iter().filter_map(|text| OriginPattern::parse(text)).collect()),
             None if config.dev => Self::Localhost,
             None => Self::SameHost,
         }
@@ -33,15 +34,91 @@ impl OriginPolicy {
         let mut origins = headers.get_all(ORIGIN).iter();
         let Some(origin) = origins.next() else { return true };
         let Some(origin) = origin.to_str().ok().filter(|_| origins.next().is_none()) else { return false };
-        let origin = origin.to_ascii_lowercase();
+        let Some(origin) = Origin::parse(origin) else { return false };
         match self {
-            Self::SameHost => same_host(&origin, headers),
+            Self::SameHost => origin.is_of_host(headers),
             // A name could be made to point at this machine by its owner (DNS rebinding); an address can't.
-            Self::Localhost => host_of_origin(&origin)
-                .is_some_and(|host| is_localhost(host) || (ip(host).is_some() && same_host(&origin, headers))),
-            Self::List(patterns) => patterns.iter().any(|pattern| matches(pattern, &origin)),
+            Self::Localhost => is_localhost(&origin.host) || (ip(&origin.host).is_some() && origin.is_of_host(headers)),
+            Self::List(patterns) => patterns.iter().any(|pattern| pattern.matches(&origin)),
         }
     }
+}
+
+/// One entry of `ALLOWED_ORIGINS`: `https://app.example.com` (exactly that scheme, host and port), `https://*.example.com`
+/// (what has more names before the dot), or `*` (any web page with an origin; `null` has none).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OriginPattern(Pattern);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Pattern {
+    Any,
+    Exactly(Origin),
+    /// Hosts that end with a dot and this one's.
+    Below(Origin),
+}
+
+impl OriginPattern {
+    /// `None` for what is no such entry. Below a single name (`https://*.com`) would be most of the web.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text == "*" {
+            return Some(Self(Pattern::Any));
+        }
+        let Some((scheme, rest)) = text.split_once("://*.") else { return Origin::parse(text).map(Pattern::Exactly).map(Self) };
+        let parent = Origin::parse(&format!("{scheme}://{rest}"))?;
+        let is_name = ip(&parent.host).is_none() && (parent.host.contains('.') || parent.host == "localhost");
+        is_name.then_some(Self(Pattern::Below(parent)))
+    }
+
+    fn matches(&self, origin: &Origin) -> bool {
+        match &self.0 {
+            Pattern::Any => true,
+            Pattern::Exactly(one) => one == origin,
+            Pattern::Below(parent) => {
+                let below = origin.host.strip_suffix(parent.host.as_str()).and_then(|rest| rest.strip_suffix('.'));
+                below.is_some() && parent.scheme == origin.scheme && parent.port == origin.port
+            }
+        }
+    }
+}
+
+/// An origin as browsers write it (RFC 6454): scheme, host and port, and nothing else. What has a user, a path, an escape, an
+/// empty name in its host or a letter beyond ASCII is none, so that no text that looks like an allowed one is taken for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Origin {
+    scheme: String,
+    host: String,
+    /// `None` where it is the scheme's own.
+    port: Option<u16>,
+}
+
+impl Origin {
+    fn parse(text: &str) -> Option<Self> {
+        let text = text.to_ascii_lowercase();
+        let (scheme, authority) = text.split_once("://")?;
+        let is_scheme = scheme.starts_with(|c: char| c.is_ascii_lowercase())
+            && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+        let host = without_port(authority);
+        let port = match authority.strip_prefix(host)?.strip_prefix(':') {
+            // Not `parse` alone: it takes a `+`.
+            Some(port) => Some(port.parse().ok().filter(|_| port.bytes().all(|byte| byte.is_ascii_digit()))?),
+            None => None,
+        };
+        let port = port.filter(|port| !matches!((scheme, port), ("https" | "wss", 443) | ("http" | "ws", 80)));
+        (is_scheme && is_host(host)).then(|| Self { scheme: scheme.to_owned(), host: host.to_owned(), port })
+    }
+
+    /// Whether the request is for the page's own host, whatever the port.
+    fn is_of_host(&self, headers: &HeaderMap) -> bool {
+        requested_host(headers).is_some_and(|here| here == self.host)
+    }
+}
+
+fn is_host(host: &str) -> bool {
+    if let Some(address) = host.strip_prefix('[') {
+        return address.strip_suffix(']').is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok());
+    }
+    let is_label = |label: &str| !label.is_empty() && label.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+    host.split('.').all(is_label)
 }
 
 /// Whether the request is for this machine by name or by address: a page elsewhere whose name was made to point
@@ -50,40 +127,9 @@ pub fn asks_for_this_machine(headers: &HeaderMap) -> bool {
     requested_host(headers).is_some_and(|host| is_localhost(&host) || ip(&host).is_some())
 }
 
-/// Whether `text` may stand in `ALLOWED_ORIGINS`: `*`, or scheme and host, with a port or not, the host perhaps
-/// beginning with `*.`.
-pub(crate) fn is_origin_pattern(text: &str) -> bool {
-    let ok = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
-    let Some((scheme, host)) = text.split_once("://") else { return text == "*" };
-    let host = host.strip_prefix("*.").unwrap_or(host);
-    !scheme.is_empty()
-        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
-        && !host.is_empty()
-        && host.chars().all(ok)
-}
-
-fn matches(pattern: &str, origin: &str) -> bool {
-    if pattern == "*" || pattern == origin {
-        return true;
-    }
-    let (Some((scheme, host)), Some((origin_scheme, origin_host))) = (pattern.split_once("://"), origin.split_once("://")) else {
-        return false;
-    };
-    let Some(suffix) = host.strip_prefix('*') else { return false };
-    scheme == origin_scheme && origin_host.len() > suffix.len() && origin_host.ends_with(suffix)
-}
-
-fn same_host(origin: &str, headers: &HeaderMap) -> bool {
-    matches!((host_of_origin(origin), requested_host(headers)), (Some(page), Some(here)) if page == here)
-}
-
 fn requested_host(headers: &HeaderMap) -> Option<String> {
     let host = headers.get(HOST)?.to_str().ok()?.to_ascii_lowercase();
     Some(without_port(&host).to_owned())
-}
-
-fn host_of_origin(origin: &str) -> Option<&str> {
-    origin.split_once("://").map(|(_, authority)| without_port(authority)).filter(|host| !host.is_empty())
 }
 
 fn without_port(authority: &str) -> &str {
@@ -168,7 +214,90 @@ mod tests {
                 "http://localhost:5174",
             ],
         );
-        check(&OriginPolicy::List(vec!["*".into()]), "x", &["https://anything.example", "null"], &[]);
+        let any = OriginPolicy::List(vec![OriginPattern::parse("*").unwrap()]);
+        check(&any, "x", &["https://anything.example", "capacitor://localhost"], &["null", "", "https://"]);
+    }
+
+    #[test]
+    fn look_alikes_of_an_allowed_origin_are_refused() {
+        let list = ["https://good.example.com", "https://*.example.org", "https://port.example.net:8443"];
+        let policy = OriginPolicy::List(list.iter().map(|text| OriginPattern::parse(text).unwrap()).collect());
+        check(
+            &policy,
+            "x",
+            &[
+                "https://good.example.com",
+                "https://good.example.com:443",
+                "https://a.example.org",
+                "https://port.example.net:8443",
+            ],
+            &[
+                "null",
+                "",
+                "https://good.example.com.evil.com",
+                "https://evilgood.example.com",
+                "https://good.example.com.",
+                "https://good.example.com@evil.com",
+                "https://good@evil.com",
+                "https://evil.com#https://good.example.com",
+                "https://evil.com/https://good.example.com",
+                "https://good.example.com/",
+                "https://good.example.com/path",
+                "https://good.example.com:444",
+                "https://good.example.com:",
+                "https://good.example.com:+443",
+                "https://good.example.com:443:443",
+                "http://good.example.com",
+                "wss://good.example.com",
+                "https:good.example.com",
+                "https://xn--god-1la.example.com",
+                "https://good%2eexample.com",
+                "https://good.example.com%00.evil.com",
+                "https://good.example.com, https://evil.com",
+                "https://good.example.com https://evil.com",
+                "https://*.example.org",
+                "https://example.org",
+                "https://evilexample.org",
+                "https://.example.org",
+                "https://a..example.org",
+                "https://evil.com/.example.org",
+                "https://evil@a.example.org",
+                "https://a.example.org.evil.com",
+                "https://a.example.org:8443",
+                "http://a.example.org",
+                "https://port.example.net",
+            ],
+        );
+        // Not ASCII: a Cyrillic `о`.
+        let mut headers = headers("x", None);
+        headers.insert(ORIGIN, axum::http::HeaderValue::from_bytes("https://g\u{43e}od.example.com".as_bytes()).unwrap());
+        assert!(!policy.allows(&headers));
+    }
+
+    #[test]
+    fn what_is_no_pattern_is_not_taken() {
+        for bad in [
+            "",
+            "null",
+            "a.example",
+            "https://",
+            "https://a.example/",
+            "https://u@a.example",
+            "https://*",
+            "https://*.com",
+            "https://*.1.2.3.4",
+            "https://a.*.example.com",
+            "*.example.com",
+            "https://a.example:port",
+            "https://a.example:70000",
+        ] {
+            assert_eq!(OriginPattern::parse(bad), None, "{bad:?}");
+        }
+        for good in
+            ["*", "https://A.example", "http://localhost:5173", "https://*.localhost", "http://[::1]:8080", "tauri://localhost"]
+        {
+            assert!(OriginPattern::parse(good).is_some(), "{good:?}");
+        }
     }
 
     #[test]

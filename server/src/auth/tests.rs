@@ -1,11 +1,23 @@
 //! Tokens against a real verify: what is accepted, and each way of being refused.
 
+use futures_util::FutureExt as _;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use osbackend_protocol::ErrorCode;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::config::{Config, Secret};
 
 const NOW: u64 = 1_800_000_000;
+
+fn now() -> Moment {
+    Moment { unix_seconds: NOW, ..Moment::now() }
+}
+
+/// The answer of a check that asks nobody, at [`NOW`].
+fn verify_with(auth: &Authenticator, token: &str) -> Result<Verified, AuthError> {
+    auth.verify_at(token, now()).now_or_never().expect("nobody is asked")
+}
 
 fn secret() -> Secret {
     "a secret for tests, longer than 32 bytes".into()
@@ -20,7 +32,7 @@ fn signed_as(algorithm: Algorithm, claims: &Value) -> String {
 }
 
 fn verify(claims: &Value) -> Result<Verified, AuthError> {
-    Authenticator::hs256(&secret()).verify_at(&signed(claims), NOW)
+    verify_with(&Authenticator::hs256(&secret()), &signed(claims))
 }
 
 #[tokio::test]
@@ -65,8 +77,11 @@ fn clocks_may_differ_by_the_leeway_only() {
 fn sub_names_a_user() {
     let anon_key = json!({"iss": "supabase", "role": "anon", "exp": NOW + 60});
     let service_key = json!({"iss": "supabase", "role": "service_role", "exp": NOW + 60});
-    assert_eq!(verify(&anon_key), Err(AuthError::MissingClaim("sub")));
-    assert_eq!(verify(&service_key), Err(AuthError::MissingClaim("sub")));
+    assert_eq!(verify(&anon_key), Err(AuthError::NotAUser));
+    assert_eq!(verify(&service_key), Err(AuthError::NotAUser));
+    let with_a_sub = json!({"sub": "a", "iss": "supabase", "role": "anon", "exp": NOW + 60});
+    assert_eq!(verify(&with_a_sub), Err(AuthError::NotAUser));
+    assert_eq!(verify(&json!({"exp": NOW + 60})), Err(AuthError::MissingClaim("sub")));
     for sub in [json!(""), json!(7), json!("x".repeat(129)), json!("ü".repeat(64))] {
         assert!(matches!(verify(&json!({"sub": sub, "exp": NOW + 60})), Err(AuthError::BadClaim { claim: "sub", .. })), "{sub}");
     }
@@ -83,7 +98,9 @@ fn a_role_comes_from_the_issuer_and_never_from_the_user() {
     assert_eq!(role(json!({"role": "admin"})).as_deref(), Some("admin"));
     assert_eq!(role(json!({"app_metadata": {"role": "admin"}})).as_deref(), Some("admin"));
     assert_eq!(role(json!({"role": "authenticated", "app_metadata": {"role": "admin"}})).as_deref(), Some("admin"));
-    assert_eq!(role(json!({"role": "authenticated", "app_metadata": {"role": "editor"}})).as_deref(), Some("authenticated"));
+    assert_eq!(role(json!({"role": "authenticated", "app_metadata": {"role": "editor"}})).as_deref(), Some("editor"));
+    assert_eq!(role(json!({"role": "user", "app_metadata": {"role": "editor"}})).as_deref(), Some("user"));
+    assert_eq!(role(json!({"role": "authenticated"})).as_deref(), Some("authenticated"));
     assert_eq!(role(json!({"user_metadata": {"role": "admin"}})), None);
     assert_eq!(role(json!({"role": "authenticated", "user_metadata": {"role": "admin"}})).as_deref(), Some("authenticated"));
     assert_eq!(role(json!({"role": ["admin"]})), None);
@@ -94,7 +111,7 @@ fn the_algorithm_is_pinned() {
     let claims = json!({"sub": "a", "exp": NOW + 60});
     let auth = Authenticator::hs256(&secret());
     for algorithm in [Algorithm::HS384, Algorithm::HS512] {
-        assert_eq!(auth.verify_at(&signed_as(algorithm, &claims), NOW), Err(AuthError::Algorithm));
+        assert_eq!(verify_with(&auth, &signed_as(algorithm, &claims)), Err(AuthError::Algorithm));
     }
     // {"alg":"none","typ":"JWT"} with the same claims, unsigned.
     let good = signed(&claims);
@@ -102,7 +119,7 @@ fn the_algorithm_is_pinned() {
     for unsigned in
         [format!("eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.{payload}."), format!("eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.{payload}.AAAA")]
     {
-        let refused = auth.verify_at(&unsigned, NOW).unwrap_err();
+        let refused = verify_with(&auth, &unsigned).unwrap_err();
         assert_eq!(refused.code(), ErrorCode::Unauthorized);
     }
 }
@@ -111,21 +128,21 @@ fn the_algorithm_is_pinned() {
 fn a_wrong_signature_or_no_jwt_is_refused() {
     let token = signed(&json!({"sub": "a", "exp": NOW + 60}));
     let other = Authenticator::hs256(&"another secret, also more than 32 bytes".into());
-    assert_eq!(other.verify_at(&token, NOW), Err(AuthError::Signature));
+    assert_eq!(verify_with(&other, &token), Err(AuthError::Signature));
     let auth = Authenticator::hs256(&secret());
     let (head, signature) = token.rsplit_once('.').unwrap();
     let changed = format!("{head}.{}", signature.chars().rev().collect::<String>());
-    assert!(auth.verify_at(&changed, NOW).is_err());
+    assert!(verify_with(&auth, &changed).is_err());
     for text in ["", "a", "a.b", "a.b.c", "....", "ü.ü.ü", &format!("{head}."), &"x".repeat(MAX_TOKEN_BYTES + 1)] {
-        assert_eq!(auth.verify_at(text, NOW).unwrap_err().code(), ErrorCode::Unauthorized, "{text:.20}");
+        assert_eq!(verify_with(&auth, text).unwrap_err().code(), ErrorCode::Unauthorized, "{text:.20}");
     }
-    assert_eq!(auth.verify_at(&signed(&json!(["not", "an", "object"])), NOW), Err(AuthError::Malformed));
+    assert_eq!(verify_with(&auth, &signed(&json!(["not", "an", "object"]))), Err(AuthError::Malformed));
 }
 
 #[test]
 fn without_a_secret_no_token_is_accepted() {
     let token = signed(&json!({"sub": "a", "exp": NOW + 60}));
-    assert_eq!(Authenticator::from_config(&Config::default()).verify_at(&token, NOW), Err(AuthError::NoSource));
+    assert_eq!(verify_with(&Authenticator::from_config(&Config::default()).unwrap(), &token), Err(AuthError::NoSource));
 }
 
 #[test]
@@ -133,4 +150,74 @@ fn random_secrets_differ_and_are_long_enough() {
     let (one, two) = (mint::random_secret().unwrap(), mint::random_secret().unwrap());
     assert_eq!(one.reveal().len(), 64);
     assert_ne!(one, two);
+}
+
+#[test]
+fn what_users_edit_themselves_is_not_kept() {
+    let claims = json!({"sub": "a", "exp": NOW + 60, "team": "blue", "user_metadata": {"team": "red"}, "raw_user_meta_data": {}});
+    let identity = verify(&claims).unwrap().identity;
+    assert_eq!(Value::Object(identity.claims), json!({"team": "blue"}));
+}
+
+fn with_settings(settings: &[(&str, &str)]) -> Authenticator {
+    let given = |name: &str| settings.iter().find(|(one, _)| *one == name).map(|(_, value)| (*value).to_owned());
+    Authenticator::from_config(&Config::resolve(false, given).unwrap()).unwrap()
+}
+
+#[test]
+fn audience_and_issuer_count_where_they_are_set() {
+    let both = with_settings(&[("JWT_SECRET", secret().reveal()), ("JWT_AUDIENCE", "app"), ("JWT_ISSUER", "https://id.example")]);
+    let check = |aud: Value, iss: Value| {
+        verify_with(&both, &signed(&json!({"sub": "a", "exp": NOW + 60, "aud": aud, "iss": iss}))).map(|ok| ok.identity.sub)
+    };
+    let good = json!("https://id.example");
+    assert_eq!(check(json!("app"), good.clone()), Ok("a".into()));
+    assert_eq!(check(json!(["other", "app"]), good.clone()), Ok("a".into()));
+    for aud in [json!("other"), json!(["other"]), json!([]), json!(7), json!("app2"), json!({"app": true})] {
+        assert_eq!(check(aud, good.clone()), Err(AuthError::Audience));
+    }
+    assert_eq!(check(Value::Null, good), Err(AuthError::MissingClaim("aud")));
+    for iss in [json!("https://id.example/"), json!("https://id.example.evil"), json!(["https://id.example"])] {
+        assert_eq!(check(json!("app"), iss), Err(AuthError::Issuer));
+    }
+    assert_eq!(check(json!("app"), Value::Null), Err(AuthError::MissingClaim("iss")));
+}
+
+#[test]
+fn one_of_several_sources_is_enough_and_the_most_telling_refusal_is_heard() {
+    let legacy: Secret = "the legacy secret of the project, 32 bytes".into();
+    let auth = with_settings(&[("JWT_SECRET", secret().reveal()), ("SUPABASE_JWT_SECRET", legacy.reveal())]);
+    let by = |secret: &Secret, claims: Value| {
+        let key = EncodingKey::from_secret(secret.reveal().as_bytes());
+        verify_with(&auth, &jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).unwrap())
+            .map(|ok| ok.identity.sub)
+    };
+    assert_eq!(by(&secret(), json!({"sub": "own", "exp": NOW + 60})), Ok("own".into()));
+    assert_eq!(by(&legacy, json!({"sub": "theirs", "exp": NOW + 60, "aud": "authenticated"})), Ok("theirs".into()));
+    assert_eq!(by(&legacy, json!({"sub": "a", "exp": NOW - 60, "aud": "authenticated"})), Err(AuthError::Expired));
+    assert_eq!(by(&secret(), json!({"sub": "a", "exp": NOW - 60})), Err(AuthError::Expired));
+    assert_eq!(by(&legacy, json!({"sub": "a", "exp": NOW + 60, "aud": "other"})), Err(AuthError::Audience));
+    assert_eq!(
+        by(&legacy, json!({"sub": "a", "exp": NOW + 60, "aud": "authenticated", "role": "anon"})),
+        Err(AuthError::NotAUser)
+    );
+    assert_eq!(
+        by(&"neither of the two, and 32 bytes long".into(), json!({"sub": "a", "exp": NOW + 60})),
+        Err(AuthError::Signature)
+    );
+}
+
+#[test]
+fn an_extension_that_must_be_understood_is_not() {
+    let header = Header { crit: Some(vec!["exp".into()]), ..Header::new(Algorithm::HS256) };
+    let key = EncodingKey::from_secret(secret().reveal().as_bytes());
+    let token = jsonwebtoken::encode(&header, &json!({"sub": "a", "exp": NOW + 60}), &key).unwrap();
+    assert_eq!(verify_with(&Authenticator::hs256(&secret()), &token), Err(AuthError::Algorithm));
+}
+
+#[test]
+fn a_supabase_key_needs_its_project() {
+    let config = Config::resolve(false, |name| (name == "SUPABASE_ANON_KEY").then(|| "key".to_owned())).unwrap();
+    let refused = Authenticator::from_config(&config).err().unwrap();
+    assert!(matches!(refused, SetupError::NoUrl) && refused.to_string().contains("SUPABASE_URL"));
 }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod api_key;
 mod completions;
 mod config;
 mod connection;
@@ -44,6 +45,8 @@ enum Command {
     Health(Box<health::Args>),
     /// Prints a token signed with JWT_SECRET, for scripts and trials.
     Token(token::Args),
+    /// Makes a random API key for a backend: prints it, and its entry for API_KEYS.
+    ApiKey(api_key::Args),
     /// Publishes events: typed ones, or any into a room; from the command line or from stdin.
     Emit(Box<emit::Args>),
     /// Joins rooms and prints their events, reconnecting.
@@ -80,6 +83,10 @@ pub fn run() -> ExitCode {
         Command::Token(args) => match token::run(&args) {
             Ok(token) => say(&token),
             Err(error) => fail(&error, true),
+        },
+        Command::ApiKey(args) => match api_key::run(&args) {
+            Ok(key) => say(&key),
+            Err(error) => fail(&error, error.is_usage()),
         },
         Command::Emit(args) => wait(emit::run(*args), emit::EmitError::is_usage),
         Command::Listen(args) => wait(listen_to::run(*args), listen_to::ListenError::is_usage),

@@ -4,7 +4,7 @@ use osbackend_protocol::permission::explain;
 use osbackend_protocol::{Action, Identity, RoomName, RoomNameError};
 use serde_json::{Map, Value};
 
-use crate::auth::{AuthError, Authenticator};
+use crate::auth::{AuthError, Authenticator, SetupError};
 use crate::config::{SettingFlags, SettingsError};
 
 #[derive(clap::Subcommand)]
@@ -47,6 +47,8 @@ pub(super) enum PolicyError {
     Room(#[from] RoomNameError),
     #[error("--token: {0}")]
     Token(#[from] AuthError),
+    #[error(transparent)]
+    Setup(#[from] SetupError),
     #[error("--claims must be a JSON object, such as '{{\"team_id\": 7}}'")]
     Claims,
     #[error("{0}")]
@@ -60,7 +62,7 @@ pub(super) fn run(Command::Check(check): Command) -> Result<(String, bool), Poli
     let identity = match (&check.token, &check.sub) {
         (Some(token), _) => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            let authenticator = Authenticator::from_config(&config);
+            let authenticator = Authenticator::from_config(&config)?;
             Some(runtime.block_on(authenticator.verify(token))?.identity)
         }
         (None, Some(sub)) => {

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use super::listen::{ListenError, Listeners, Routers};
 use super::signals::StopSignals;
 use super::{dev, pages, say};
+use crate::auth::SetupError;
 use crate::auth::mint::{MintError, random_secret};
 use crate::config::{Config, SettingFlags, SettingsError, not_there_yet};
 use crate::demo_feed::{self, Feed};
@@ -39,7 +40,8 @@ pub enum ServeError {
     Config(#[from] SettingsError),
     /// Nothing to check tokens with.
     #[error(
-        "no JWT_SECRET is set, so nobody could connect. Set it to the secret that your tokens are signed with, \
+        "nothing is set to check tokens with, so nobody could connect. Set JWT_SECRET to the secret that your tokens are \
+         signed with, or SUPABASE_URL to the address of your Supabase project (SUPABASE_JWT_SECRET for its legacy secret), \
          or try it out with `osbackend serve --dev`"
     )]
     NoSecret,
@@ -79,7 +81,7 @@ impl ServeError {
             Self::Config(_)
             | Self::NoSecret
             | Self::NoPage(_)
-            | Self::Build(BuildError::NoBackend | BuildError::Hooks(_))
+            | Self::Build(BuildError::NoBackend | BuildError::Hooks(_) | BuildError::Auth(SetupError::NoUrl))
             | Self::Upstream(UpstreamError::Address(_)) => true,
             Self::Listen(error) => error.is_usage(),
             _ => false,
@@ -94,11 +96,11 @@ pub(super) fn run(args: Args) -> Result<(), ServeError> {
         tracing::warn!("{name} is set, but this version has no such setting yet (ENGINE: memory only): it has no effect");
     }
     let own_secret = config.auth.jwt_secret.is_some();
-    if !own_secret {
-        if !args.dev {
-            return Err(ServeError::NoSecret);
-        }
+    if !own_secret && args.dev {
         config.auth.jwt_secret = Some(random_secret().map_err(ServeError::Random)?);
+    }
+    if !config.auth.accepts_tokens() && !config.auth.allow_anonymous {
+        return Err(ServeError::NoSecret);
     }
     let page = pages::find(args.demo_dir)?;
     let policy = file.policy().cloned().unwrap_or_default();
@@ -126,15 +128,19 @@ async fn serve(config: Config, policy: Policy, own_secret: bool, page: Option<Pa
         tracing::warn!(%address, "METRICS_WS_PORT is deprecated: let clients join dashboard:overview on WS_PORT instead");
         routers.legacy = realtime.legacy_router();
     }
-    let secret = config.auth.jwt_secret.clone().ok_or(ServeError::NoSecret)?;
-    if config.dev {
+    if let Some(secret) = config.auth.jwt_secret.clone().filter(|_| config.dev) {
         let dev = dev::router(&config, secret.clone());
         (routers.http, routers.ws) = (routers.http.merge(dev.clone()), routers.ws.merge(dev));
         say(&dev::banner(http, ws, tls, own_secret, &dev::Tokens::sign(&secret)?));
         tokio::spawn(demo_feed::run(handle.clone(), Feed::new(now_seed())));
     }
-    if secret.reveal().len() < GOOD_SECRET_BYTES {
-        tracing::warn!("JWT_SECRET is shorter than {GOOD_SECRET_BYTES} bytes: it could be guessed from a token");
+    for (name, secret) in [("JWT_SECRET", &config.auth.jwt_secret), ("SUPABASE_JWT_SECRET", &config.auth.supabase_jwt_secret)] {
+        if secret.as_ref().is_some_and(|secret| secret.reveal().len() < GOOD_SECRET_BYTES) {
+            tracing::warn!("{name} is shorter than {GOOD_SECRET_BYTES} bytes: it could be guessed from a token");
+        }
+    }
+    if config.auth.supabase_url.as_ref().is_some_and(|url| url.starts_with("http://")) {
+        tracing::warn!("SUPABASE_URL is no https:// address: who is between here and there could make up users");
     }
     if let Some(listener) = metrics {
         tracing::info!(address = %listener.local_addr()?, "metrics");

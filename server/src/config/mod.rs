@@ -102,6 +102,19 @@ pub struct Auth {
     pub allowed_origins: Option<Vec<String>>,
     /// How long a connection may stay without a token; `None`: for ever.
     pub timeout: Option<Duration>,
+    /// How long before `exp` a client is told (§4). Fixed at 60 s; a field so that tests can shrink it.
+    pub token_warning: Duration,
+    /// How long after `exp` a connection that was not refreshed is closed (§4). Fixed at 25 s; a field for tests too.
+    pub token_grace: Duration,
+    /// How long an issuer of tokens may take to answer. Fixed at 5 s; a field for tests too.
+    pub fetch_timeout: Duration,
+}
+
+impl Auth {
+    /// Whether there is anything that tokens can be checked with.
+    pub fn accepts_tokens(&self) -> bool {
+        self.jwt_secret.is_some() || self.supabase_jwt_secret.is_some() || self.supabase_url.is_some()
+    }
 }
 
 /// A backend's key for the HTTP API, hashed: whoever reads the settings can't use it.
@@ -290,6 +303,9 @@ impl Config {
                 allow_anonymous: false,
                 allowed_origins: None,
                 timeout: None,
+                token_warning: Duration::from_secs(60),
+                token_grace: Duration::from_secs(25),
+                fetch_timeout: Duration::from_secs(5),
             },
             engine: Engine { history_size: None, history_ttl: None },
             limits: Limits {

@@ -154,7 +154,7 @@ pub const SETTINGS: &[Setting] = &[
         "JWT_SECRET",
         None,
         "the secret that your tokens are signed with",
-        "Secret of the HS256 tokens. Without it `serve` does not start, unless with `--dev`.",
+        "Secret of the HS256 tokens. `serve` wants this, `SUPABASE_URL` or `SUPABASE_JWT_SECRET`, unless with `--dev` or `ALLOW_ANONYMOUS`.",
         into!(auth.jwt_secret, some_secret),
     )
     .secret(),
@@ -179,7 +179,7 @@ pub const SETTINGS: &[Setting] = &[
         "SUPABASE_URL",
         None,
         "the address of your project, such as https://abcdefgh.supabase.co",
-        "Supabase project whose users may connect: its key set checks their tokens.",
+        "Supabase project whose users may connect: its published keys check their tokens (ES256, RS256, EdDSA).",
         into!(auth.supabase_url, |v| address(v, &["https", "http"]).map(Some)),
     ),
     setting(
@@ -187,7 +187,7 @@ pub const SETTINGS: &[Setting] = &[
         "SUPABASE_ANON_KEY",
         None,
         "the project's anon (publishable) key",
-        "Lets tokens that can't be checked here be checked by asking Supabase, once a minute each.",
+        "With it, and without `SUPABASE_JWT_SECRET`, the project is asked about HS256 tokens, at most once a minute each.",
         into!(auth.supabase_anon_key, some_secret),
     )
     .secret(),
@@ -196,7 +196,7 @@ pub const SETTINGS: &[Setting] = &[
         "SUPABASE_JWT_SECRET",
         None,
         "the project's legacy JWT secret",
-        "Legacy HS256 secret of a Supabase project, for tokens that are still signed with it.",
+        "Legacy HS256 secret of a Supabase project, for tokens that are signed with it.",
         into!(auth.supabase_jwt_secret, some_secret),
     )
     .secret(),
@@ -204,7 +204,7 @@ pub const SETTINGS: &[Setting] = &[
         "auth",
         "API_KEYS",
         None,
-        "name:sha256 pairs with commas between; `printf %s KEY | sha256sum` gives the hash",
+        "name:sha256 pairs with commas between; `osbackend api-key NAME` makes one",
         "Keys with which backends may use the HTTP API (`Authorization: Bearer KEY` or `X-API-Key: KEY`).",
         into!(auth.api_keys, api_keys),
     )

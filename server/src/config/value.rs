@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::ApiKey;
-use crate::auth::origin::is_origin_pattern;
+use crate::auth::origin::OriginPattern;
 
 /// `true` or `false`, and the other spellings that people use in environments.
 pub(super) fn flag(value: &str) -> Option<bool> {
@@ -96,7 +96,7 @@ pub(super) fn any_text(value: &str) -> Option<&str> {
 pub(super) fn origins(value: &str) -> Option<Vec<String>> {
     let list: Vec<String> =
         value.split(',').map(|one| one.trim().trim_end_matches('/').to_ascii_lowercase()).filter(|one| !one.is_empty()).collect();
-    (!list.is_empty() && list.iter().all(|one| is_origin_pattern(one))).then_some(list)
+    (!list.is_empty() && list.iter().all(|one| OriginPattern::parse(one).is_some())).then_some(list)
 }
 
 /// A number of a port that is off unless it is set.

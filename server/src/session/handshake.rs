@@ -1,7 +1,7 @@
 //! The beginning of a session (§1) and its token's life: `connect`, `auth`, the greeting, refresh in place.
 
 use super::{
-    Mode, Purpose, Session, State, TOKEN_GRACE_MS, TOKEN_WARNING_MS,
+    Mode, Purpose, Session, State,
     ask::{Consent, Question, Then},
     deadlines::Timer,
     effect::{Effect, Refusal, RoomRequest, VerifyFor, Welcome},
@@ -118,8 +118,8 @@ impl Session {
     fn set_user(&mut self, verified: Verified, now: u64) {
         self.deadlines.stop(Timer::Authenticate);
         let expires_at = verified.expires_at_ms;
-        self.deadlines.set(Timer::TokenWarning, expires_at.saturating_sub(TOKEN_WARNING_MS).max(now));
-        self.deadlines.set(Timer::TokenExpired, expires_at + TOKEN_GRACE_MS);
+        self.deadlines.set(Timer::TokenWarning, expires_at.saturating_sub(self.settings.token_warning_ms).max(now));
+        self.deadlines.set(Timer::TokenExpired, expires_at.saturating_add(self.settings.token_grace_ms));
         // Whoever it was before, nobody has let this user in yet.
         self.admitted &= self.who.is_some();
         self.who = Some(verified);

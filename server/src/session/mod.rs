@@ -31,11 +31,6 @@ use std::{
     sync::Arc,
 };
 
-/// Before `exp` is reached, this long, the client is told (§4), in milliseconds.
-const TOKEN_WARNING_MS: u64 = 60_000;
-/// After `exp`, this long, the connection is closed (§4), in milliseconds.
-const TOKEN_GRACE_MS: u64 = 25_000;
-
 /// Who speaks first (§1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {

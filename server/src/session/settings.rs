@@ -14,6 +14,10 @@ pub struct SessionSettings {
     pub handshake_timeout_ms: Option<u64>,
     /// Time to authenticate (§1), in milliseconds.
     pub auth_timeout_ms: Option<u64>,
+    /// Before `exp`, this long, the client is told (§4), in milliseconds.
+    pub token_warning_ms: u64,
+    /// After `exp`, this long, the connection is closed (§4), in milliseconds.
+    pub token_grace_ms: u64,
     /// Between pings (§8), in milliseconds.
     pub heartbeat_ms: Option<u64>,
     /// From a ping to close 4004 (§8), in milliseconds.
@@ -46,6 +50,8 @@ impl SessionSettings {
         Self {
             handshake_timeout_ms: limits.handshake_timeout.map(ms),
             auth_timeout_ms: config.auth.timeout.map(ms),
+            token_warning_ms: ms(config.auth.token_warning),
+            token_grace_ms: ms(config.auth.token_grace),
             heartbeat_ms: config.liveness.heartbeat.map(ms),
             pong_timeout_ms: config.liveness.pong_timeout.map(ms),
             allow_anonymous: config.auth.allow_anonymous,

@@ -25,6 +25,8 @@ pub(crate) fn process(settings: &Settings, book: &Book, number: u64, now: u64) -
     let session = SessionSettings {
         handshake_timeout_ms: Some(10_000),
         auth_timeout_ms: Some(10_000),
+        token_warning_ms: 60_000,
+        token_grace_ms: 25_000,
         heartbeat_ms: Some(settings.heartbeat_ms),
         pong_timeout_ms: Some(10_000),
         allow_anonymous: false,

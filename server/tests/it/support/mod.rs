@@ -4,11 +4,13 @@ mod backend;
 mod cli;
 mod client;
 mod http;
+pub(crate) mod keys;
 mod process;
 mod raw;
 mod schema;
 mod scrape;
 mod server;
+pub(crate) mod supabase;
 
 use std::future::Future;
 use std::time::Duration;

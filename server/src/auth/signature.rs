@@ -1,4 +1,4 @@
-//! HS256 tokens: the signature. What the claims mean is in `claims`.
+//! Signatures: one key bound to one algorithm. What the claims mean is in `claims`.
 
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
@@ -7,22 +7,29 @@ use serde_json::{Map, Value};
 use super::AuthError;
 use crate::config::Secret;
 
+/// A key with the only algorithm that it is used for: no header can make a public key a secret.
 #[derive(Clone)]
-pub(super) struct HmacSource {
+pub(super) struct BoundKey {
     key: DecodingKey,
     validation: Validation,
+    pub(super) algorithm: Algorithm,
 }
 
-impl HmacSource {
-    pub(super) fn new(secret: &Secret) -> Self {
-        let mut validation = Validation::new(Algorithm::HS256);
+impl BoundKey {
+    pub(super) fn new(algorithm: Algorithm, key: DecodingKey) -> Self {
+        let mut validation = Validation::new(algorithm);
         // Only the signature and the pinned algorithm are checked here: the library would count a string `exp`
         // as absent, knows no injected clock, and refuses every token with an `aud`.
         validation.required_spec_claims.clear();
         validation.validate_exp = false;
         validation.validate_nbf = false;
         validation.validate_aud = false;
-        Self { key: DecodingKey::from_secret(secret.reveal().as_bytes()), validation }
+        Self { key, validation, algorithm }
+    }
+
+    /// A secret for HS256.
+    pub(super) fn hs256(secret: &Secret) -> Self {
+        Self::new(Algorithm::HS256, DecodingKey::from_secret(secret.reveal().as_bytes()))
     }
 
     /// The claims of a token whose signature holds; nothing else of them is checked.
