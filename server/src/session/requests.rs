@@ -72,7 +72,7 @@ impl Session {
     }
 
     fn join(&mut self, join: Join, id: Option<RequestId>, now: u64) -> Result<(), ErrorBody> {
-        if let Err(retry_after_ms) = self.joins.take(now) {
+        if let Err(retry_after_ms) = self.usage.joins.take(&self.settings.joins, now) {
             let mut error = in_room(&join.room, ErrorCode::RateLimited, "too many joins: slow down".to_owned());
             error.retry_after_ms = Some(retry_after_ms);
             return Err(error);
