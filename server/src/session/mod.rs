@@ -220,6 +220,9 @@ impl Session {
 
     /// The server goes away; this client reconnects in `after_ms` (§4).
     pub fn on_drain(&mut self, after_ms: u64, now: u64) {
+        if matches!(self.state, State::Closed) {
+            return;
+        }
         if self.greeted {
             if !self.is_legacy() {
                 self.send(ServerMessage::Draining(Draining { reconnect_after_ms: after_ms }), None, now);

@@ -313,6 +313,9 @@ fn a_drain_tells_the_slot_and_closes_at_it() {
     let mut early = Bench::new(Mode::V1, Ok(None), |_| {});
     early.session.on_drain(5_000, START);
     assert_eq!(early.effects(), ["close 1012 restart"]);
+    // Found by the fuzzer: who was closed already is told nothing, and waits for nothing.
+    bench.session.on_drain(5_000, bench.now);
+    assert_eq!((bench.effects(), bench.session.next_deadline()), (Vec::new(), None));
 }
 
 #[test]

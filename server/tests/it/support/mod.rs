@@ -1,6 +1,7 @@
 //! What the tests share: a server in this process, clients of it, and a plain HTTP client.
 
 mod cli;
+mod bystander;
 mod client;
 mod http;
 mod process;
@@ -13,6 +14,7 @@ use std::future::Future;
 use std::time::Duration;
 
 pub(crate) use cli::{Ended, Running, run_at, run_with};
+pub(crate) use bystander::Bystander;
 pub(crate) use client::{Client, Connecting, Refused};
 pub(crate) use http::{Answer, request, send};
 pub(crate) use process::{Served, osbackend};
