@@ -31,7 +31,7 @@ mod readme;
 mod recovery;
 mod requests;
 mod rooms;
+mod slow;
 mod stopping;
 mod tls;
-mod slow;
 mod tokens;

@@ -1,7 +1,7 @@
 //! What the tests share: a server in this process, clients of it, and a plain HTTP client.
 
-mod cli;
 mod bystander;
+mod cli;
 mod client;
 mod http;
 mod process;
@@ -13,8 +13,8 @@ mod server;
 use std::future::Future;
 use std::time::Duration;
 
-pub(crate) use cli::{Ended, Running, run_at, run_with};
 pub(crate) use bystander::Bystander;
+pub(crate) use cli::{Ended, Running, run_at, run_with};
 pub(crate) use client::{Client, Connecting, Refused};
 pub(crate) use http::{Answer, request, send};
 pub(crate) use process::{Served, osbackend};
