@@ -15,8 +15,9 @@ use crate::process::Process;
 use crate::swarm::{Identity, Swarm};
 use crate::token;
 
-/// Keys of the published values: an older one gives way to a newer one of the same.
-const KEYS: u64 = 20;
+/// Keys of the published values: an older one gives way to a newer one of the same. Enough that nothing gives way for a healthy
+/// member that a busy machine holds up for seconds, and too few to fill the queue of one that doesn't read.
+const KEYS: u64 = 200;
 /// Together more than the system holds for one connection (4 MiB to be sent, on Linux).
 const FILLERS: usize = 100;
 const FILLER_BYTES: usize = 60_000;
@@ -110,7 +111,7 @@ impl Run {
             let wait = if next < end { next - now } else { Duration::from_millis(50) };
             let (received, due) = (&mut self.received, &self.due);
             self.swarm.turn(wait, |member, count| {
-                // A healthy member is never so far behind that a value would have been replaced: each comes.
+                // Nothing gives way for a healthy member: each value comes.
                 if let Some(received) = received.get_mut(member) {
                     let now = Instant::now();
                     let from = *received as usize;
