@@ -39,6 +39,7 @@ fn server() -> Arc<Shared> {
         handlers: Default::default(),
         outbox_bytes: config.limits.outbox_bytes.unwrap(),
         started_ms: NOW,
+        meters: Arc::default(),
     })
 }
 

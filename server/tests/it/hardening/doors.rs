@@ -85,8 +85,7 @@ async fn a_token_in_the_url_is_never_logged() {
     let forged = token(Token::for_user("mallory"));
     let mut command = osbackend(&["serve", "--port", "0", "--ws-port", "0", "--drain", "0"]);
     command.env("JWT_SECRET", SECRET).env("RUST_LOG", "trace").env("HOST", "127.0.0.1");
-    let mut served = Served::start(command).await;
-    let log = served.read_log();
+    let served = Served::start(command).await;
 
     for good in [&user, &admin] {
         let mut by_url = Connecting::new(served.ws).query(good).open().await;
@@ -113,9 +112,8 @@ async fn a_token_in_the_url_is_never_logged() {
     request(served.http, "POST", "/api/ws/broadcast", Some(&forged), "{}").await;
 
     served.signal("TERM");
-    let (status, stdout) = served.ended().await;
+    let (status, log) = served.ended().await;
     assert!(status.success());
-    let log = log.await.unwrap() + &stdout;
     assert!(log.contains("stopping"), "there is a log: {log}");
     for secret in [SECRET, &user, &admin, &forged] {
         assert!(!log.contains(secret), "{secret} is in the log");

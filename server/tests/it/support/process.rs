@@ -94,16 +94,6 @@ impl Served {
         assert!(sent.success());
     }
 
-    /// Reads its log as it is written, which a full pipe would stop; the whole of it once it has ended.
-    pub(crate) fn read_log(&mut self) -> tokio::task::JoinHandle<String> {
-        let mut stderr = self.child.stderr.take().expect("nobody else reads it");
-        tokio::spawn(async move {
-            let mut log = Vec::new();
-            stderr.read_to_end(&mut log).await.unwrap();
-            String::from_utf8_lossy(&log).into_owned()
-        })
-    }
-
     /// Nobody reads its log from here on.
     pub(crate) async fn close_log(&mut self) {
         self.reader.abort();
