@@ -2,18 +2,16 @@
 //!
 //! `cargo run -p osbackend-server --example echo -- --port 9001 --max-message-bytes 16777216`
 
-use axum::{
-    Router,
-    body::Bytes,
-    extract::{State, WebSocketUpgrade, ws::WebSocket},
-    response::Response,
-    routing::any,
-};
+use axum::{Router, body::Bytes, extract::State, response::Response, routing::any};
 use clap::Parser;
 use osbackend_server::{
     clock::Clock,
-    gateway::socket::{self, Handler},
+    gateway::{
+        socket::{self, Handler},
+        upgrade::{Bounds, Upgrade},
+    },
     hub::outbox::{Item, Outbox},
+    session::Traffic,
 };
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -51,7 +49,7 @@ impl Handler for Echo {
         self.outbox.push(Item::Binary(data));
     }
 
-    fn on_bytes(&mut self) {}
+    fn on_traffic(&mut self, _traffic: Traffic, _now_ms: u64) {}
 
     fn on_sent(&mut self, _now_ms: u64) {}
 
@@ -75,10 +73,11 @@ impl Handler for Echo {
     }
 }
 
-async fn upgrade(State(max_message_bytes): State<usize>, socket: WebSocketUpgrade) -> Response {
-    socket::configure(socket, max_message_bytes).on_upgrade(move |mut socket: WebSocket| async move {
+async fn upgrade(State(max_message_bytes): State<usize>, socket: Upgrade) -> Response {
+    let bounds = Bounds { max_message_bytes, message_timeout: None };
+    socket.on_upgrade(bounds, move |mut socket| async move {
         let mut echo = Echo { outbox: Arc::new(Outbox::new(2 * max_message_bytes + 1024)) };
-        socket::serve(&mut socket, &mut echo, &Clock::start(), max_message_bytes).await;
+        socket::serve(&mut socket, &mut echo, &Clock::start(), bounds).await;
     })
 }
 

@@ -15,7 +15,7 @@ use crate::{
         registry::ConnectionHandle,
     },
     metrics,
-    session::{Effect, Mode, Refusal, RoomRequest, Session, SessionSettings, Verdict, Welcome},
+    session::{Effect, Mode, Refusal, RoomRequest, Session, SessionSettings, Traffic, Verdict, Welcome},
     telemetry::meters::Meters,
 };
 use osbackend_protocol::{
@@ -153,9 +153,11 @@ impl Connection {
         self.carry_out(now);
     }
 
-    /// See [`Session::on_bytes`].
-    pub fn on_bytes(&mut self) {
-        self.session.on_bytes();
+    /// See [`Session::on_traffic`].
+    pub fn on_traffic(&mut self, traffic: Traffic, now: u64) {
+        self.session.on_traffic(traffic, now);
+        // Not `carry_out`: what the client publishes at once stays together.
+        self.decide(now);
     }
 
     /// See [`Session::on_sent`].

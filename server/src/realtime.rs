@@ -6,7 +6,7 @@ use crate::{
     config::Config,
     connection::Shared,
     engine::{MemoryEngine, Retention, Retentions},
-    gateway::{self, Gateway},
+    gateway::{self, Gateway, upgrade::Bounds},
     handlers::Handlers,
     hooks::{HookSetupError, Hooks},
     hub::Hub,
@@ -131,7 +131,7 @@ impl Builder {
             meters: Arc::default(),
             started_ms: clock.now_ms(),
         };
-        let admission = Admission::new(&config.limits, clock.now_ms());
+        let admission = Admission::new(&config.limits);
         let handle = Handle::new(Arc::new(shared), authenticator, clock);
         Ok(Realtime { handle, admission, config })
     }
@@ -196,7 +196,11 @@ impl Realtime {
             handle: self.handle.clone(),
             admission: self.admission.clone(),
             origins: OriginPolicy::from_config(&self.config),
-            max_message_bytes: self.config.limits.max_message_bytes.unwrap_or(usize::MAX),
+            bounds: Bounds {
+                max_message_bytes: self.config.limits.max_message_bytes.unwrap_or(usize::MAX),
+                message_timeout: self.config.limits.message_timeout,
+            },
+            trusted_proxies: self.config.listen.trusted_proxies.clone().into(),
             mode,
         }
     }

@@ -154,6 +154,12 @@ pub struct Limits {
     pub message_rate: Option<u32>,
     /// Messages at once of one connection.
     pub message_burst: Option<u32>,
+    /// Bytes a second of one connection, as they come from the network.
+    pub byte_rate: Option<u32>,
+    /// Bytes at once of one connection; `max_message_bytes` at least.
+    pub byte_burst: Option<u32>,
+    /// From the first byte of a message, or of its first fragment, to its last.
+    pub message_timeout: Option<Duration>,
     /// Joins a second of one connection.
     pub join_rate: Option<u32>,
     /// Joins at once of one connection. Fixed at 100 by §10; a field so that tests can shrink it.
@@ -317,6 +323,9 @@ impl Config {
                 max_rooms: None,
                 message_rate: None,
                 message_burst: None,
+                byte_rate: None,
+                byte_burst: None,
+                message_timeout: None,
                 join_rate: None,
                 join_burst: 100,
                 outbox_bytes: None,
@@ -357,6 +366,8 @@ mod tests {
         assert_eq!((limits.max_connections_per_ip, limits.max_connections_per_user), (Some(100), Some(20)));
         assert_eq!((limits.connect_rate, limits.max_message_bytes), (Some(500), Some(65536)));
         assert_eq!((limits.max_rooms, limits.message_rate, limits.message_burst), (Some(100), Some(50), Some(100)));
+        assert_eq!((limits.byte_rate, limits.byte_burst), (Some(262_144), Some(1_048_576)));
+        assert_eq!(limits.message_timeout, Some(Duration::from_secs(30)));
         assert_eq!((limits.join_rate, limits.join_burst, limits.outbox_bytes), (Some(20), 100, Some(1_048_576)));
         assert_eq!(limits.handshake_timeout, Some(Duration::from_secs(10)));
         assert_eq!(config.liveness.heartbeat, Some(Duration::from_secs(25)));

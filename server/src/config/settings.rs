@@ -256,7 +256,7 @@ pub const SETTINGS: &[Setting] = &[
         "MAX_CONNECTIONS_PER_IP",
         Some("100"),
         NUMBER,
-        "Connections of one IP address.",
+        "Connections of one IP address, or of one IPv6 network of 64 bits.",
         into!(limits.max_connections_per_ip, limit),
     )
     .dev("0"),
@@ -284,7 +284,7 @@ pub const SETTINGS: &[Setting] = &[
         "MESSAGE_RATE",
         Some("50"),
         NUMBER,
-        "Messages a second of one connection.",
+        "Messages a second of one connection; pings, pongs and fragments count too.",
         into!(limits.message_rate, limit),
     ),
     setting(
@@ -294,6 +294,23 @@ pub const SETTINGS: &[Setting] = &[
         NUMBER,
         "Messages that one connection may send at once.",
         into!(limits.message_burst, limit),
+    ),
+    setting("limits", "BYTE_RATE", Some("262144"), NUMBER, "Bytes a second of one connection.", into!(limits.byte_rate, limit)),
+    setting(
+        "limits",
+        "BYTE_BURST",
+        Some("1048576"),
+        NUMBER,
+        "Bytes that one connection may send at once; one message always may.",
+        into!(limits.byte_burst, limit),
+    ),
+    setting(
+        "limits",
+        "MESSAGE_TIMEOUT",
+        Some("30s"),
+        TIME,
+        "How long one message may take from its first byte to its last, in fragments or not.",
+        into!(limits.message_timeout, duration),
     ),
     setting(
         "limits",

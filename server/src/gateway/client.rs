@@ -1,6 +1,9 @@
 //! A protocol connection on the socket loop: checks tokens, runs custom handlers, asks the backend, hears of a drain.
 
-use super::socket::{self, Handler};
+use super::{
+    socket::{self, Handler},
+    upgrade::{Bounds, Socket},
+};
 use crate::{
     auth::{AuthError, Verified},
     connection::{Connection, Work},
@@ -9,10 +12,10 @@ use crate::{
     legacy,
     limits::Place,
     realtime::Handle,
-    session::{Mode, Refusal, Verdict},
+    session::{Mode, Refusal, Traffic, Verdict},
     telemetry::meters::{ABNORMAL, EndedBy, Via},
 };
-use axum::{body::Bytes, extract::ws::WebSocket};
+use bytes::Bytes;
 use futures_util::FutureExt;
 use std::{
     future::Future,
@@ -48,9 +51,9 @@ struct Client {
 
 /// Serves a client until it is gone.
 pub(super) fn run(
-    mut socket: WebSocket,
+    mut socket: Socket,
     handle: Handle,
-    max_message_bytes: usize,
+    bounds: Bounds,
     place: Option<Place>,
     mode: Mode,
     token: Result<Option<String>, Refusal>,
@@ -69,7 +72,7 @@ pub(super) fn run(
     );
     let mut client = Client { connection, handle, place, verifying: None, running: JoinSet::new(), since_ms, ended: None };
     // Not an `async fn`: it would hold what it was called with a second time, in every connection's task.
-    async move { socket::serve(&mut socket, &mut client, &clock, max_message_bytes).await }
+    async move { socket::serve(&mut socket, &mut client, &clock, bounds).await }
 }
 
 impl Client {
@@ -186,8 +189,8 @@ impl Handler for Client {
         self.connection.on_binary(now_ms);
     }
 
-    fn on_bytes(&mut self) {
-        self.connection.on_bytes();
+    fn on_traffic(&mut self, traffic: Traffic, now_ms: u64) {
+        self.connection.on_traffic(traffic, now_ms);
     }
 
     fn on_sent(&mut self, now_ms: u64) {

@@ -1,9 +1,10 @@
 //! From what a queue held to WebSocket messages: one each, or several as one JSON array (§7).
 
 use crate::hub::outbox::Item;
-use axum::{body::Bytes, extract::ws::Message};
+use bytes::Bytes;
 use osbackend_protocol::limits::MAX_BATCH_BYTES;
 use std::collections::VecDeque;
+use tungstenite::Message;
 
 /// One message a frame.
 pub fn single(items: Vec<Item>) -> VecDeque<Message> {

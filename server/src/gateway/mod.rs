@@ -2,24 +2,32 @@
 
 mod client;
 pub mod frames;
+pub mod meter;
 pub mod socket;
+pub mod upgrade;
 
 use crate::{
     auth::{extract, origin::OriginPolicy},
-    limits::{Admission, NotAdmitted},
+    limits::{Admission, NotAdmitted, address},
     realtime::Handle,
     session::{Mode, Refusal},
     telemetry::meters::{Meters, Via},
 };
 use axum::{
     Json, Router,
-    extract::{ConnectInfo, FromRequestParts, State, WebSocketUpgrade},
+    extract::{ConnectInfo, FromRequestParts, State},
     http::{HeaderMap, HeaderValue, StatusCode, Uri, header::RETRY_AFTER, request::Parts},
     response::{IntoResponse, Response},
     routing::any,
 };
+use ipnet::IpNet;
 use osbackend_protocol::{ErrorCode, SUBPROTOCOL};
-use std::{convert::Infallible, net::SocketAddr};
+use std::{
+    convert::Infallible,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+use upgrade::{Bounds, Upgrade};
 
 /// When a client that comes during a drain is to try again, in milliseconds.
 const DRAINING_RETRY_MS: u64 = 1_000;
@@ -30,19 +38,20 @@ pub(crate) struct Gateway {
     pub(crate) handle: Handle,
     pub(crate) admission: Admission,
     pub(crate) origins: OriginPolicy,
-    pub(crate) max_message_bytes: usize,
+    pub(crate) bounds: Bounds,
+    pub(crate) trusted_proxies: Arc<[IpNet]>,
     /// `None`: the client chooses, by the subprotocol that it offers (§1).
     pub(crate) mode: Option<Mode>,
 }
 
 /// `/ws`.
 pub(crate) fn router(gateway: Gateway) -> Router {
-    Router::new().route("/ws", any(upgrade)).with_state(gateway)
+    Router::new().route("/ws", any(serve)).with_state(gateway)
 }
 
 /// The legacy port: clients of the old system connect to paths of all kinds.
 pub(crate) fn legacy_router(gateway: Gateway) -> Router {
-    Router::new().fallback(any(upgrade)).with_state(gateway)
+    Router::new().fallback(any(serve)).with_state(gateway)
 }
 
 /// The client's address, where the server tells it.
@@ -56,14 +65,15 @@ impl<S: Sync> FromRequestParts<S> for Address {
     }
 }
 
-async fn upgrade(
+async fn serve(
     State(gateway): State<Gateway>,
     Address(address): Address,
     headers: HeaderMap,
     uri: Uri,
-    socket: WebSocketUpgrade,
+    mut socket: Upgrade,
 ) -> Response {
     let meters = &gateway.handle.shared().meters;
+    let address = address.map(|peer| address::of_client(peer.ip(), &headers, &gateway.trusted_proxies));
     if !gateway.origins.allows(&headers) {
         not_admitted(meters, "origin", address);
         return refusal(StatusCode::FORBIDDEN, ErrorCode::Forbidden, "this origin may not connect: see ALLOWED_ORIGINS", None);
@@ -75,7 +85,7 @@ async fn upgrade(
     }
     let now_ms = gateway.handle.now_ms();
     // Browsers can't see an HTTP status, but only a close code tells them not to come back (§6).
-    let (place, refused) = match gateway.admission.admit(address.map(|address| address.ip()), now_ms) {
+    let (place, refused) = match gateway.admission.admit(address, now_ms) {
         Ok(place) => (Some(place), None),
         Err(NotAdmitted::Full { retry_after_ms }) => {
             not_admitted(meters, "full", address);
@@ -95,23 +105,19 @@ async fn upgrade(
             Err(Refusal::Token(error))
         }
     };
-    let max_message_bytes = gateway.max_message_bytes;
-    let socket = socket::configure(socket, max_message_bytes);
-    let (socket, mode) = match gateway.mode {
-        Some(mode) => (socket, mode),
-        None => {
-            let socket = socket.protocols([SUBPROTOCOL]);
-            let mode = if socket.selected_protocol().is_some() { Mode::V1 } else { Mode::Plain };
-            (socket, mode)
-        }
+    let mode = match gateway.mode {
+        Some(mode) => mode,
+        None if socket.choose(SUBPROTOCOL) => Mode::V1,
+        None => Mode::Plain,
     };
     if mode == Mode::Legacy {
-        tracing::debug!(address = ?address.map(|address| address.ip()), "a client on the deprecated METRICS_WS_PORT");
+        tracing::debug!(?address, "a client on the deprecated METRICS_WS_PORT");
     }
-    socket.on_upgrade(move |socket| client::run(socket, gateway.handle, max_message_bytes, place, mode, token))
+    let bounds = gateway.bounds;
+    socket.on_upgrade(bounds, move |socket| client::run(socket, gateway.handle, bounds, place, mode, token))
 }
 
-fn not_admitted(meters: &Meters, reason: &'static str, address: Option<SocketAddr>) {
+fn not_admitted(meters: &Meters, reason: &'static str, address: Option<IpAddr>) {
     meters.not_admitted(reason);
     tracing::info!(reason, address = address.map(tracing::field::display), "connection refused");
 }

@@ -4,17 +4,17 @@
 //! stuck, the handler's deadlines and the queue's bound still hold. The protocol's connections and the echo example
 //! share this code.
 
-use super::frames;
+use super::{
+    frames,
+    upgrade::{Bounds, Socket},
+};
 use crate::{
     clock::Clock,
     hub::outbox::{Item, Outbox, Taken},
+    session::Traffic,
     telemetry::meters::EndedBy,
 };
-use axum::{
-    Error,
-    body::Bytes,
-    extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade},
-};
+use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use osbackend_protocol::CloseCode;
 use std::{
@@ -26,17 +26,17 @@ use std::{
     time::Duration,
 };
 use tokio::time::{Instant, Sleep};
+use tungstenite::{
+    Error, Message, Utf8Bytes,
+    error::ProtocolError,
+    protocol::{CloseFrame, frame::coding::CloseCode as WsCloseCode},
+};
 
 /// How long a close waits for the peer's answer before the socket is dropped.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long a socket that can't be read any more stays open for the peer to read the close frame.
 const LINGER: Duration = Duration::from_millis(500);
-
-/// Read buffer of a connection, in bytes: small, because most connections are idle most of the time. A longer message grows it.
-const READ_BUFFER_BYTES: usize = 1024;
-/// Bytes that are collected before the socket is written to while a batch is fed.
-const WRITE_BUFFER_BYTES: usize = 64 * 1024;
 
 /// What the socket loop serves.
 pub trait Handler: Send {
@@ -52,8 +52,8 @@ pub trait Handler: Send {
     fn on_read(&mut self) {}
     /// A binary message came.
     fn on_binary(&mut self, data: Bytes, now_ms: u64);
-    /// A ping or pong came.
-    fn on_bytes(&mut self);
+    /// Bytes came; told before the message that they end.
+    fn on_traffic(&mut self, traffic: Traffic, now_ms: u64);
     /// Messages were written; pings alone don't count.
     fn on_sent(&mut self, now_ms: u64);
     /// A deadline passed.
@@ -91,29 +91,18 @@ fn end(code: CloseCode) -> End {
     (code.code(), code.reason())
 }
 
-/// Sets the bounds and buffers of an upgrade; `max_message_bytes` is what [`serve`] is told too.
-///
-/// The WebSocket layer is let read a message twice as long: it can't skip one that it refuses, and closing a socket with unread
-/// bytes resets it, so that the client might never see the close code.
-pub fn configure<F>(upgrade: WebSocketUpgrade<F>, max_message_bytes: usize) -> WebSocketUpgrade<F> {
-    let hard_limit = max_message_bytes.saturating_mul(2);
-    upgrade
-        .max_message_size(hard_limit)
-        .max_frame_size(hard_limit)
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(WRITE_BUFFER_BYTES)
-}
-
-/// Serves a socket until it ends. A message over `max_message_bytes` ends it with 1009.
-pub async fn serve<H: Handler>(socket: &mut WebSocket, handler: &mut H, clock: &Clock, max_message_bytes: usize) {
+/// Serves a socket until it ends.
+pub async fn serve<H: Handler>(socket: &mut Socket, handler: &mut H, clock: &Clock, bounds: Bounds) {
     let outbox = handler.outbox();
     let gone = Gone { handler, clock };
+    let max_message_bytes = bounds.max_message_bytes;
+    let timeout_ms = bounds.message_timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
     let mut timer = Timer { sleep: Box::pin(tokio::time::sleep(Duration::ZERO)), at_ms: None };
     // Who reads slowly always has something waiting: writing and reading take turns, or it would never be heard.
     let mut read_first = false;
     let (code, reason) = loop {
         let handler = &mut *gone.handler;
-        let event = next_event(socket, handler, &outbox, &mut timer, clock, read_first).await;
+        let event = next_event(socket, handler, &outbox, &mut timer, clock, timeout_ms, read_first).await;
         read_first = matches!(event, Event::Write);
         match event {
             Event::Write => {
@@ -138,11 +127,12 @@ pub async fn serve<H: Handler>(socket: &mut WebSocket, handler: &mut H, clock: &
             Event::Message(Ok(Message::Binary(data))) if data.len() > max_message_bytes => break end(CloseCode::TooBig),
             Event::Message(Ok(Message::Text(text))) => handler.on_text(text.as_str(), clock.now_ms()),
             Event::Message(Ok(Message::Binary(data))) => handler.on_binary(data, clock.now_ms()),
-            Event::Message(Ok(Message::Ping(_) | Message::Pong(_))) => handler.on_bytes(),
+            // Its traffic was told. Raw frames are never read.
+            Event::Message(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
             // tungstenite has queued the answer; reading on sends it.
             Event::Message(Ok(Message::Close(frame))) => {
                 // RFC 6455: 1005 is a close frame without a code.
-                handler.on_end(EndedBy::Client, frame.map_or(1005, |frame| frame.code));
+                handler.on_end(EndedBy::Client, frame.map_or(1005, |frame| frame.code.into()));
                 return finish(socket).await;
             }
             Event::Message(Err(error)) => match end_after(&error) {
@@ -150,11 +140,13 @@ pub async fn serve<H: Handler>(socket: &mut WebSocket, handler: &mut H, clock: &
                 None => return,
             },
             Event::Timer => handler.on_timer(clock.now_ms()),
+            // A code after which it may try again: perhaps only the network was slow.
+            Event::Unfinished => break end(CloseCode::NoHeartbeat),
             Event::End => return,
         }
     };
     gone.handler.on_end(EndedBy::Server, code);
-    let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
+    let frame = CloseFrame { code: WsCloseCode::from(code), reason: Utf8Bytes::from_static(reason) };
     let closing = async {
         if socket.send(Message::Close(Some(frame))).await.is_ok() {
             finish(socket).await;
@@ -166,10 +158,15 @@ pub async fn serve<H: Handler>(socket: &mut WebSocket, handler: &mut H, clock: &
 
 /// Reads until the peer has closed too, so that it sees the close frame and not a reset. After a read error nothing more can
 /// be read: then the peer is given a moment.
-async fn finish(socket: &mut WebSocket) {
+async fn finish(socket: &mut Socket) {
     let rest = async {
         loop {
-            match socket.next().await {
+            let next = poll_fn(|cx| {
+                // Nobody is charged any more.
+                socket.get_mut().take_traffic();
+                socket.poll_next_unpin(cx)
+            });
+            match next.await {
                 Some(Ok(_)) => {}
                 Some(Err(error)) if end_after(&error).is_some() => return tokio::time::sleep(LINGER).await,
                 Some(Err(_)) | None => return,
@@ -183,30 +180,29 @@ enum Event {
     Write,
     Message(Result<Message, Error>),
     Timer,
+    /// A message takes too long.
+    Unfinished,
     End,
 }
 
 /// Waits for the next thing to do: what waits, then the timer, then the queue and the socket, `read_first` the other way round.
 async fn next_event<H: Handler>(
-    socket: &mut WebSocket,
+    socket: &mut Socket,
     handler: &mut H,
     outbox: &Outbox,
     timer: &mut Timer,
     clock: &Clock,
+    message_timeout_ms: Option<u64>,
     read_first: bool,
 ) -> Event {
-    let mut read = |cx: &mut Context<'_>| match socket.poll_next_unpin(cx) {
-        Poll::Ready(Some(message)) => Poll::Ready(Event::Message(message)),
-        Poll::Ready(None) => Poll::Ready(Event::End),
-        Poll::Pending => Poll::Pending,
-    };
     poll_fn(|cx| {
-        let hold = handler.poll_work(cx, clock.now_ms());
+        let now_ms = clock.now_ms();
+        let hold = handler.poll_work(cx, now_ms);
         if timer.poll(cx, handler.next_deadline(), clock).is_ready() {
             return Poll::Ready(Event::Timer);
         }
         let reads_first = read_first && !hold;
-        if reads_first && let Poll::Ready(event) = read(cx) {
+        if reads_first && let Poll::Ready(event) = read(socket, handler, now_ms, cx) {
             return Poll::Ready(event);
         }
         if outbox.poll_ready(cx).is_ready() {
@@ -214,15 +210,37 @@ async fn next_event<H: Handler>(
         }
         if !hold
             && !reads_first
-            && let Poll::Ready(event) = read(cx)
+            && let Poll::Ready(event) = read(socket, handler, now_ms, cx)
         {
             return Poll::Ready(event);
+        }
+        // While nothing is read it is not the client that is late.
+        if !hold && let (Some(since), Some(timeout_ms)) = (socket.get_ref().unfinished_since(), message_timeout_ms) {
+            let late_at = since.saturating_add(timeout_ms);
+            if late_at <= now_ms {
+                return Poll::Ready(Event::Unfinished);
+            }
+            let deadline = handler.next_deadline().map_or(late_at, |deadline| deadline.min(late_at));
+            if timer.poll(cx, Some(deadline), clock).is_ready() {
+                cx.waker().wake_by_ref();
+            }
         }
         handler.on_read();
         // What that queued for this connection itself woke nobody but this task.
         if outbox.poll_ready(cx).is_ready() { Poll::Ready(Event::Write) } else { Poll::Pending }
     })
     .await
+}
+
+/// Reads on, and tells the handler what came for it.
+fn read<H: Handler>(socket: &mut Socket, handler: &mut H, now_ms: u64, cx: &mut Context<'_>) -> Poll<Event> {
+    socket.get_mut().set_now(now_ms);
+    let message = socket.poll_next_unpin(cx);
+    let traffic = socket.get_mut().take_traffic();
+    if traffic.bytes > 0 {
+        handler.on_traffic(traffic, now_ms);
+    }
+    message.map(|message| message.map_or(Event::End, Event::Message))
 }
 
 enum Written {
@@ -233,7 +251,7 @@ enum Written {
 
 /// Writes `items` and flushes once. The peer may read slowly: meanwhile deadlines count, and the queue may go over its bound.
 async fn write<H: Handler>(
-    socket: &mut WebSocket,
+    socket: &mut Socket,
     handler: &mut H,
     outbox: &Outbox,
     timer: &mut Timer,
@@ -270,13 +288,13 @@ fn length(message: &Message) -> usize {
     match message {
         Message::Text(text) => text.len(),
         Message::Binary(data) => data.len(),
-        Message::Ping(_) | Message::Pong(_) | Message::Close(_) => 0,
+        Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => 0,
     }
 }
 
 /// Feeds `messages` and flushes. A poll function, not an `async fn` that awaits each: every connection's task would have
 /// room for the futures at all times.
-fn poll_write(socket: &mut WebSocket, messages: &mut VecDeque<Message>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+fn poll_write(socket: &mut Socket, messages: &mut VecDeque<Message>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
     while !messages.is_empty() {
         ready!(socket.poll_ready_unpin(cx))?;
         if let Some(message) = messages.pop_front() {
@@ -309,20 +327,12 @@ impl Timer {
 
 /// How a connection ends after a read error; `None` when there is nobody to tell.
 fn end_after(error: &Error) -> Option<End> {
-    use tungstenite::error::{Error as WsError, ProtocolError};
-    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = source {
-        if let Some(error) = error.downcast_ref::<WsError>() {
-            return match error {
-                WsError::Capacity(_) => Some(end(CloseCode::TooBig)),
-                WsError::Utf8(_) => Some(end(CloseCode::BadUtf8)),
-                WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
-                // RFC 6455: what breaks WebSocket's own framing, below this protocol, is 1002.
-                WsError::Protocol(_) => Some((1002, "websocket_protocol_error")),
-                _ => None,
-            };
-        }
-        source = error.source();
+    match error {
+        Error::Capacity(_) => Some(end(CloseCode::TooBig)),
+        Error::Utf8(_) => Some(end(CloseCode::BadUtf8)),
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
+        // RFC 6455: what breaks WebSocket's own framing, below this protocol, is 1002.
+        Error::Protocol(_) => Some((1002, "websocket_protocol_error")),
+        _ => None,
     }
-    None
 }

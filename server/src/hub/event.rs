@@ -1,11 +1,11 @@
 //! An event as a room keeps it: encoded once, shared by the history, the snapshot and every member's queue.
 
-use axum::extract::ws::Utf8Bytes;
 use osbackend_protocol::{Classified, DeliveryClass, EventFrame, JsonObject, RoomName, ServerFrame, Timestamp, encode_server};
 use std::{
     hash::{BuildHasher, Hasher},
     sync::{Arc, LazyLock},
 };
+use tungstenite::Utf8Bytes;
 
 /// An event that is to be numbered and stored.
 #[derive(Clone, Debug)]

@@ -155,6 +155,11 @@ impl Refusal {
         }
     }
 
+    /// When to try again, in milliseconds, where time may help.
+    pub(super) fn retry_after_ms(&self) -> Option<u64> {
+        (*self == Self::ConnectionLimit).then_some(crate::limits::FULL_RETRY_MS)
+    }
+
     /// How the connection ends.
     pub(super) fn close(&self) -> CloseCode {
         match self {

@@ -111,7 +111,9 @@ impl Session {
 
     /// Says why and ends: an invalid token never becomes an anonymous connection (§1).
     pub(super) fn refuse(&mut self, id: Option<RequestId>, refusal: &Refusal, now: u64) {
-        self.send_error(id, ErrorBody::new(refusal.code(true), refusal.to_string()), now);
+        let mut error = ErrorBody::new(refusal.code(true), refusal.to_string());
+        error.retry_after_ms = refusal.retry_after_ms();
+        self.send_error(id, error, now);
         self.close(refusal.close());
     }
 

@@ -152,10 +152,10 @@ mod tests {
         // An hour of pings answered, and nothing said about heartbeats or the token; in the end it has expired.
         let mut said = Vec::new();
         while let Some(at) = session.next_deadline() {
-            session.on_bytes();
+            session.on_traffic(crate::session::Traffic { bytes: 6, frames: 1 }, at);
             session.on_timer(at);
             said.extend(effects(&mut session).into_iter().filter(|line| line != "ping"));
-            session.on_bytes();
+            session.on_traffic(crate::session::Traffic { bytes: 6, frames: 1 }, at);
         }
         assert_eq!(said, ["error token_expired", "close 4001"]);
     }

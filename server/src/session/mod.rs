@@ -10,12 +10,14 @@ mod handshake;
 mod legacy;
 mod requests;
 mod settings;
+mod usage;
 
 pub use ask::{Asks, Question, Verdict};
 pub use effect::{Effect, Refusal, RoomRequest, VerifyFor, Welcome};
 pub use settings::SessionSettings;
+pub use usage::Traffic;
 
-use crate::{auth::Verified, limits::Bucket};
+use crate::auth::Verified;
 use ask::Waiting;
 use deadlines::{Deadlines, Timer};
 use osbackend_protocol::{
@@ -30,6 +32,7 @@ use std::{
     collections::{HashSet, VecDeque},
     sync::Arc,
 };
+use usage::Usage;
 
 /// Who speaks first (§1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,9 +81,7 @@ pub struct Session {
     batch: bool,
     rooms: HashSet<RoomName>,
     deadlines: Deadlines,
-    messages: Bucket,
-    joins: Bucket,
-    over_rate: u32,
+    usage: Usage,
     malformed: VecDeque<u64>,
     /// When a message was last written.
     sent_at: u64,
@@ -103,9 +104,6 @@ impl Session {
         token: Result<Option<String>, Refusal>,
         now: u64,
     ) -> Self {
-        let limits = &settings.limits;
-        let messages = Bucket::new(settings.message_rate(), limits.message_burst, now);
-        let joins = Bucket::new(settings.join_rate(), settings.join_burst, now);
         let mut session = Self {
             mode,
             state: State::AwaitConnect,
@@ -117,9 +115,7 @@ impl Session {
             batch: false,
             rooms: HashSet::new(),
             deadlines: Deadlines::default(),
-            messages,
-            joins,
-            over_rate: 0,
+            usage: Usage::default(),
             malformed: VecDeque::new(),
             sent_at: now,
             waiting: VecDeque::new(),
@@ -183,7 +179,7 @@ impl Session {
 
     /// A text frame came.
     pub fn on_text(&mut self, text: &str, now: u64) {
-        self.on_bytes();
+        self.deadlines.stop(Timer::Pong);
         for message in decode_client(text) {
             match &mut self.state {
                 State::Closed => return,
@@ -196,11 +192,6 @@ impl Session {
     /// A binary frame came: the protocol has none.
     pub fn on_binary(&mut self) {
         self.close(CloseCode::BinaryFrame);
-    }
-
-    /// Any bytes came: the client lives (§8).
-    pub fn on_bytes(&mut self) {
-        self.deadlines.stop(Timer::Pong);
     }
 
     /// A message was written to the client. (A ping is none: a browser's client hears nothing of it.)
@@ -242,6 +233,9 @@ impl Session {
 
     /// The server goes away; this client reconnects in `after_ms` (§4).
     pub fn on_drain(&mut self, after_ms: u64, now: u64) {
+        if matches!(self.state, State::Closed) {
+            return;
+        }
         if self.greeted {
             if !self.is_legacy() {
                 self.send(ServerMessage::Draining(Draining { reconnect_after_ms: after_ms }), None, now);
@@ -287,14 +281,13 @@ impl Session {
     }
 
     fn on_message(&mut self, message: Result<ClientFrame, DecodeError>, now: u64) {
-        if let Err(retry_after_ms) = self.messages.take(now) {
+        if let Err(retry_after_ms) = self.allow_message(now) {
             let id = match message {
                 Ok(frame) => frame.id,
                 Err(error) => error.id,
             };
             return self.over_rate(id, retry_after_ms, now);
         }
-        self.over_rate = 0;
         match message {
             Ok(frame) if matches!(self.state, State::AwaitConnect) => self.first_message(frame, now),
             Ok(frame) if !self.waiting.is_empty() => self.behind(frame, now),
@@ -302,17 +295,6 @@ impl Session {
             Ok(frame) => self.request(frame, now),
             Err(error) => self.bad_frame(error, now),
         }
-    }
-
-    fn over_rate(&mut self, id: Option<RequestId>, retry_after_ms: u64, now: u64) {
-        self.over_rate += 1;
-        // A client that is told and goes on all the same for another whole burst is not worth the answers.
-        if self.over_rate > self.settings.limits.message_burst.max(10) {
-            return self.close(CloseCode::RateLimited);
-        }
-        let mut error = ErrorBody::new(ErrorCode::RateLimited, "too many messages: slow down");
-        error.retry_after_ms = Some(retry_after_ms);
-        self.send_error(id, error, now);
     }
 
     fn bad_frame(&mut self, error: DecodeError, now: u64) {

@@ -40,7 +40,7 @@ impl Session {
         let Some(question) = self.question(&frame.message) else { return Some(frame) };
         let mut fresh = false;
         if let ClientMessage::Join(join) = &frame.message {
-            if self.joins.take(now).is_err() {
+            if self.usage.joins.take(&self.settings.joins, now).is_err() {
                 return Some(frame);
             }
             // It has its place from now on, so that no more are asked about than there is room for.
@@ -159,7 +159,7 @@ impl Session {
 
     fn join(&mut self, join: Join, answered: bool, id: Option<RequestId>, now: u64) -> Result<(), ErrorBody> {
         // An answered one was counted before it was asked about.
-        if !answered && let Err(retry_after_ms) = self.joins.take(now) {
+        if !answered && let Err(retry_after_ms) = self.usage.joins.take(&self.settings.joins, now) {
             let mut error = in_room(&join.room, ErrorCode::RateLimited, "too many joins: slow down".to_owned());
             error.retry_after_ms = Some(retry_after_ms);
             return Err(error);

@@ -4,9 +4,15 @@ use super::ask::Asks;
 use crate::{
     auth::resume::ResumeKeys,
     config::{Config, HookEvent},
+    limits::Quota,
 };
 use osbackend_protocol::{Limits, Policy};
 use std::{sync::Arc, time::Duration};
+
+/// However short the burst: who sends a little too much hears of it more than once.
+const LEAST_REFUSALS: u32 = 10;
+/// Headers of the fragments that the longest message may come in, in bytes.
+const FRAME_OVERHEAD: u32 = 1024;
 
 /// The part of the settings that sessions need, in their units.
 pub struct SessionSettings {
@@ -26,8 +32,14 @@ pub struct SessionSettings {
     pub allow_anonymous: bool,
     /// What the greeting tells; 0 for no limit.
     pub limits: Limits,
-    /// Joins at once.
-    pub join_burst: u32,
+    /// Messages, and what else counts as one.
+    pub messages: Quota,
+    /// Messages over their quota that are answered before the connection is closed for them.
+    pub refusals: Quota,
+    /// Bytes from the network.
+    pub bytes: Quota,
+    /// Joins.
+    pub joins: Quota,
     /// Who may do what.
     pub policy: Arc<Policy>,
     /// What the backend is asked about, whatever the policy says.
@@ -46,6 +58,9 @@ impl SessionSettings {
         let asked = |event| config.hooks.url.is_some() && config.hooks.events.contains(&event);
         let asks = Asks { connect: asked(HookEvent::Connect), join: asked(HookEvent::Join), publish: asked(HookEvent::Publish) };
         let policy = policy.into();
+        let message_burst = limits.message_burst.unwrap_or(u32::MAX);
+        let longest = limits.max_message_bytes.map_or(0, |bytes| u32::try_from(bytes).unwrap_or(u32::MAX));
+        let byte_burst = limits.byte_burst.unwrap_or(u32::MAX).max(longest.saturating_add(FRAME_OVERHEAD));
         let number = |value: Option<usize>| value.map_or(0, |value| u32::try_from(value).unwrap_or(u32::MAX));
         Self {
             handshake_timeout_ms: limits.handshake_timeout.map(ms),
@@ -59,24 +74,17 @@ impl SessionSettings {
                 max_message_bytes: number(limits.max_message_bytes),
                 max_rooms: number(limits.max_rooms),
                 message_rate: limits.message_rate.unwrap_or(0),
-                message_burst: limits.message_burst.unwrap_or(u32::MAX),
+                message_burst,
                 join_rate: limits.join_rate.unwrap_or(0),
             },
-            join_burst: limits.join_burst,
+            messages: Quota::new(limits.message_rate, message_burst),
+            refusals: Quota::new(limits.message_rate, message_burst.max(LEAST_REFUSALS)),
+            bytes: Quota::new(limits.byte_rate, byte_burst),
+            joins: Quota::new(limits.join_rate, limits.join_burst),
             asks,
             asks_about_rooms: asks.join || asks.publish || policy.asks_backend(),
             policy,
             resume,
         }
-    }
-
-    /// Messages a second; `None` for no limit.
-    pub(super) fn message_rate(&self) -> Option<u32> {
-        (self.limits.message_rate > 0).then_some(self.limits.message_rate)
-    }
-
-    /// Joins a second; `None` for no limit.
-    pub(super) fn join_rate(&self) -> Option<u32> {
-        (self.limits.join_rate > 0).then_some(self.limits.join_rate)
     }
 }

@@ -9,6 +9,8 @@ use crate::{
 };
 use osbackend_protocol::Policy;
 
+mod usage;
+
 const START: u64 = 1_000_000;
 
 struct Bench {
@@ -221,7 +223,7 @@ fn a_refresh_keeps_the_user_and_loses_what_is_no_longer_allowed() {
 fn a_silent_client_is_pinged_told_and_closed() {
     let mut bench = Bench::live(|_| {});
     assert_eq!(bench.advance(25_000), ["ping", "send heartbeat"], "nothing else was sent in that time");
-    bench.session.on_bytes();
+    bench.session.on_traffic(Traffic { bytes: 6, frames: 1 }, bench.now);
     assert_eq!(bench.advance(25_000), ["ping", "send heartbeat"]);
     assert_eq!(bench.advance(10_000), ["close 4004 no_heartbeat"]);
 }
@@ -326,6 +328,9 @@ fn a_drain_tells_the_slot_and_closes_at_it() {
     let mut early = Bench::new(Mode::V1, Ok(None), |_| {});
     early.session.on_drain(5_000, START);
     assert_eq!(early.effects(), ["close 1012 restart"]);
+    // Found by the fuzzer: who was closed already is told nothing, and waits for nothing.
+    bench.session.on_drain(5_000, bench.now);
+    assert_eq!((bench.effects(), bench.session.next_deadline()), (Vec::new(), None));
 }
 
 #[test]

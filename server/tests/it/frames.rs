@@ -5,28 +5,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use futures_util::SinkExt;
 
-use crate::support::{Client, RawSocket, TestServer, opcode, user_token};
-
-/// A member of a room who must go on receiving, whatever others send.
-struct Bystander<'a> {
-    server: &'a TestServer,
-    client: Client,
-}
-
-impl<'a> Bystander<'a> {
-    async fn join(server: &'a TestServer) -> Self {
-        let mut client = server.user("bystander").await;
-        client.join("agent:7").await;
-        Self { server, client }
-    }
-
-    async fn goes_on(&mut self) {
-        let published = self.server.handle.broadcast_to_room("agent:7", "tick", &json!({})).await.unwrap();
-        let event = self.client.expect("tick").await;
-        assert_eq!(event["offset"], json!(published.offset));
-        self.client.is_alive().await;
-    }
-}
+use crate::support::{Bystander, RawSocket, TestServer, opcode, user_token};
 
 const MALFORMED: [&str; 12] = [
     "",

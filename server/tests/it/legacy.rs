@@ -59,7 +59,7 @@ async fn whoever_connects_gets_the_newest_of_each_metric_and_then_what_comes() {
         assert_eq!(metric(&client.next().await), ("live", 3.0));
         assert_eq!(metric(&client.next().await), ("live", 4.0));
     }
-    assert_eq!(request(server.legacy.unwrap(), "GET", "/api/ws/status", None, "").await.status, 400, "it has no API");
+    assert_eq!(request(server.legacy.unwrap(), "GET", "/api/ws/status", None, "").await.status, 426, "it has no API");
 }
 
 #[tokio::test]

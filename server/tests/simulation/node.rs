@@ -1,17 +1,18 @@
 //! The server's end of one socket: what the gateway's socket loop does with a `Connection`, in virtual time.
 
 use crate::network::ToServer;
-use axum::extract::ws::Message;
 use osbackend_protocol::CloseCode;
 use osbackend_server::{
     connection::{Connection, Work},
     gateway::frames,
     hub::outbox::{Item, Taken},
+    session::Traffic,
 };
 use std::{
     collections::VecDeque,
     task::{Context, Waker},
 };
+use tungstenite::Message;
 
 /// A connection with the state of its socket loop.
 pub(crate) struct Node {
@@ -96,7 +97,7 @@ impl Node {
             }
             match self.inbox.pop_front() {
                 Some(ToServer::Text(text)) => self.connection.on_text(&text, now),
-                Some(ToServer::Pong) => self.connection.on_bytes(),
+                Some(ToServer::Pong) => self.connection.on_traffic(Traffic { bytes: 6, frames: 1 }, now),
                 Some(ToServer::Close) => {
                     self.over = true;
                     out.push_back(Step::Gone);

@@ -13,6 +13,7 @@ use osbackend_server::{
     connection::Shared,
     engine::{MemoryEngine, Retention},
     hub::Hub,
+    limits::Quota,
     session::{Asks, Refusal, SessionSettings, Verdict},
 };
 use std::{collections::VecDeque, sync::Arc};
@@ -36,7 +37,10 @@ pub(crate) fn process(settings: &Settings, book: &Book, number: u64, now: u64) -
             join_rate: settings.join_rate,
             ..Limits::default()
         },
-        join_burst: settings.join_burst,
+        messages: Quota::new(Some(settings.message_rate), settings.message_burst),
+        refusals: Quota::new(Some(settings.message_rate), settings.message_burst.max(10)),
+        bytes: Quota::new(None, 0),
+        joins: Quota::new(Some(settings.join_rate), settings.join_burst),
         policy: Arc::new(Policy::default()),
         asks: Asks { connect: asks, join: asks, publish: asks },
         asks_about_rooms: asks,

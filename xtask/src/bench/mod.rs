@@ -60,6 +60,9 @@ pub(crate) fn run(project: &Project, args: &[String]) -> Result<()> {
             if (options.has(Part::Memory) || options.has(Part::Connect)) && server != Server::OursPlain {
                 figures.take(server.name(), "connections", ramp(&programs, server, amounts.connections));
             }
+            if options.has(Part::SlowConsumers) && server == Server::Ours {
+                figures.take(server.name(), "slow", slow_consumers(&programs, server, &amounts));
+            }
         }
     }
     if options.has(Part::Client) {
@@ -96,6 +99,28 @@ fn fanout(programs: &Programs, server: Server, outstanding: usize, amounts: &Amo
             ("bytes", EVENT_BYTES.to_string()),
             ("warmup-ms", amounts.warmup.as_millis().to_string()),
             ("window-ms", amounts.window.as_millis().to_string()),
+            ("within-ms", "30000".to_owned()),
+        ],
+    )
+}
+
+/// Members that go on reading, and such that stop.
+const HEALTHY_AND_STALLED: (usize, usize) = (1000, 100);
+/// Values a second, each of a KiB: what a healthy member takes without ever being behind.
+const VALUES: (usize, usize) = (50, 1024);
+
+fn slow_consumers(programs: &Programs, server: Server, amounts: &Amounts) -> Result<serde_json::Value> {
+    let running = programs.start(server)?;
+    programs.load(
+        &running,
+        "slow",
+        &[
+            ("healthy", HEALTHY_AND_STALLED.0.to_string()),
+            ("stalled", HEALTHY_AND_STALLED.1.to_string()),
+            ("rate", VALUES.0.to_string()),
+            ("bytes", VALUES.1.to_string()),
+            ("warmup-ms", (2 * amounts.warmup).as_millis().to_string()),
+            ("window-ms", (3 * amounts.window).as_millis().to_string()),
             ("within-ms", "30000".to_owned()),
         ],
     )

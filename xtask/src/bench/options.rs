@@ -9,7 +9,7 @@ use super::server::Server;
 const USAGE: &str = "\
 usage: cargo xtask bench [--quick] [--only PART,…] [--peers NAME,…|none] [--json FILE]
   --quick   one round, short windows, 2,000 connections: a smoke test, missed targets do not fail it
-  --only    of fanout, memory, connect, client
+  --only    of fanout, memory, connect, slow-consumers, client
   --peers   of ws, socketio, socketioxide (default: all)
   --json    where the figures go (default: target/xtask/bench.json)";
 
@@ -19,11 +19,17 @@ pub(crate) enum Part {
     Fanout,
     Memory,
     Connect,
+    SlowConsumers,
     Client,
 }
 
-const PARTS: [(&str, Part); 4] =
-    [("fanout", Part::Fanout), ("memory", Part::Memory), ("connect", Part::Connect), ("client", Part::Client)];
+const PARTS: [(&str, Part); 5] = [
+    ("fanout", Part::Fanout),
+    ("memory", Part::Memory),
+    ("connect", Part::Connect),
+    ("slow-consumers", Part::SlowConsumers),
+    ("client", Part::Client),
+];
 
 /// What was asked for.
 #[derive(Debug)]

@@ -27,6 +27,14 @@ const CLIENT_ROWS: [(&str, &str, usize); 5] = [
     ("the SDK's dispatch ÷ JSON.parse + call", "timesBareDispatch", 2),
 ];
 
+const SLOW_ROWS: [(&str, &str, usize); 5] = [
+    ("ms from publisher to member, p99, all reading", "latencyMillisP99Before", 2),
+    ("the same while 100 don't read", "latencyMillisP99During", 2),
+    ("the latter ÷ the former", "timesP99", 2),
+    ("bytes of server memory a member that doesn't read", "bytesPerStalled", 0),
+    ("share of the values that gave way to newer ones", "conflatedShare", 2),
+];
+
 /// The tables and the verdicts.
 pub(crate) fn markdown(figures: &Figures, verdicts: &[Verdict]) -> String {
     let mut text = String::from("\nMedian (lowest–highest) of the rounds; the ratio is to `ws` in the same run.\n\n");
@@ -38,6 +46,15 @@ pub(crate) fn markdown(figures: &Figures, verdicts: &[Verdict]) -> String {
         for server in figures.servers() {
             let cells: Vec<String> = columns.iter().map(|column| cell(figures, server, column)).collect();
             let _ = writeln!(text, "| {server} | {} |", cells.join(" | "));
+        }
+        text.push('\n');
+    }
+    if figures.get("osbackend", "slow", "timesP99").is_some() {
+        text.push_str("| 1,000 members, 100 more that stop reading | |\n|---|---|\n");
+        for (head, figure, decimals) in SLOW_ROWS {
+            if let Some(spread) = figures.get("osbackend", "slow", figure) {
+                let _ = writeln!(text, "| {head} | {} |", number(spread, 1.0, decimals));
+            }
         }
         text.push('\n');
     }

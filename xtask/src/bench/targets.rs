@@ -22,6 +22,7 @@ pub(crate) fn check(figures: &Figures) -> Vec<Verdict> {
     let delivery = |server, measurement| median(server, measurement, "cpuMicrosPerDelivery");
     let times_ws = |measurement| Some(delivery(OURS, measurement)? / delivery("ws", measurement)?);
     let connection = |figure| median(OURS, "connections", figure);
+    let slow = |figure| median(OURS, "slow", figure);
     let client = |figure| median(OURS, "client", figure);
 
     let promises = [
@@ -31,6 +32,8 @@ pub(crate) fn check(figures: &Figures) -> Vec<Verdict> {
         ("a delivery, 64 outstanding", delivery(OURS, "fanout64"), 0.25, "µs", false),
         ("an idle joined connection", connection("bytesPerConnection").map(|bytes| bytes / 1024.0), 7.0, "KiB", true),
         ("connect + JWT + join", connection("cpuMicrosPerConnection"), 120.0, "µs", true),
+        ("p99 of 1,000 members while 100 others don't read", slow("timesP99"), 1.2, "× before", true),
+        ("a member that doesn't read", slow("bytesPerStalled").map(|bytes| bytes / 1024.0), 1024.0, "KiB", true),
         ("an event in Chromium, server with a backlog", client("microsPerEvent"), 8.0, "µs", true),
         ("the SDK's dispatch", client("timesBareDispatch"), 1.2, "× JSON.parse + call", true),
     ];

@@ -11,7 +11,6 @@ pub use look::QueueLook;
 pub use run::Run;
 
 use crate::hub::event::StoredEvent;
-use axum::extract::ws::Utf8Bytes;
 use bytes::Bytes;
 use osbackend_protocol::CloseCode;
 use parking_lot::Mutex;
@@ -20,6 +19,7 @@ use std::{
     sync::Arc,
     task::{Context, Poll, Waker},
 };
+use tungstenite::Utf8Bytes;
 
 /// Queued bytes from which on older `latest` events give way: below it the reader is not behind, and a look-up per
 /// event would cost the common case.

@@ -2,8 +2,8 @@
 
 use super::{ITEM_BYTES, Item, QueuedEvent};
 use crate::hub::event::StoredEvent;
-use axum::extract::ws::Utf8Bytes;
 use std::sync::{Arc, OnceLock};
+use tungstenite::Utf8Bytes;
 
 /// Texts of one run at most, in bytes: half of what a frame may hold, so that other messages fit beside it.
 const RUN_BYTES: usize = 32 * 1024;

@@ -64,7 +64,7 @@ fn a_heartbeat_and_the_timers_wait_for_nobody() {
     bench.text(r#"{"type":"heartbeat","id":1}"#);
     assert_eq!(bench.effects(), ["ask 0 join agent:1", "send heartbeat"]);
     assert_eq!(bench.advance(25_000)[0], "ping");
-    bench.session.on_bytes();
+    bench.session.on_traffic(Traffic { bytes: 6, frames: 1 }, bench.now);
     assert_eq!(bench.answer(0, Verdict::Allow), ["join agent:1"]);
 }
 

@@ -1,6 +1,7 @@
 //! What the tests share: a server in this process, clients of it, and a plain HTTP client.
 
 mod backend;
+mod bystander;
 mod cli;
 mod client;
 mod http;
@@ -16,6 +17,7 @@ use std::future::Future;
 use std::time::Duration;
 
 pub(crate) use backend::{Asked, Backend, WEBHOOK_SECRET};
+pub(crate) use bystander::Bystander;
 pub(crate) use cli::{Ended, Running, run_at, run_with};
 pub(crate) use client::{Client, Connecting, Refused};
 pub(crate) use http::{Answer, request, send};

@@ -69,6 +69,17 @@ impl RawSocket {
         .await
     }
 
+    /// Reads over other frames to the next text frame.
+    pub(crate) async fn text(&mut self) -> serde_json::Value {
+        loop {
+            match self.next().await {
+                (opcode::TEXT, payload) => return serde_json::from_slice(&payload).unwrap(),
+                (opcode::CLOSE, payload) => panic!("closed instead of a message: {payload:?}"),
+                _ => {}
+            }
+        }
+    }
+
     /// Reads over other frames to the close frame; its code and reason.
     pub(crate) async fn closed(&mut self) -> (u16, String) {
         loop {

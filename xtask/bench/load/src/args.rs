@@ -11,7 +11,7 @@ use crate::dialect::Dialect;
 
 /// What to measure, at which server, and how much of it.
 pub(crate) struct Args {
-    /// `fanout` or `ramp`.
+    /// `fanout`, `ramp` or `slow`.
     pub(crate) command: String,
     options: HashMap<String, String>,
 }
@@ -20,7 +20,7 @@ impl Args {
     /// Reads the process's arguments.
     pub(crate) fn from_env() -> Result<Self> {
         let mut words = std::env::args().skip(1);
-        let command = words.next().context("usage: osbackend-bench-load fanout|ramp --name value …")?;
+        let command = words.next().context("usage: osbackend-bench-load fanout|ramp|slow --name value …")?;
         let mut options = HashMap::new();
         while let Some(word) = words.next() {
             let name = word.strip_prefix("--").with_context(|| format!("expected --name, got {word}"))?;

@@ -7,6 +7,9 @@ use serde_json::json;
 /// The room of every measurement: one that any authenticated user may join at our server.
 const ROOM: &str = "agent:7";
 
+/// Where only those are that will stop reading: what is sent there fills what the system holds for them.
+pub(crate) const SLOW_ROOM: &str = "agent:8";
+
 /// Stands once in every event and in no other message, so that events are counted without parsing.
 pub(crate) const MARKER: &str = "\"benchSeq\"";
 
@@ -60,10 +63,15 @@ impl Dialect {
     }
 
     /// What the client says as soon as the WebSocket is open; `member` joins the room, a publisher does not.
-    pub(crate) fn opening(self, token: &str, member: bool) -> Option<String> {
+    /// One that will be slow joins a second room, [`SLOW_ROOM`].
+    pub(crate) fn opening(self, token: &str, member: bool, slow: bool) -> Option<String> {
         match self {
             Self::Batch | Self::Ws => {
-                let rooms = if member { json!([{"room": ROOM}]) } else { json!([]) };
+                let rooms = match (member, slow) {
+                    (true, true) => json!([{"room": ROOM}, {"room": SLOW_ROOM}]),
+                    (true, false) => json!([{"room": ROOM}]),
+                    (false, _) => json!([]),
+                };
                 let payload = json!({"protocol": 1, "token": token, "rooms": rooms, "batch": true});
                 Some(json!({"type": "connect", "payload": payload}).to_string())
             }

@@ -9,6 +9,7 @@ mod fanout;
 mod frames;
 mod process;
 mod ramp;
+mod slow;
 mod swarm;
 mod token;
 
@@ -20,7 +21,8 @@ fn main() -> Result<()> {
     let result = match args.command.as_str() {
         "fanout" => fanout::run(&args)?,
         "ramp" => ramp::run(&args)?,
-        other => anyhow::bail!("unknown command {other}: use fanout or ramp"),
+        "slow" => slow::run(&args)?,
+        other => anyhow::bail!("unknown command {other}: use fanout, ramp or slow"),
     };
     println!("{result}");
     Ok(())

@@ -17,7 +17,13 @@ pub(crate) fn run(args: &Args) -> Result<Value> {
     let connections: usize = args.number("connections")?;
     let within = args.millis("within-ms")?;
     let mut identities = (0..connections)
-        .map(|n| Ok(Identity { token: token::sign(args.secret()?, &format!("bench-user-{n}"), "user")?, member: true }))
+        .map(|n| {
+            Ok(Identity {
+                token: token::sign(args.secret()?, &format!("bench-user-{n}"), "user")?,
+                member: true,
+                small_buffer: false,
+            })
+        })
         .collect::<Result<Vec<_>>>()?;
     let measured = identities.split_off(connections / 10);
     let count = measured.len();

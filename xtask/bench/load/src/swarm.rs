@@ -2,18 +2,22 @@
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use memchr::memmem::Finder;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
+use socket2::{Domain, Socket, Type};
 
 use crate::dialect::{Dialect, Greeting, MARKER};
 use crate::frames;
 
 /// One read takes what a socket holds: larger than its receive buffer ever is on loopback.
 const READ_BUFFER: usize = 512 * 1024;
+/// What the system holds at most for a connection that is to be slow, in bytes.
+const SMALL_BUFFER: usize = 8 * 1024;
 /// How many connections are on their way at the same time.
 const CONNECTING_AT_ONCE: usize = 64;
 /// Beyond this, the ephemeral ports of one source address run out.
@@ -25,6 +29,8 @@ pub(crate) struct Identity {
     pub(crate) token: String,
     /// Whether it joins the room; the publisher does not.
     pub(crate) member: bool,
+    /// Whether the system holds only a few KiB for it.
+    pub(crate) small_buffer: bool,
 }
 
 enum Stage {
@@ -43,6 +49,8 @@ struct Conn {
     partial: Vec<u8>,
     unsent: Vec<u8>,
     upgrade_sent: bool,
+    /// Nothing is read from it.
+    paused: bool,
 }
 
 /// The connections and the poll that drives them.
@@ -96,7 +104,11 @@ impl Swarm {
     }
 
     fn start(&mut self, identity: Identity) -> Result<()> {
-        let mut stream = TcpStream::connect(self.addr).context("connect")?;
+        let mut stream = if identity.small_buffer {
+            with_small_buffer(self.addr)?
+        } else {
+            TcpStream::connect(self.addr).context("connect")?
+        };
         let token = Token(self.conns.len());
         self.poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
         self.conns.push(Conn {
@@ -106,6 +118,7 @@ impl Swarm {
             partial: Vec::new(),
             unsent: Vec::new(),
             upgrade_sent: false,
+            paused: false,
         });
         Ok(())
     }
@@ -130,7 +143,7 @@ impl Swarm {
                 }
                 conn.flush()?;
             }
-            if event.is_readable() {
+            if event.is_readable() && !conn.paused {
                 let was_joined = matches!(conn.stage, Stage::Joined);
                 let events =
                     conn.receive(self.dialect, &mut self.buffer, &self.marker).with_context(|| format!("connection {index}"))?;
@@ -156,12 +169,37 @@ impl Swarm {
         Ok(())
     }
 
+    /// Reads nothing from these connections any more.
+    pub(crate) fn pause(&mut self, conns: Range<usize>) {
+        self.conns[conns].iter_mut().for_each(|conn| conn.paused = true);
+    }
+
+    /// Reads from them again: what waits at once, the rest in [`Self::turn`].
+    pub(crate) fn resume(&mut self, conns: Range<usize>, mut counted: impl FnMut(usize, u32)) -> Result<()> {
+        for index in conns {
+            let conn = &mut self.conns[index];
+            conn.paused = false;
+            let events = conn.receive(self.dialect, &mut self.buffer, &self.marker);
+            counted(index, events.with_context(|| format!("connection {index}"))?);
+        }
+        Ok(())
+    }
+
     /// Sends already encoded frames on one connection.
     pub(crate) fn send(&mut self, index: usize, frames: &[u8]) -> Result<()> {
         let conn = &mut self.conns[index];
         conn.unsent.extend_from_slice(frames);
         conn.flush()
     }
+}
+
+fn with_small_buffer(addr: SocketAddr) -> Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None)?;
+    // Before it connects: later the window is agreed upon already.
+    socket.set_recv_buffer_size(SMALL_BUFFER)?;
+    socket.connect(&addr.into()).context("connect")?;
+    socket.set_nonblocking(true)?;
+    Ok(TcpStream::from_std(socket.into()))
 }
 
 impl Conn {
@@ -214,7 +252,7 @@ impl Conn {
                 bail!("upgrade refused: {}", String::from_utf8_lossy(bytes));
             }
             self.stage = Stage::Greeting;
-            if let Some(opening) = dialect.opening(&self.identity.token, self.identity.member) {
+            if let Some(opening) = dialect.opening(&self.identity.token, self.identity.member, self.identity.small_buffer) {
                 self.say(&opening)?;
             }
             used = end + 4;

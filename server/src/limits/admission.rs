@@ -1,57 +1,11 @@
-//! Rates and counts that bound what one client, one address or all of them may take. No clock: `now` is an input.
+//! Who is let in: counts of the open connections, in all, by address and by user, and the rate of new ones.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::{Gcra, Quota, address};
 use crate::config::Limits;
-
-/// A token bucket: `rate` a second, up to `burst` at once.
-///
-/// ```
-/// use osbackend_server::limits::Bucket;
-/// let mut bucket = Bucket::new(Some(2), 2, 0);
-/// assert!(bucket.take(0).is_ok() && bucket.take(0).is_ok());
-/// assert_eq!(bucket.take(0), Err(500)); // milliseconds until there is one again
-/// assert!(bucket.take(500).is_ok());
-/// ```
-#[derive(Clone, Debug)]
-pub struct Bucket {
-    /// In thousandths of a token a millisecond is exactly `rate` a second; `None`: no limit.
-    rate: Option<u64>,
-    capacity: u64,
-    level: u64,
-    at_ms: u64,
-}
-
-/// Thousandths of a token: so that a millisecond at 1 a second is not rounded to nothing.
-const TOKEN: u64 = 1000;
-
-impl Bucket {
-    /// A full bucket. `rate` `None` never refuses; a `burst` below 1 counts as 1.
-    pub fn new(rate: Option<u32>, burst: u32, now_ms: u64) -> Self {
-        let capacity = u64::from(burst.max(1)) * TOKEN;
-        Self { rate: rate.map(u64::from), capacity, level: capacity, at_ms: now_ms }
-    }
-
-    /// Takes one.
-    ///
-    /// # Errors
-    /// There is none; in so many milliseconds there will be (`retryAfterMs`, §4).
-    pub fn take(&mut self, now_ms: u64) -> Result<(), u64> {
-        let Some(rate) = self.rate else { return Ok(()) };
-        let passed = now_ms.saturating_sub(self.at_ms);
-        self.at_ms = self.at_ms.max(now_ms);
-        self.level = self.level.saturating_add(passed.saturating_mul(rate)).min(self.capacity);
-        match self.level.checked_sub(TOKEN) {
-            Some(rest) => {
-                self.level = rest;
-                Ok(())
-            }
-            None => Err((TOKEN - self.level).div_ceil(rate.max(1))),
-        }
-    }
-}
 
 /// Why a connection is not let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,7 +16,7 @@ pub enum NotAdmitted {
         /// When to try again, in milliseconds.
         retry_after_ms: u64,
     },
-    /// `MAX_CONNECTIONS_PER_IP` are open from this address.
+    /// `MAX_CONNECTIONS_PER_IP` are open from this address, or from its IPv6 network.
     #[error("too many connections from this address")]
     Address,
     /// `MAX_CONNECTIONS_PER_USER` are open of this user.
@@ -79,8 +33,10 @@ pub struct Admission {
 #[derive(Debug)]
 struct Counts {
     limits: Limits,
-    new: Bucket,
+    rate: Quota,
+    new: Gcra,
     total: usize,
+    /// By [`address::group`].
     by_ip: HashMap<IpAddr, usize>,
     by_user: HashMap<String, usize>,
 }
@@ -93,14 +49,15 @@ pub struct Place {
     user: Option<String>,
 }
 
-/// After how long to try again when all places are taken: nobody knows when one becomes free.
-const FULL_RETRY_MS: u64 = 5_000;
+/// After how long to try again when all places are taken, in milliseconds: nobody knows when one becomes free.
+pub const FULL_RETRY_MS: u64 = 5_000;
 
 impl Admission {
     /// No connection counted yet.
-    pub fn new(limits: &Limits, now_ms: u64) -> Self {
-        let new = Bucket::new(limits.connect_rate, limits.connect_rate.unwrap_or(1), now_ms);
-        let counts = Counts { limits: limits.clone(), new, total: 0, by_ip: HashMap::new(), by_user: HashMap::new() };
+    pub fn new(limits: &Limits) -> Self {
+        let rate = Quota::new(limits.connect_rate, limits.connect_rate.unwrap_or(1));
+        let (limits, new) = (limits.clone(), Gcra::default());
+        let counts = Counts { limits, rate, new, total: 0, by_ip: HashMap::new(), by_user: HashMap::new() };
         Self { counts: Arc::new(Mutex::new(counts)) }
     }
 
@@ -109,18 +66,20 @@ impl Admission {
     /// # Errors
     /// A limit is reached; nothing is counted.
     pub fn admit(&self, ip: Option<IpAddr>, now_ms: u64) -> Result<Place, NotAdmitted> {
-        let mut counts = lock(&self.counts);
+        let counted = ip.map(address::group);
+        let mut guard = lock(&self.counts);
+        let counts = &mut *guard;
         if counts.limits.max_connections.is_some_and(|most| counts.total >= most) {
             return Err(NotAdmitted::Full { retry_after_ms: FULL_RETRY_MS });
         }
-        if let (Some(ip), Some(most)) = (ip, counts.limits.max_connections_per_ip)
+        if let (Some(ip), Some(most)) = (counted, counts.limits.max_connections_per_ip)
             && counts.by_ip.get(&ip).is_some_and(|open| *open >= most)
         {
             return Err(NotAdmitted::Address);
         }
-        counts.new.take(now_ms).map_err(|retry_after_ms| NotAdmitted::Full { retry_after_ms })?;
+        counts.new.take(&counts.rate, now_ms).map_err(|retry_after_ms| NotAdmitted::Full { retry_after_ms })?;
         counts.total += 1;
-        if let Some(ip) = ip {
+        if let Some(ip) = counted {
             *counts.by_ip.entry(ip).or_default() += 1;
         }
         Ok(Place { counts: self.counts.clone(), ip, user: None })
@@ -158,8 +117,8 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut counts = lock(&self.counts);
         counts.total -= 1;
-        if let Some(ip) = &self.ip {
-            decrement(&mut counts.by_ip, ip);
+        if let Some(ip) = self.ip {
+            decrement(&mut counts.by_ip, &address::group(ip));
         }
         if let Some(user) = &self.user {
             decrement(&mut counts.by_user, user);
@@ -190,28 +149,10 @@ mod tests {
     use super::*;
     use crate::config::Config;
 
-    #[test]
-    fn a_bucket_gives_its_burst_and_then_its_rate() {
-        let mut bucket = Bucket::new(Some(10), 3, 1_000);
-        assert_eq!([0, 0, 0].map(|_| bucket.take(1_000)), [Ok(()); 3]);
-        assert_eq!(bucket.take(1_000), Err(100));
-        assert_eq!(bucket.take(1_060), Err(40));
-        assert_eq!(bucket.take(1_100), Ok(()));
-        assert_eq!(bucket.take(900), Err(100), "a clock that goes back gives nothing");
-        let after_long = [0; 4].map(|_| bucket.take(1_000_000).is_ok());
-        assert_eq!(after_long, [true, true, true, false], "never more than the burst");
-    }
-
-    #[test]
-    fn without_a_rate_nothing_is_refused() {
-        let mut bucket = Bucket::new(None, 1, 0);
-        assert!((0..1000).all(|_| bucket.take(0).is_ok()));
-    }
-
     fn admission(change: impl Fn(&mut Limits)) -> Admission {
         let mut limits = Config::default().limits;
         change(&mut limits);
-        Admission::new(&limits, 0)
+        Admission::new(&limits)
     }
 
     #[test]
@@ -239,6 +180,18 @@ mod tests {
         assert_eq!(second.assign("ada"), Err(NotAdmitted::User));
         drop(first);
         assert_eq!(second.assign("ada"), Ok(()));
+    }
+
+    #[test]
+    fn an_ipv6_network_of_64_bits_is_one_address() {
+        let admission = admission(|limits| limits.max_connections_per_ip = Some(1));
+        let ip = |text: &str| Some(text.parse::<IpAddr>().unwrap());
+        let _v6 = admission.admit(ip("2001:db8:0:1::1"), 0).unwrap();
+        assert_eq!(admission.admit(ip("2001:db8:0:1:ffff::2"), 0).unwrap_err(), NotAdmitted::Address);
+        assert!(admission.admit(ip("2001:db8:0:2::1"), 0).is_ok());
+        let _v4 = admission.admit(ip("::ffff:192.0.2.1"), 0).unwrap();
+        assert_eq!(admission.admit(ip("192.0.2.1"), 0).unwrap_err(), NotAdmitted::Address);
+        assert!(admission.admit(ip("192.0.2.2"), 0).is_ok());
     }
 
     #[test]

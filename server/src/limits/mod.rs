@@ -1,0 +1,8 @@
+//! What one client, one address or all of them may take, each kind of bound in a file of its own. No clock: `now` is an input.
+
+pub mod address;
+mod admission;
+mod gcra;
+
+pub use admission::{Admission, FULL_RETRY_MS, NotAdmitted, Place};
+pub use gcra::{Gcra, Overdrawn, Quota};
