@@ -3,9 +3,12 @@
 use crate::{
     auth::{Authenticator, mint, origin::OriginPolicy, resume::ResumeKeys},
     clock::Clock,
-    config::Config,
+    config::{Config, EngineKind},
     connection::Shared,
-    engine::{MemoryEngine, Retention, Retentions},
+    engine::{
+        Engine, MemoryEngine, Retention, RetentionOf, Retentions, SqliteEngine,
+        sqlite::{OpenError, SqliteOptions},
+    },
     gateway::{self, Gateway},
     handlers::Handlers,
     hub::Hub,
@@ -14,7 +17,7 @@ use crate::{
     telemetry,
 };
 use osbackend_protocol::Policy;
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 pub use crate::handle::{Emitted, Handle, PublishError, Stats};
 
@@ -33,20 +36,32 @@ pub enum BuildError {
     /// The system gives no random bytes.
     #[error("the system gives no random bytes: {0}")]
     Random(#[from] getrandom::Error),
+    /// The data directory or its file can't be used.
+    #[error(transparent)]
+    Data(#[from] OpenError),
     /// Built outside of a tokio runtime.
     #[error("build the server inside a tokio runtime")]
     NoRuntime,
 }
 
 /// Makes a [`Realtime`].
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Builder {
     config: Config,
     policy: Policy,
 }
 
+/// As [`Config::default`], but with streams in memory: a library writes no files that it wasn't asked for.
+impl Default for Builder {
+    fn default() -> Self {
+        let mut config = Config::default();
+        config.engine.kind = EngineKind::Memory;
+        Self { config, policy: Policy::default() }
+    }
+}
+
 impl Builder {
-    /// All settings at once.
+    /// All settings at once: where streams live is among them.
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
         self
@@ -61,6 +76,13 @@ impl Builder {
     /// Lets clients without a token stay (§1).
     pub fn allow_anonymous(mut self, allow: bool) -> Self {
         self.config.auth.allow_anonymous = allow;
+        self
+    }
+
+    /// Keeps streams in a file in this directory, for this process alone: they go on after a restart.
+    pub fn data_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.config.engine.kind = EngineKind::Sqlite;
+        self.config.engine.data_dir = dir.into();
         self
     }
 
@@ -92,7 +114,16 @@ impl Builder {
         };
         let policy = Arc::new(policy);
         let retentions = Retentions::new(retention, policy.clone());
-        let hub = Arc::new(Hub::new(Box::new(MemoryEngine::new(process.clone(), retentions)), process));
+        let engine: Box<dyn Engine> = match config.engine.kind {
+            EngineKind::Memory => Box::new(MemoryEngine::new(process.clone(), retentions)),
+            EngineKind::Sqlite => {
+                let every_room: RetentionOf = Arc::new(move |room| retentions.of(room));
+                let clock = clock.clone();
+                let options = SqliteOptions::new(&config.engine.data_dir, every_room, Arc::new(move || clock.now_ms()));
+                Box::new(SqliteEngine::start(SqliteOptions { sync: config.engine.sync, ..options })?)
+            }
+        };
+        let hub = Hub::shared(engine, process);
         let (sweeping, following) = (Arc::downgrade(&hub), clock.clone());
         runtime.spawn(async move {
             let mut tick = tokio::time::interval(SWEEP);

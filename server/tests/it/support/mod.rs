@@ -2,6 +2,7 @@
 
 mod cli;
 mod client;
+mod dir;
 mod http;
 mod process;
 mod raw;
@@ -14,8 +15,9 @@ use std::time::Duration;
 
 pub(crate) use cli::{Ended, Running, run_at, run_with};
 pub(crate) use client::{Client, Connecting, Refused};
+pub(crate) use dir::TempDir;
 pub(crate) use http::{Answer, request, send};
-pub(crate) use process::{Served, osbackend};
+pub(crate) use process::{Served, durable, osbackend};
 pub(crate) use raw::{RawSocket, opcode};
 pub(crate) use schema::mismatches;
 pub(crate) use scrape::Scrape;

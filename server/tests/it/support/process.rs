@@ -1,6 +1,7 @@
 //! The binary as a process of its own.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
@@ -8,13 +9,22 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::soon;
+use super::{SECRET, soon};
 
 /// The binary with these arguments, and nothing of the environment that the tests run in.
 pub(crate) fn osbackend(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_osbackend"));
     command.env_clear().args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command.current_dir(env!("CARGO_MANIFEST_DIR"));
+    // Tests run side by side: those that are about files have a directory each.
+    command.env("ENGINE", "memory");
+    command
+}
+
+/// `osbackend serve` with the secret of the tests, and its data in `dir`.
+pub(crate) fn durable(dir: &Path, args: &[&str]) -> Command {
+    let mut command = osbackend(&["serve", "--host", "127.0.0.1", "--port", "0", "--ws-port", "0", "--drain", "50ms"]);
+    command.env("JWT_SECRET", SECRET).env("ENGINE", "sqlite").env("DATA_DIR", dir).args(args);
     command
 }
 
@@ -86,6 +96,16 @@ impl Served {
     /// With `--dev`, on free ports, with a short drain.
     pub(crate) async fn dev() -> Self {
         Self::start(osbackend(&["serve", "--dev", "--port", "0", "--ws-port", "0", "--drain", "50ms"])).await
+    }
+
+    /// With the secret of the tests, and its data in `dir`.
+    pub(crate) async fn durable(dir: &Path, args: &[&str]) -> Self {
+        Self::start(durable(dir, args)).await
+    }
+
+    /// Ends it as a crash does: without a word.
+    pub(crate) async fn kill(mut self) {
+        soon("osbackend to be killed", self.child.kill()).await.unwrap();
     }
 
     pub(crate) fn signal(&self, name: &str) {
