@@ -5,10 +5,14 @@
 //! encodes by itself, commits, and hands exactly what it committed to the hub ([`Apply::deliver`]), in the order of its
 //! offsets; only then is anything delivered or acknowledged.
 
+#[cfg(test)]
+mod contract;
 mod memory;
 mod retention;
 pub mod sqlite;
 mod stream;
+#[cfg(test)]
+mod testing;
 
 pub use memory::MemoryEngine;
 pub use retention::Retentions;

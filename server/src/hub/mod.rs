@@ -38,7 +38,7 @@ enum Slot {
     /// To be opened by the first who needs it.
     #[default]
     Unopened,
-    Open(Room),
+    Open(Box<Room>),
     /// No longer in its shard: who still holds it must look the room up again.
     Dropped,
 }
@@ -155,7 +155,7 @@ impl Hub {
             if matches!(*slot, Slot::Unopened) {
                 let id = self.next_room.fetch_add(1, Ordering::Relaxed);
                 match self.engine.open(name, id) {
-                    Ok(stream) => *slot = Slot::Open(Room::new(name.clone(), id, stream)),
+                    Ok(stream) => *slot = Slot::Open(Box::new(Room::new(name.clone(), id, stream))),
                     Err(error) => {
                         drop(slot);
                         self.drop_if(name, |slot| matches!(slot, Slot::Unopened));

@@ -13,6 +13,8 @@ use std::{
 
 /// Pages of the log (4 KiB each) from which on it is worth moving them.
 const BEGIN_PAGES: usize = 2_000;
+/// The same, while nobody publishes.
+const IDLE_PAGES: usize = 100;
 /// From here on the writer finishes what the thread has begun: a log begins anew only when all of it was moved, and
 /// under load the writer adds to it as fast as the thread moves.
 const FINISH_PAGES: usize = 8_000;
@@ -57,14 +59,28 @@ impl Checkpoints {
     /// To be called by the writer after each commit.
     pub(super) fn after_commit(&self, writer: &Connection) {
         let pages = self.shared.pages.load(Ordering::Relaxed);
+        if pages < BEGIN_PAGES {
+            return;
+        }
+        let mut wanted = self.shared.wanted.lock();
+        // Only one can move at a time, and the thread won't be long.
+        if wanted.checkpoint {
+            return;
+        }
         if pages >= FINISH_PAGES {
+            drop(wanted);
             passive(writer);
-        } else if pages >= BEGIN_PAGES {
-            let mut wanted = self.shared.wanted.lock();
-            if !wanted.checkpoint {
-                wanted.checkpoint = true;
-                self.shared.changed.notify_one();
-            }
+        } else {
+            wanted.checkpoint = true;
+            self.shared.changed.notify_one();
+        }
+    }
+
+    /// To be called by the writer when nobody publishes: a log of some size is moved, so that the file's size shows.
+    pub(super) fn when_idle(&self) {
+        if self.shared.pages.load(Ordering::Relaxed) >= IDLE_PAGES {
+            self.shared.wanted.lock().checkpoint = true;
+            self.shared.changed.notify_one();
         }
     }
 

@@ -53,6 +53,10 @@ impl DataFile {
         file.check()?;
         schema::migrate(&mut file.connection, &file.path)?;
         file.identify(options)?;
+        if let Some(pages) = options.max_pages {
+            let set = file.connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()));
+            set.map_err(|error| OpenError::of(file.path.clone(), &error))?;
+        }
         let sync = if options.sync == SyncMode::Full { "FULL" } else { "NORMAL" };
         file.connection.pragma_update(None, "synchronous", sync).map_err(|error| OpenError::of(file.path.clone(), &error))?;
         Ok(file)

@@ -58,12 +58,14 @@ pub struct SqliteOptions {
     pub clock: Arc<dyn Fn() -> u64 + Send + Sync>,
     /// Name of the system's boot; `None` where it has none, and then every end without [`Engine::stop`] counts as a power loss.
     pub boot: Option<String>,
+    /// Pages (4 KiB) that the file may have; `None`: as many as the disk has. A full file is like a full disk.
+    pub max_pages: Option<u32>,
 }
 
 impl SqliteOptions {
     /// In `dir`, on this machine.
     pub fn new(dir: impl Into<PathBuf>, retention: RetentionOf, clock: Arc<dyn Fn() -> u64 + Send + Sync>) -> Self {
-        Self { dir: dir.into(), sync: SyncMode::default(), retention, clock, boot: file::boot_id() }
+        Self { dir: dir.into(), sync: SyncMode::default(), retention, clock, boot: file::boot_id(), max_pages: None }
     }
 }
 

@@ -27,9 +27,10 @@ pub(super) struct Upkeep {
 }
 
 impl Upkeep {
-    /// The next few rooms. Whether the round is over.
+    /// The next few rooms, keys and pages. Whether there is more to do now: the round isn't over, or there was as much as one
+    /// step does.
     pub(super) fn step(&mut self, store: &mut Store, now_ms: u64) -> rusqlite::Result<bool> {
-        store.transaction(|store| store.expire_keys(now_ms, KEYS))?;
+        let keys = store.transaction(|store| store.expire_keys(now_ms, KEYS))?;
         let rooms: Vec<(i64, String, i64, i64, i64)> = store
             .connection
             .prepare_cached("SELECT id, name, offset, first, at FROM rooms WHERE id > ?1 ORDER BY id LIMIT ?2")?
@@ -55,8 +56,8 @@ impl Upkeep {
         }
         changed?;
         forget(store, forgotten)?;
-        vacuum(store)?;
-        Ok(over)
+        let vacuumed = vacuum(store)?;
+        Ok(!over || keys == KEYS || vacuumed)
     }
 }
 
@@ -111,12 +112,13 @@ fn forget(store: &mut Store, rooms: Vec<(i64, RoomName)>) -> rusqlite::Result<()
     result
 }
 
-/// Gives free pages back to the system, where a quarter of the file is free.
-fn vacuum(store: &Store) -> rusqlite::Result<()> {
+/// Gives free pages back to the system, where a quarter of the file is free; whether it did.
+fn vacuum(store: &Store) -> rusqlite::Result<bool> {
     let pragma = |name: &str| store.connection.prepare_cached(name)?.query_row([], |row| row.get::<_, i64>(0));
     let free = pragma("PRAGMA freelist_count")?;
-    if free > FREE_PAGES && free * 4 > pragma("PRAGMA page_count")? {
-        store.connection.execute_batch(&format!("PRAGMA incremental_vacuum({VACUUM_PAGES})"))?;
+    if free <= FREE_PAGES || free * 4 <= pragma("PRAGMA page_count")? {
+        return Ok(false);
     }
-    Ok(())
+    store.connection.execute_batch(&format!("PRAGMA incremental_vacuum({VACUUM_PAGES})"))?;
+    Ok(true)
 }

@@ -61,15 +61,24 @@ impl Writer {
         let _abandon = Abandon(self.shared.clone());
         let mut upkeep_at = Instant::now() + UPKEEP;
         let mut probe_at = Instant::now();
+        // Whether the upkeep has more to do: at once while nobody publishes, else now and then.
+        let mut more = false;
         loop {
-            match self.shared.queue.next(UPKEEP) {
-                Next::Batch(batch) => self.batch(batch),
-                Next::Idle => {}
+            let idle = match self.shared.queue.next(if more { Duration::ZERO } else { UPKEEP }) {
+                Next::Batch(batch) => {
+                    self.batch(batch);
+                    false
+                }
+                Next::Idle => true,
                 Next::Stop => break,
-            }
+            };
             let now = Instant::now();
-            if now >= upkeep_at {
-                upkeep_at = now + if self.step() { ROUND } else { UPKEEP };
+            if now >= upkeep_at || (idle && more) {
+                more = self.step() && self.shared.failing.lock().is_none();
+                upkeep_at = now + if more { UPKEEP } else { ROUND };
+                if idle && !more {
+                    self.checkpoints.when_idle();
+                }
             }
             if now >= probe_at && self.shared.failing.lock().is_some() {
                 probe_at = now + PROBE;
@@ -126,7 +135,7 @@ impl Writer {
         self.checkpoints.after_commit(&self.store.connection);
     }
 
-    /// Whether a round of the upkeep is over.
+    /// Whether the upkeep has more to do now.
     fn step(&mut self) -> bool {
         let now = (self.clock)();
         let step = self.upkeep.step(&mut self.store, now);
