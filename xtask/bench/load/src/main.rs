@@ -1,13 +1,15 @@
 //! The load generator of `cargo xtask bench`: one measurement of one server, printed as one JSON line.
 //!
 //! It is a program of its own so that its CPU is never counted as the server's, and single-threaded with
-//! hand-written frame scanning so that it leaves the second core to the server as far as possible.
+//! hand-written frame scanning so that it leaves the second core to the server as far as possible. `publish` is the
+//! exception: it measures the server as a library, in this process.
 
 mod args;
 mod dialect;
 mod fanout;
 mod frames;
 mod process;
+mod publish;
 mod ramp;
 mod swarm;
 mod token;
@@ -20,7 +22,8 @@ fn main() -> Result<()> {
     let result = match args.command.as_str() {
         "fanout" => fanout::run(&args)?,
         "ramp" => ramp::run(&args)?,
-        other => anyhow::bail!("unknown command {other}: use fanout or ramp"),
+        "publish" => publish::run(&args)?,
+        other => anyhow::bail!("unknown command {other}: use fanout, ramp or publish"),
     };
     println!("{result}");
     Ok(())
