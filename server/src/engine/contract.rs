@@ -7,17 +7,16 @@ use super::{
 };
 use crate::hub::event::NewEvent;
 
+type Start = fn(&RetentionOf, &TempDir, &Clock) -> Box<dyn Engine>;
+
 fn with_each(events: usize, age_ms: u64, test: impl Fn(&TestHub)) {
     let retention = keep(events, age_ms);
-    let memory = |retention: &RetentionOf, _: &TempDir, _: &Clock| -> Box<dyn Engine> {
-        Box::new(MemoryEngine::new("p", retention(&room("agent:1"))))
-    };
-    let sqlite = |retention: &RetentionOf, dir: &TempDir, clock: &Clock| -> Box<dyn Engine> {
+    let memory: Start = |retention, _, _| Box::new(MemoryEngine::new("p", retention(&room("agent:1"))));
+    let sqlite: Start = |retention, dir, clock| {
         let options = SqliteOptions::new(dir.path(), retention.clone(), clock.function());
         Box::new(SqliteEngine::start(options).expect("starts"))
     };
-    let engines: [&dyn Fn(&RetentionOf, &TempDir, &Clock) -> Box<dyn Engine>; 2] = [&memory, &sqlite];
-    for engine in engines {
+    for engine in [memory, sqlite] {
         let (dir, clock) = (TempDir::new(), Clock::new());
         let engine = engine(&retention, &dir, &clock);
         println!("{}", engine.name());

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, Connecting, Served, TempDir, admin_token, durable, request, soon, user_token};
+use crate::support::{
+    Client, Connecting, Served, TempDir, admin_token, durable, durable_without_signal, request, soon, user_token,
+};
 
 const ROOM: &str = "dashboard:overview";
 
@@ -157,4 +159,48 @@ async fn a_file_that_can_not_be_used_is_named_with_what_to_do() {
     std::fs::write(&file, "").unwrap();
     let error = refusal(durable(&file.join("below"), &[])).await;
     assert!(error.contains("the data directory") && error.contains("DATA_DIR"), "{error}");
+}
+
+/// Asks until it is so: nothing tells when a server's readiness changes.
+async fn ready(served: &Served, status: u16) {
+    let changed = async {
+        while request(served.http, "GET", "/readyz", None, "").await.status != status {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon("/readyz to change", changed).await;
+}
+
+#[tokio::test]
+async fn a_disk_that_refuses_makes_publishes_unavailable_and_nothing_else_until_it_takes_them_again() {
+    let dir = TempDir::new();
+    let served = Served::start(durable_without_signal(dir.path())).await;
+    let mut reader = user(&served, "ada").await;
+    let epoch = reader.join(ROOM).await["epoch"].clone();
+    let mut writer = admin(&served).await;
+    publish(&mut writer, 1).await;
+    expect_notes(&mut reader, 1..=1).await;
+    ready(&served, 200).await;
+
+    served.limit_files(Some(4096));
+    let note = json!({"room": ROOM, "type": "note", "data": {"n": 0}});
+    let refused = writer.refused("publish", note, "unavailable").await;
+    assert!(refused["message"].as_str().unwrap().contains("try again later"), "{refused}");
+    ready(&served, 503).await;
+    reader.is_alive().await;
+    let mut back = user(&served, "bob").await;
+    let joined = back.join_with(json!({"room": ROOM, "epoch": epoch, "offset": 0})).await;
+    assert_eq!((&joined["recovered"], &joined["offset"]), (&json!(true), &json!(1)), "reads and joins go on");
+    expect_notes(&mut back, 1..=1).await;
+    back.join("agent:7").await;
+
+    served.limit_files(None);
+    ready(&served, 200).await;
+    assert_eq!(publish(&mut writer, 2).await["offset"], 2, "what was refused took no offset");
+    expect_notes(&mut reader, 2..=2).await;
+    served.kill().await;
+    let served = Served::durable(dir.path(), &[]).await;
+    let mut back = user(&served, "ada").await;
+    assert_eq!(back.join_with(json!({"room": ROOM, "epoch": epoch, "offset": 0})).await["replayed"], 2);
+    expect_notes(&mut back, 1..=2).await;
 }

@@ -11,8 +11,8 @@ use std::{
     thread::JoinHandle,
 };
 
-/// Pages of the log (4 KiB each) from which on it is worth moving them.
-const BEGIN_PAGES: usize = 2_000;
+/// Pages of the log (4 KiB each) from which on it is worth moving them: a page that was written often is moved once.
+const BEGIN_PAGES: usize = 4_000;
 /// The same, while nobody publishes.
 const IDLE_PAGES: usize = 100;
 /// From here on the writer finishes what the thread has begun: a log begins anew only when all of it was moved, and

@@ -156,7 +156,7 @@ impl Store {
             state.touched = false;
             let Some(id) = state.id else { continue };
             // A few at a time: each batch would else touch the oldest pages as well as the newest.
-            let slack = (state.keeps / 8).clamp(16, 1024);
+            let slack = (state.keeps / 4).clamp(16, 1024);
             let held = state.offset - state.first + 1;
             if held > state.keeps.saturating_add(slack) {
                 let first = state.offset - state.keeps + 1;

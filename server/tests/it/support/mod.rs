@@ -17,7 +17,7 @@ pub(crate) use cli::{Ended, Running, run_at, run_with};
 pub(crate) use client::{Client, Connecting, Refused};
 pub(crate) use dir::TempDir;
 pub(crate) use http::{Answer, request, send};
-pub(crate) use process::{Served, durable, osbackend};
+pub(crate) use process::{Served, durable, durable_without_signal, osbackend};
 pub(crate) use raw::{RawSocket, opcode};
 pub(crate) use schema::mismatches;
 pub(crate) use scrape::Scrape;

@@ -28,6 +28,17 @@ pub(crate) fn durable(dir: &Path, args: &[&str]) -> Command {
     command
 }
 
+/// The same, but a write beyond the limit of [`Served::limit_files`] is an error to it, and no signal.
+pub(crate) fn durable_without_signal(dir: &Path) -> Command {
+    let served = durable(dir, &[]);
+    let served = served.as_std();
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' XFSZ; exec \"$@\"", "sh"]).arg(served.get_program()).args(served.get_args());
+    command.env_clear().envs(served.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+}
+
 /// `osbackend serve` as a process.
 pub(crate) struct Served {
     child: Child,
@@ -106,6 +117,14 @@ impl Served {
     /// Ends it as a crash does: without a word.
     pub(crate) async fn kill(mut self) {
         soon("osbackend to be killed", self.child.kill()).await.unwrap();
+    }
+
+    /// Bytes that a file of this process may have; `None` for no limit. A write beyond fails as on a full disk.
+    pub(crate) fn limit_files(&self, bytes: Option<u64>) {
+        let limit = bytes.map_or("unlimited".to_owned(), |bytes| bytes.to_string());
+        let pid = self.child.id().unwrap().to_string();
+        let set = std::process::Command::new("prlimit").args(["--pid", &pid, &format!("--fsize={limit}:unlimited")]).status();
+        assert!(set.unwrap().success());
     }
 
     pub(crate) fn signal(&self, name: &str) {
