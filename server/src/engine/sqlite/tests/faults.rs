@@ -31,7 +31,7 @@ fn a_full_disk_refuses_publishes_and_nothing_else_until_there_is_space() {
         }
     };
     assert!(stored > 10 && refused.to_string().contains("the disk is full"), "{stored} {refused}");
-    assert!(hub.hub.health().is_err());
+    assert!(hub.hub.engine_ready().is_err());
     assert_eq!(member.offsets(), (1..=stored).collect::<Vec<_>>(), "what was refused is delivered to nobody");
     let ephemeral = NewEvent { ephemeral: true, ..event(0) };
     hub.publish(ROOM, ephemeral).expect("what is kept nowhere needs no disk");
@@ -43,7 +43,7 @@ fn a_full_disk_refuses_publishes_and_nothing_else_until_there_is_space() {
     // The old events go, and their space with them.
     clock.pass(70_000);
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
-    while hub.hub.health().is_err() {
+    while hub.hub.engine_ready().is_err() {
         assert!(std::time::Instant::now() < deadline, "it does not recover");
         std::thread::yield_now();
     }
