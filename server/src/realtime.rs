@@ -6,7 +6,7 @@ use crate::{
     config::{Config, EngineKind},
     connection::Shared,
     engine::{
-        Engine, MemoryEngine, Retention, RetentionOf, Retentions, SqliteEngine,
+        Engine, MemoryEngine, Retention, Retentions, SqliteEngine,
         sqlite::{OpenError, SqliteOptions},
     },
     gateway::{self, Gateway},
@@ -117,9 +117,8 @@ impl Builder {
         let engine: Box<dyn Engine> = match config.engine.kind {
             EngineKind::Memory => Box::new(MemoryEngine::new(process.clone(), retentions)),
             EngineKind::Sqlite => {
-                let every_room: RetentionOf = Arc::new(move |room| retentions.of(room));
                 let clock = clock.clone();
-                let options = SqliteOptions::new(&config.engine.data_dir, every_room, Arc::new(move || clock.now_ms()));
+                let options = SqliteOptions::new(&config.engine.data_dir, retentions, Arc::new(move || clock.now_ms()));
                 Box::new(SqliteEngine::start(SqliteOptions { sync: config.engine.sync, ..options })?)
             }
         };

@@ -1,17 +1,17 @@
 //! What every engine promises, run against each of them.
 
 use super::{
-    Engine, MemoryEngine, RetentionOf, SqliteEngine,
+    Engine, MemoryEngine, Retentions, SqliteEngine,
     sqlite::SqliteOptions,
     testing::{Clock, TempDir, TestHub, event, keep, keyed, once, room},
 };
 use crate::hub::event::NewEvent;
 
-type Start = fn(&RetentionOf, &TempDir, &Clock) -> Box<dyn Engine>;
+type Start = fn(&Retentions, &TempDir, &Clock) -> Box<dyn Engine>;
 
 fn with_each(events: usize, age_ms: u64, test: impl Fn(&TestHub)) {
     let retention = keep(events, age_ms);
-    let memory: Start = |retention, _, _| Box::new(MemoryEngine::new("p", retention(&room("agent:1"))));
+    let memory: Start = |retention, _, _| Box::new(MemoryEngine::new("p", retention.clone()));
     let sqlite: Start = |retention, dir, clock| {
         let options = SqliteOptions::new(dir.path(), retention.clone(), clock.function());
         Box::new(SqliteEngine::start(options).expect("starts"))

@@ -21,7 +21,7 @@ pub use stream::{Position, Recovered, Retention, Stream};
 
 use crate::hub::event::{Encoded, NewEvent};
 use osbackend_protocol::{Published, RoomName};
-use std::sync::{Arc, Weak};
+use std::sync::Weak;
 
 /// The engine can't serve this now.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -66,9 +66,6 @@ pub trait Apply {
     /// which is why what a stream holds already is not delivered again.
     fn deliver(&self, stored: Vec<Stored>);
 }
-
-/// How much history a room keeps, by its name.
-pub type RetentionOf = Arc<dyn Fn(&RoomName) -> Retention + Send + Sync>;
 
 /// Where streams live.
 pub trait Engine: Send + Sync + 'static {

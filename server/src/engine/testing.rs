@@ -1,6 +1,6 @@
 //! What the tests of the engines share: a hub on an engine, a clock that is set, and a directory of a test's own.
 
-use super::{Engine, EngineError, Position, Retention, RetentionOf};
+use super::{Engine, EngineError, Position, Retention, Retentions};
 use crate::hub::{
     Hub, JoinRequest,
     event::{NewEvent, StoredEvent},
@@ -21,8 +21,8 @@ pub(crate) fn room(name: &str) -> RoomName {
     RoomName::parse(name).expect("a room's name")
 }
 
-pub(crate) fn keep(events: usize, age_ms: u64) -> RetentionOf {
-    Arc::new(move |_| Retention { events, age_ms })
+pub(crate) fn keep(events: usize, age_ms: u64) -> Retentions {
+    Retention { events, age_ms }.into()
 }
 
 /// An event with a number in it.
@@ -102,7 +102,7 @@ impl TestHub {
     pub(crate) fn enter(&self, to: &str, position: Option<Position>) -> Member<'_> {
         let connection = ConnectionId(self.connections.fetch_add(1, Ordering::Relaxed));
         let (outbox, room) = (Arc::new(Outbox::new(0)), room(to));
-        let request = JoinRequest { room: room.clone(), position, snapshot: true };
+        let request = JoinRequest { room: room.clone(), position, snapshot: true, max_clients: None };
         let joined = self.hub.join(connection, &outbox, None, &request, self.clock.now(), |_| {}).expect("joined");
         Member { hub: self, connection, outbox, room, joined }
     }

@@ -19,7 +19,7 @@ mod writer;
 
 pub use error::OpenError;
 
-use super::{Apply, Engine, EngineError, Pending, RetentionOf, Stream};
+use super::{Apply, Engine, EngineError, Pending, Retentions, Stream};
 use checkpoint::Checkpoints;
 use file::DataFile;
 use open_rooms::OpenRooms;
@@ -53,7 +53,7 @@ pub struct SqliteOptions {
     /// What a commit survives.
     pub sync: SyncMode,
     /// How much history each room keeps.
-    pub retention: RetentionOf,
+    pub retention: Retentions,
     /// Milliseconds since 1970.
     pub clock: Arc<dyn Fn() -> u64 + Send + Sync>,
     /// Name of the system's boot; `None` where it has none, and then every end without [`Engine::stop`] counts as a power loss.
@@ -64,7 +64,7 @@ pub struct SqliteOptions {
 
 impl SqliteOptions {
     /// In `dir`, on this machine.
-    pub fn new(dir: impl Into<PathBuf>, retention: RetentionOf, clock: Arc<dyn Fn() -> u64 + Send + Sync>) -> Self {
+    pub fn new(dir: impl Into<PathBuf>, retention: Retentions, clock: Arc<dyn Fn() -> u64 + Send + Sync>) -> Self {
         Self { dir: dir.into(), sync: SyncMode::default(), retention, clock, boot: file::boot_id(), max_pages: None }
     }
 }
@@ -74,7 +74,7 @@ pub struct SqliteEngine {
     shared: Arc<Shared>,
     open: Arc<OpenRooms>,
     readers: Readers,
-    retention: RetentionOf,
+    retention: Retentions,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -115,7 +115,7 @@ impl Engine for SqliteEngine {
     }
 
     fn open(&self, room: &RoomName, id: u64) -> Result<Stream, EngineError> {
-        self.readers.open(room, id, (self.retention)(room)).map_err(|error| {
+        self.readers.open(room, id, self.retention.of(room)).map_err(|error| {
             tracing::error!(%error, "a room can't be read");
             error::unavailable(&error)
         })

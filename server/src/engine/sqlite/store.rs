@@ -4,7 +4,7 @@
 
 use super::open_rooms::OpenRooms;
 use crate::{
-    engine::{Pending, RetentionOf},
+    engine::{Pending, Retentions},
     hub::event::{Encoded, NewEvent},
 };
 use osbackend_protocol::{Published, RoomName, Timestamp};
@@ -20,7 +20,7 @@ const ROOMS: usize = 50_000;
 pub(super) struct Store {
     pub(super) connection: Connection,
     pub(super) lineage: String,
-    pub(super) retention: RetentionOf,
+    pub(super) retention: Retentions,
     pub(super) open: Arc<OpenRooms>,
     rooms: HashMap<RoomName, RoomState>,
     /// Rooms of the batch whose rows differ from what is remembered.
@@ -53,7 +53,7 @@ pub(super) fn epoch(lineage: &str, generation: i64) -> String {
 }
 
 impl Store {
-    pub(super) fn new(connection: Connection, lineage: String, retention: RetentionOf, open: Arc<OpenRooms>) -> Self {
+    pub(super) fn new(connection: Connection, lineage: String, retention: Retentions, open: Arc<OpenRooms>) -> Self {
         Self { connection, lineage, retention, open, rooms: HashMap::new(), touched: Vec::new(), keys: 0 }
     }
 
@@ -193,7 +193,7 @@ fn published(pending: &Pending, offset: Option<u64>, epoch: &str, event_id: &str
 fn room_state<'a>(
     connection: &Connection,
     lineage: &str,
-    retention: &RetentionOf,
+    retention: &Retentions,
     open: &OpenRooms,
     rooms: &'a mut HashMap<RoomName, RoomState>,
     room: &RoomName,
@@ -206,7 +206,7 @@ fn room_state<'a>(
             })
             .optional()?;
         let (id, generation, offset, first, at) = row.unwrap_or_else(|| (None, open.generation(room), 0, 1, 0));
-        let keeps = i64::try_from(retention(room).events).unwrap_or(i64::MAX);
+        let keeps = i64::try_from(retention.of(room).events).unwrap_or(i64::MAX);
         let epoch = epoch(lineage, generation).into();
         let state = RoomState { id, generation, epoch, offset, first, at: at.cast_unsigned(), keeps, touched: false };
         rooms.insert(room.clone(), state);

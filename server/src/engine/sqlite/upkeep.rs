@@ -64,7 +64,7 @@ impl Upkeep {
 /// Drops what is over the room's age and the snapshot's bound; whether the room's row changed.
 fn expire(store: &Store, id: i64, room: &RoomName, offset: i64, first: i64, now_ms: u64) -> rusqlite::Result<bool> {
     let connection = &store.connection;
-    let age_ms = (store.retention)(room).age_ms;
+    let age_ms = store.retention.of(room).age_ms;
     let oldest = if age_ms == 0 { 0 } else { now_ms.saturating_sub(age_ms).cast_signed() };
     let young: Option<i64> = connection
         .prepare_cached("SELECT offset FROM events WHERE room = ?1 AND offset >= ?2 AND at >= ?3 ORDER BY offset LIMIT 1")?
