@@ -273,6 +273,12 @@ impl Handle {
         self.shared.hub.engine_ready()
     }
 
+    /// Stores what was published so far, and closes the engine's files; what is published later is refused. Blocks while
+    /// the disk is written. Dropping the server does the same.
+    pub fn stop(&self) {
+        self.shared.hub.stop();
+    }
+
     /// Whether [`Self::drain`] was called: the server takes no new connections.
     pub fn is_draining(&self) -> bool {
         self.shared.hub.registry.is_draining()

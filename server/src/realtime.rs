@@ -3,9 +3,12 @@
 use crate::{
     auth::{Authenticator, SetupError, api_key::ApiKeys, mint, origin::OriginPolicy, resume::ResumeKeys},
     clock::Clock,
-    config::Config,
+    config::{Config, EngineKind},
     connection::Shared,
-    engine::{MemoryEngine, Retention, Retentions},
+    engine::{
+        Engine, MemoryEngine, Retention, Retentions, SqliteEngine,
+        sqlite::{OpenError, SqliteOptions},
+    },
     gateway::{self, Gateway, upgrade::Bounds},
     handlers::Handlers,
     hooks::{HookSetupError, Hooks},
@@ -15,7 +18,7 @@ use crate::{
     telemetry,
 };
 use osbackend_protocol::Policy;
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 pub use crate::handle::{Emitted, Handle, PublishError, Stats};
 
@@ -44,20 +47,32 @@ pub enum BuildError {
         "the policy says `webhook`, but no backend is there to be asked: set WEBHOOK_URL and WEBHOOK_SECRET, or change the rule"
     )]
     NoBackend,
+    /// The data directory or its file can't be used.
+    #[error(transparent)]
+    Data(#[from] OpenError),
     /// Built outside of a tokio runtime.
     #[error("build the server inside a tokio runtime")]
     NoRuntime,
 }
 
 /// Makes a [`Realtime`].
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Builder {
     config: Config,
     policy: Policy,
 }
 
+/// As [`Config::default`], but with streams in memory: a library writes no files that it wasn't asked for.
+impl Default for Builder {
+    fn default() -> Self {
+        let mut config = Config::default();
+        config.engine.kind = EngineKind::Memory;
+        Self { config, policy: Policy::default() }
+    }
+}
+
 impl Builder {
-    /// All settings at once.
+    /// All settings at once: where streams live is among them.
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
         self
@@ -72,6 +87,13 @@ impl Builder {
     /// Lets clients without a token stay (§1).
     pub fn allow_anonymous(mut self, allow: bool) -> Self {
         self.config.auth.allow_anonymous = allow;
+        self
+    }
+
+    /// Keeps streams in a file in this directory, for this process alone: they go on after a restart.
+    pub fn data_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.config.engine.kind = EngineKind::Sqlite;
+        self.config.engine.data_dir = dir.into();
         self
     }
 
@@ -108,7 +130,15 @@ impl Builder {
         };
         let policy = Arc::new(policy);
         let retentions = Retentions::new(retention, policy.clone());
-        let hub = Arc::new(Hub::new(Box::new(MemoryEngine::new(process.clone(), retentions)), process));
+        let engine: Box<dyn Engine> = match config.engine.kind {
+            EngineKind::Memory => Box::new(MemoryEngine::new(process.clone(), retentions)),
+            EngineKind::Sqlite => {
+                let clock = clock.clone();
+                let options = SqliteOptions::new(&config.engine.data_dir, retentions, Arc::new(move || clock.now_ms()));
+                Box::new(SqliteEngine::start(SqliteOptions { sync: config.engine.sync, ..options })?)
+            }
+        };
+        let hub = Hub::shared(engine, process);
         let (sweeping, following) = (Arc::downgrade(&hub), clock.clone());
         runtime.spawn(async move {
             let mut tick = tokio::time::interval(SWEEP);

@@ -84,7 +84,7 @@ mod tests {
             "down"
         }
 
-        fn open(&self, _: &RoomName) -> Result<Stream, EngineError> {
+        fn open(&self, _: &RoomName, _: u64) -> Result<Stream, EngineError> {
             self.ready().map(|()| unreachable!("it is never ready"))
         }
 

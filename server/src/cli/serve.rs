@@ -93,7 +93,7 @@ pub(super) fn run(args: Args) -> Result<(), ServeError> {
     let (mut config, file) = args.settings.resolve(args.dev)?;
     telemetry::init(&config.logs)?;
     for name in not_there_yet(|name| std::env::var(name).ok()) {
-        tracing::warn!("{name} is set, but this version has no such setting yet (ENGINE: memory only): it has no effect");
+        tracing::warn!("{name} is set, but this version has no such setting yet: it has no effect");
     }
     let own_secret = config.auth.jwt_secret.is_some();
     if !own_secret && args.dev {
@@ -170,6 +170,8 @@ async fn serve(config: Config, policy: Policy, own_secret: bool, page: Option<Pa
         _ = leave => {}
         () = signals.next() => {}
     }
+    // What is acknowledged is in the file already; this leaves it tidy, and free for a successor.
+    tokio::task::spawn_blocking(move || handle.stop()).await.map_err(std::io::Error::other)?;
     Ok(())
 }
 

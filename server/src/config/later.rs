@@ -2,11 +2,10 @@
 
 const LATER: [&str; 3] = ["DATABASE_URL", "REDIS_URL", "PRESENCE_GRACE"];
 
-/// Those that `given` has a value for. `ENGINE` is one where it asks for another engine than `memory`.
+/// Those that `given` has a value for.
 pub fn not_there_yet(given: impl Fn(&str) -> Option<String>) -> Vec<&'static str> {
     let is_set = |name: &&str| given(name).is_some_and(|value| !value.is_empty());
-    let engine = given("ENGINE").filter(|engine| !engine.is_empty() && engine != "memory").map(|_| "ENGINE");
-    LATER.into_iter().filter(is_set).chain(engine).collect()
+    LATER.into_iter().filter(is_set).collect()
 }
 
 #[cfg(test)]
@@ -19,11 +18,9 @@ mod tests {
         let set = |name: &str| match name {
             "REDIS_URL" => Some("redis://localhost".to_owned()),
             "PRESENCE_GRACE" => Some(String::new()),
-            "ENGINE" => Some("redis".to_owned()),
             _ => None,
         };
-        assert_eq!(not_there_yet(set), ["REDIS_URL", "ENGINE"]);
-        assert!(not_there_yet(|name| (name == "ENGINE").then(|| "memory".to_owned())).is_empty());
+        assert_eq!(not_there_yet(set), ["REDIS_URL"]);
     }
 
     #[test]

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::engine::sqlite::SyncMode;
+
 mod effective;
 mod file;
 mod flags;
@@ -126,13 +128,28 @@ pub struct ApiKey {
     pub sha256: [u8; 32],
 }
 
-/// What a room remembers.
+/// Where streams live, and what a room remembers.
 #[derive(Clone, Debug)]
 pub struct Engine {
+    /// Which engine.
+    pub kind: EngineKind,
+    /// Directory of the durable engine's file; made if it doesn't exist.
+    pub data_dir: PathBuf,
+    /// What an acknowledged publish survives.
+    pub sync: SyncMode,
     /// Events kept per room; `None`: bounded by `history_ttl` only.
     pub history_size: Option<usize>,
     /// How long an event is kept; `None`: bounded by `history_size` only.
     pub history_ttl: Option<Duration>,
+}
+
+/// Where streams live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EngineKind {
+    /// In a file: they go on after a restart.
+    Sqlite,
+    /// In this process: they end with it.
+    Memory,
 }
 
 /// Bounds on clients; `None` lifts one. The rates are of WebSocket connections, not of the HTTP API.
@@ -313,7 +330,13 @@ impl Config {
                 token_grace: Duration::from_secs(25),
                 fetch_timeout: Duration::from_secs(5),
             },
-            engine: Engine { history_size: None, history_ttl: None },
+            engine: Engine {
+                kind: EngineKind::Sqlite,
+                data_dir: PathBuf::new(),
+                sync: SyncMode::Normal,
+                history_size: None,
+                history_ttl: None,
+            },
             limits: Limits {
                 max_connections: None,
                 max_connections_per_ip: None,
@@ -359,6 +382,7 @@ mod tests {
         assert_eq!(config.listen.host.to_string(), "0.0.0.0");
         assert_eq!(config.auth.timeout, Some(Duration::from_secs(10)));
         assert!(config.auth.jwt_secret.is_none() && !config.auth.allow_anonymous);
+        assert_eq!((config.engine.kind, config.engine.data_dir.to_str()), (EngineKind::Sqlite, Some("./data")));
         assert_eq!(config.engine.history_size, Some(1000));
         assert_eq!(config.engine.history_ttl, Some(Duration::from_secs(3600)));
         let limits = &config.limits;

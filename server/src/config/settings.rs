@@ -4,7 +4,8 @@ use super::value::{
     address, any_text, api_keys, at_least, choice, duration, flag, host, limit, limit_from, log_filter, networks, number,
     optional_port, origins, pause, words,
 };
-use super::{Config, ConfigError, HookEvent, LogFormat, Secret};
+use super::{Config, ConfigError, EngineKind, HookEvent, LogFormat, Secret};
+use crate::engine::sqlite::SyncMode;
 
 /// One setting of §10.
 pub struct Setting {
@@ -234,6 +235,31 @@ pub const SETTINGS: &[Setting] = &[
         into!(auth.timeout, duration),
     )
     .dev("5m"),
+    setting(
+        "engine",
+        "ENGINE",
+        Some("sqlite"),
+        "sqlite or memory",
+        "Where streams live: in a file, so that they go on after a restart, or in the process.",
+        into!(engine.kind, |v| choice(v, &[("sqlite", EngineKind::Sqlite), ("memory", EngineKind::Memory)])),
+    ),
+    setting(
+        "engine",
+        "DATA_DIR",
+        Some("./data"),
+        "a directory that this user may write to",
+        "Directory of the `sqlite` engine's file; for one process at a time. Made where it doesn't exist.",
+        into!(engine.data_dir, |v| any_text(v).map(std::path::PathBuf::from)),
+    )
+    .dev("./data/dev"),
+    setting(
+        "engine",
+        "SQLITE_SYNC",
+        Some("normal"),
+        "normal or full",
+        "What an acknowledged publish survives: the end of the process (a power loss then changes all epochs), or, `full`, a power loss.",
+        into!(engine.sync, |v| choice(v, &[("normal", SyncMode::Normal), ("full", SyncMode::Full)])),
+    ),
     setting(
         "engine",
         "HISTORY_SIZE",

@@ -25,7 +25,7 @@ impl Engine for MemoryEngine {
         "memory"
     }
 
-    fn open(&self, room: &RoomName) -> Result<Stream, EngineError> {
+    fn open(&self, room: &RoomName, _id: u64) -> Result<Stream, EngineError> {
         let generation = self.generation.load(Ordering::Acquire);
         Ok(Stream::new(format!("{}-{generation}", self.process), self.retentions.of(room)))
     }

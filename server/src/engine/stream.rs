@@ -12,7 +12,7 @@ const IDEMPOTENCY_MS: u64 = 300_000;
 /// Idempotency keys that one room remembers at most.
 const IDEMPOTENCY_KEYS: usize = 10_000;
 /// Keys that one room's snapshot holds at most; the ones that were updated longest ago go first.
-const SNAPSHOT_KEYS: usize = 10_000;
+pub(super) const SNAPSHOT_KEYS: usize = 10_000;
 
 /// How much history a room keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +56,43 @@ impl Stream {
     pub fn new(epoch: String, retention: Retention) -> Self {
         let (events, latest) = (VecDeque::new(), HashMap::new());
         Self { epoch, offset: 0, retention, events, latest, idempotent: HashMap::new(), idempotent_order: VecDeque::new() }
+    }
+
+    /// A stream as it was stored: `events` in the order of their offsets, the history from `first` on; an earlier one is only
+    /// for the snapshot. The offset is that of the last one, or `offset` where nothing that late is held.
+    pub fn restore(
+        epoch: String,
+        retention: Retention,
+        first: u64,
+        offset: u64,
+        events: impl IntoIterator<Item = Arc<StoredEvent>>,
+    ) -> Self {
+        let mut stream = Self::new(epoch, retention);
+        for event in events {
+            let Some(at) = event.offset else { continue };
+            if let Some(key) = &event.key {
+                stream.latest.insert((event.kind.clone(), key.clone()), event.clone());
+            }
+            // A hole would make a recovery from before it a lie.
+            if stream.events.back().is_some_and(|last| last.offset != Some(at - 1)) {
+                stream.events.clear();
+            }
+            if at >= first && retention.events > 0 {
+                stream.events.push_back(event);
+            }
+            stream.offset = at;
+        }
+        if stream.offset < offset {
+            stream.events.clear();
+            stream.offset = offset;
+        }
+        while stream.latest.len() > SNAPSHOT_KEYS {
+            stream.forget_oldest_key();
+        }
+        while stream.events.len() > retention.events {
+            stream.events.pop_front();
+        }
+        stream
     }
 
     /// The epoch.

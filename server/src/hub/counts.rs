@@ -1,6 +1,5 @@
 //! What the rooms count: by the batch, never by the delivery, so that counting costs the fan-out nothing.
 
-use crate::hub::event::StoredEvent;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What one publish into one room came to.
@@ -11,19 +10,24 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// Of these events, queued for so many members.
-    pub(super) fn of<'a>(events: impl Iterator<Item = &'a StoredEvent>, members: usize) -> Self {
+    /// Of events with this offset and this key or none, queued for so many members.
+    pub(super) fn of(events: impl Iterator<Item = (Option<u64>, bool)>, members: usize) -> Self {
         let mut batch = Self::default();
         for event in events {
-            let class = match (event.offset, event.conflation) {
+            let class = match event {
                 (None, _) => 2,
-                (Some(_), Some(_)) => 1,
-                (Some(_), None) => 0,
+                (Some(_), true) => 1,
+                (Some(_), false) => 0,
             };
             batch.classes[class] += 1;
             batch.deliveries += members as u64;
         }
         batch
+    }
+
+    /// The same with so many deliveries.
+    pub(super) fn delivered(self, deliveries: u64) -> Self {
+        Self { deliveries, ..self }
     }
 }
 

@@ -13,7 +13,8 @@ pub mod traffic;
 pub use counts::Counts;
 pub use room::{JoinError, JoinRequest};
 
-use crate::engine::{Apply, Done, Engine, EngineError, Pending};
+use crate::engine::{Apply, Done, Engine, EngineError, Pending, Stored};
+use counts::Batch;
 use event::NewEvent;
 use osbackend_protocol::{Classified, DeliveryClass, JsonObject, PresenceUser, RoomJoined, RoomName, Timestamp};
 use outbox::Outbox;
@@ -24,14 +25,25 @@ use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 const SHARDS: usize = 64;
 
-type Shard = Mutex<HashMap<RoomName, Arc<Mutex<Room>>>>;
+/// A room's place, under its lock. It is opened under this lock and no other: who needs another room doesn't wait.
+#[derive(Default)]
+enum Slot {
+    /// To be opened by the first who needs it.
+    #[default]
+    Unopened,
+    Open(Box<Room>),
+    /// No longer in its shard: who still holds it must look the room up again.
+    Dropped,
+}
+
+type Shard = Mutex<HashMap<RoomName, Arc<Mutex<Slot>>>>;
 
 /// Rooms and connections.
 pub struct Hub {
@@ -89,6 +101,20 @@ impl Hub {
         }
     }
 
+    /// An empty hub that many hold; engines that answer later need it so.
+    pub fn shared(engine: Box<dyn Engine>, process: impl Into<String>) -> Arc<Self> {
+        let hub = Arc::new(Self::new(engine, process));
+        // In two steps, or the weak pointer would be one to a `Hub`.
+        let weak: Weak<Self> = Arc::downgrade(&hub);
+        hub.engine.attach(weak);
+        hub
+    }
+
+    /// Stores what was published so far, and closes the engine's files; later publishes are refused.
+    pub fn stop(&self) {
+        self.engine.stop();
+    }
+
     /// The engine's name.
     pub fn engine_name(&self) -> &'static str {
         self.engine.name()
@@ -118,32 +144,40 @@ impl Hub {
     /// Runs `with` on the room, which is opened when it isn't in memory.
     fn with_room<T>(&self, name: &RoomName, with: impl FnOnce(&mut Room) -> T) -> Result<T, EngineError> {
         loop {
-            let room = {
+            let slot = {
                 let mut shard = self.shard(name).lock();
                 match shard.get(name) {
-                    Some(room) => room.clone(),
-                    None => {
-                        let stream = self.engine.open(name)?;
-                        let id = self.next_room.fetch_add(1, Ordering::Relaxed);
-                        let room = Arc::new(Mutex::new(Room::new(name.clone(), id, stream)));
-                        shard.insert(name.clone(), room.clone());
-                        room
-                    }
+                    Some(slot) => slot.clone(),
+                    None => shard.entry(name.clone()).or_default().clone(),
                 }
             };
-            let mut room = room.lock();
+            let mut slot = slot.lock();
+            if matches!(*slot, Slot::Unopened) {
+                let id = self.next_room.fetch_add(1, Ordering::Relaxed);
+                match self.engine.open(name, id) {
+                    Ok(stream) => *slot = Slot::Open(Box::new(Room::new(name.clone(), id, stream))),
+                    Err(error) => {
+                        drop(slot);
+                        self.drop_if(name, |slot| matches!(slot, Slot::Unopened));
+                        return Err(error);
+                    }
+                }
+            }
             // Between the look-up and the lock the sweep may have dropped it.
-            if !room.dropped {
-                return Ok(with(&mut room));
+            if let Slot::Open(room) = &mut *slot {
+                room.used = true;
+                return Ok(with(room));
             }
         }
     }
 
     /// Runs `with` on the room if it is in memory.
     fn peek<T>(&self, name: &RoomName, with: impl FnOnce(&mut Room) -> T) -> Option<T> {
-        let room = self.shard(name).lock().get(name).cloned()?;
-        let mut room = room.lock();
-        (!room.dropped).then(|| with(&mut room))
+        let slot = self.shard(name).lock().get(name).cloned()?;
+        match &mut *slot.lock() {
+            Slot::Open(room) => Some(with(room)),
+            Slot::Unopened | Slot::Dropped => None,
+        }
     }
 
     /// Joins a room (§5), unless it is full: `announce` queues the answer, then what the client missed is queued, then live events follow.
@@ -177,28 +211,41 @@ impl Hub {
     }
 
     fn drop_if_idle(&self, name: &RoomName) {
+        self.drop_if(name, |slot| matches!(slot, Slot::Open(room) if room.client_count() == 0 && room.stream.is_idle()));
+    }
+
+    /// Drops the room from memory if `unneeded`. Whoever holds its lock needs it: the shard doesn't wait for them.
+    fn drop_if(&self, name: &RoomName, unneeded: impl FnOnce(&Slot) -> bool) {
         let mut shard = self.shard(name).lock();
-        let Some(room) = shard.get(name).cloned() else { return };
-        let mut room = room.lock();
-        if room.client_count() == 0 && room.stream.is_idle() {
-            room.dropped = true;
-            self.engine.closed(name, room.stream.offset());
+        let Some(slot) = shard.get(name).cloned() else { return };
+        let Some(mut slot) = slot.try_lock() else { return };
+        if unneeded(&slot) {
+            if let Slot::Open(room) = &*slot {
+                self.engine.closed(name, room.stream.offset());
+            }
+            *slot = Slot::Dropped;
             shard.remove(name);
         }
     }
 
-    /// Drops what is over its age, and rooms that hold nothing and nobody. To be called now and then.
+    /// Drops what is over its age, and rooms that hold nothing and nobody. Where the engine keeps the streams, a room that
+    /// nobody is in and nobody asked for since the last sweep is dropped too. To be called now and then.
     pub fn sweep(&self, now_ms: u64) {
+        let keeps_streams = self.engine.keeps_streams();
         for shard in &self.shards {
-            let rooms: Vec<_> = shard.lock().iter().map(|(name, room)| (name.clone(), room.clone())).collect();
-            for (name, room) in rooms {
-                let idle = {
-                    let mut room = room.lock();
+            let names: Vec<_> = shard.lock().keys().cloned().collect();
+            for name in names {
+                let unneeded = self.peek(&name, |room| {
                     room.stream.expire(Timestamp(now_ms));
-                    room.client_count() == 0 && room.stream.is_idle()
-                };
-                if idle {
-                    self.drop_if_idle(&name);
+                    let used = std::mem::replace(&mut room.used, false);
+                    room.client_count() == 0 && (room.stream.is_idle() || (keeps_streams && !used))
+                });
+                if unneeded == Some(true) {
+                    let empty = |room: &Room| room.client_count() == 0 && !room.used;
+                    self.drop_if(
+                        &name,
+                        |slot| matches!(slot, Slot::Open(room) if empty(room) && (keeps_streams || room.stream.is_idle())),
+                    );
                 }
             }
         }
@@ -223,11 +270,12 @@ impl Hub {
     pub fn rooms(&self) -> Vec<RoomStatus> {
         let mut all = Vec::new();
         for shard in &self.shards {
-            let rooms: Vec<_> = shard.lock().iter().map(|(name, room)| (name.clone(), room.clone())).collect();
-            all.extend(rooms.into_iter().map(|(name, room)| {
-                let room = room.lock();
-                let (client_count, epoch) = (room.client_count(), room.stream.epoch().to_owned());
-                RoomStatus { room: name, client_count, epoch, offset: room.stream.offset() }
+            let names: Vec<_> = shard.lock().keys().cloned().collect();
+            all.extend(names.into_iter().filter_map(|name| {
+                self.peek(&name, |room| {
+                    let (client_count, epoch) = (room.client_count(), room.stream.epoch().to_owned());
+                    RoomStatus { room: name.clone(), client_count, epoch, offset: room.stream.offset() }
+                })
             }));
         }
         all.sort_unstable_by(|a, b| a.room.cmp(&b.room));
@@ -240,7 +288,11 @@ impl Hub {
         for shard in &self.shards {
             let rooms: Vec<_> = shard.lock().values().cloned().collect();
             totals.0 += rooms.len();
-            totals.1 += rooms.iter().map(|room| room.lock().client_count()).sum::<usize>();
+            let members = |slot: &Mutex<Slot>| match &*slot.lock() {
+                Slot::Open(room) => room.client_count(),
+                Slot::Unopened | Slot::Dropped => 0,
+            };
+            totals.1 += rooms.iter().map(|slot| members(slot)).sum::<usize>();
         }
         totals
     }
@@ -288,6 +340,23 @@ impl Apply for Hub {
                 }
                 Err(error) => dones.into_iter().for_each(|done| done(Err(error.clone()))),
             }
+        }
+    }
+
+    fn deliver(&self, stored: Vec<Stored>) {
+        let mut stored = stored.into_iter().peekable();
+        while let Some(Stored { room, event, published, done }) = stored.next() {
+            let (mut events, mut told) = (Vec::from_iter(event), vec![(done, published)]);
+            while let Some(next) = stored.next_if(|next| next.room == room) {
+                events.extend(next.event);
+                told.push((next.done, next.published));
+            }
+            if !events.is_empty() {
+                let batch = Batch::of(events.iter().map(|event| (event.offset, event.key.is_some())), 0);
+                let deliveries = self.peek(&room, |room| room.deliver(events));
+                self.counts.published(batch.delivered(deliveries.unwrap_or(0)));
+            }
+            told.into_iter().for_each(|(done, published)| done(Ok(published)));
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::{
     engine::{EngineError, Position, Recovered, Stream},
     hub::{
         counts::Batch,
-        event::{NewEvent, StoredEvent},
+        event::{Encoded, NewEvent, StoredEvent},
         outbox::{Item, Outbox, QueuedEvent, Run},
         registry::ConnectionId,
     },
@@ -28,8 +28,8 @@ pub(super) struct Room {
     members: Vec<Member>,
     /// Where in `members` a connection is.
     places: HashMap<ConnectionId, usize>,
-    /// Set when the hub dropped the room: who still holds it must look it up again.
-    pub(super) dropped: bool,
+    /// Whether somebody joined or read since the last sweep.
+    pub(super) used: bool,
 }
 
 /// What a join asks for.
@@ -68,7 +68,7 @@ impl JoinError {
 
 impl Room {
     pub(super) fn new(name: RoomName, id: u64, stream: Stream) -> Self {
-        Self { name, id, stream, members: Vec::new(), places: HashMap::new(), dropped: false }
+        Self { name, id, stream, members: Vec::new(), places: HashMap::new(), used: true }
     }
 
     pub(super) fn client_count(&self) -> usize {
@@ -141,13 +141,36 @@ impl Room {
     pub(super) fn publish(&mut self, events: Vec<(NewEvent, Timestamp)>) -> (Vec<Published>, Batch) {
         let mut fresh = Vec::with_capacity(events.len());
         let published = events.into_iter().map(|(event, now)| self.number(event, now, &mut fresh)).collect();
-        let batch = Batch::of(fresh.iter().map(Arc::as_ref), self.members.len());
+        let batch = Batch::of(fresh.iter().map(|event| (event.offset, event.key.is_some())), self.members.len());
+        self.fan_out(fresh);
+        (published, batch)
+    }
+
+    /// Appends events that the engine has numbered, and queues them for every member; how many deliveries that is.
+    pub(super) fn deliver(&mut self, events: Vec<Encoded>) -> u64 {
+        let mut fresh = Vec::with_capacity(events.len());
+        for event in events {
+            // Opened after the commit: the stream holds it, and who joined since has got it or had it before.
+            if event.offset.is_some_and(|offset| offset <= self.stream.offset()) {
+                continue;
+            }
+            let event = Arc::new(StoredEvent::of(event, self.id));
+            if event.offset.is_some() {
+                self.stream.append(event.clone());
+            }
+            fresh.push(event);
+        }
+        let deliveries = (fresh.len() * self.members.len()) as u64;
+        self.fan_out(fresh);
+        deliveries
+    }
+
+    fn fan_out(&self, fresh: Vec<Arc<StoredEvent>>) {
         for item in Run::items(fresh) {
             for member in &self.members {
                 member.outbox.push(item.clone());
             }
         }
-        (published, batch)
     }
 
     /// Gives one event its place. It is added to `fresh` unless it was published before.

@@ -14,6 +14,7 @@ mod cli_listen;
 mod cli_load;
 mod cli_status;
 mod custom;
+mod durable;
 mod emit;
 mod fanout;
 mod frames;

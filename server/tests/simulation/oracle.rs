@@ -93,8 +93,8 @@ impl Engine for Witness {
         self.engine.name()
     }
 
-    fn open(&self, room: &RoomName) -> Result<Stream, EngineError> {
-        self.engine.open(room)
+    fn open(&self, room: &RoomName, id: u64) -> Result<Stream, EngineError> {
+        self.engine.open(room, id)
     }
 
     fn publish(&self, pending: Vec<Pending>, hub: &dyn Apply) {

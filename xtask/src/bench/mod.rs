@@ -25,6 +25,9 @@ const EVENT_BYTES: usize = 150;
 /// Events on their way at the same time.
 const OUTSTANDING: [usize; 2] = [4, 64];
 
+/// Tasks that publish to the server as a library.
+const PUBLISHERS: usize = 50;
+
 /// How much is measured.
 struct Amounts {
     repeat: usize,
@@ -56,12 +59,20 @@ pub(crate) fn run(project: &Project, args: &[String]) -> Result<()> {
                     figures.take(server.name(), &format!("fanout{outstanding}"), result);
                 }
             }
-            // Plain mode differs from ours only in what is written: one row for connections is enough.
-            if (options.has(Part::Memory) || options.has(Part::Connect)) && server != Server::OursPlain {
+            // Plain mode and the memory engine differ from ours only in what is written: one row for connections is enough.
+            let differs = !matches!(server, Server::OursPlain | Server::OursMemory);
+            if (options.has(Part::Memory) || options.has(Part::Connect)) && differs {
                 figures.take(server.name(), "connections", ramp(&programs, server, amounts.connections));
             }
             if options.has(Part::SlowConsumers) && server == Server::Ours {
                 figures.take(server.name(), "slow", slow_consumers(&programs, server, &amounts));
+            }
+        }
+    }
+    if options.has(Part::Durable) {
+        for _ in 0..amounts.repeat {
+            for (measurement, rate) in [("publish", 0), ("publish2000", 2000)] {
+                figures.take(Server::Ours.name(), measurement, publish(&programs, rate, &amounts));
             }
         }
     }
@@ -122,6 +133,18 @@ fn slow_consumers(programs: &Programs, server: Server, amounts: &Amounts) -> Res
             ("warmup-ms", (2 * amounts.warmup).as_millis().to_string()),
             ("window-ms", (3 * amounts.window).as_millis().to_string()),
             ("within-ms", "30000".to_owned()),
+        ],
+    )
+}
+
+fn publish(programs: &Programs, rate: u64, amounts: &Amounts) -> Result<serde_json::Value> {
+    programs.publish(
+        PUBLISHERS,
+        rate,
+        &[
+            ("bytes", EVENT_BYTES.to_string()),
+            ("warmup-ms", amounts.warmup.as_millis().to_string()),
+            ("window-ms", amounts.window.as_millis().to_string()),
         ],
     )
 }

@@ -9,7 +9,7 @@ use super::server::Server;
 const USAGE: &str = "\
 usage: cargo xtask bench [--quick] [--only PART,…] [--peers NAME,…|none] [--json FILE]
   --quick   one round, short windows, 2,000 connections: a smoke test, missed targets do not fail it
-  --only    of fanout, memory, connect, slow-consumers, client
+  --only    of fanout, durable, memory, connect, slow-consumers, client
   --peers   of ws, socketio, socketioxide (default: all)
   --json    where the figures go (default: target/xtask/bench.json)";
 
@@ -17,14 +17,16 @@ usage: cargo xtask bench [--quick] [--only PART,…] [--peers NAME,…|none] [--
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
     Fanout,
+    Durable,
     Memory,
     Connect,
     SlowConsumers,
     Client,
 }
 
-const PARTS: [(&str, Part); 5] = [
+const PARTS: [(&str, Part); 6] = [
     ("fanout", Part::Fanout),
+    ("durable", Part::Durable),
     ("memory", Part::Memory),
     ("connect", Part::Connect),
     ("slow-consumers", Part::SlowConsumers),
@@ -83,7 +85,7 @@ impl Options {
         if !self.has_servers() {
             return Vec::new();
         }
-        [Server::Ours, Server::OursPlain].into_iter().chain(self.peers.iter().copied()).collect()
+        [Server::Ours, Server::OursPlain, Server::OursMemory].into_iter().chain(self.peers.iter().copied()).collect()
     }
 }
 
@@ -104,7 +106,7 @@ mod tests {
         let options = parse("--only fanout,client --peers none --quick").expect("parses");
         assert!(options.quick && options.has(Part::Fanout) && options.has(Part::Client));
         assert!(!options.has(Part::Memory) && options.peers.is_empty());
-        assert_eq!(options.servers(), [Server::Ours, Server::OursPlain]);
+        assert_eq!(options.servers(), [Server::Ours, Server::OursPlain, Server::OursMemory]);
     }
 
     #[test]

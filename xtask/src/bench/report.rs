@@ -35,6 +35,14 @@ const SLOW_ROWS: [(&str, &str, usize); 5] = [
     ("share of the values that gave way to newer ones", "conflatedShare", 2),
 ];
 
+const DURABLE_ROWS: [(&str, &str, &str, usize); 5] = [
+    ("acknowledged a second, as fast as they can", "publish", "publishesPerSecond", 0),
+    ("CPU µs a publish, then", "publish", "cpuMicrosPerPublish", 1),
+    ("µs to open a room of five events that is not in memory", "publish", "microsPerOpenedRoom", 0),
+    ("ms to the acknowledgement at 2,000 a second, median", "publish2000", "ackMillisP50", 2),
+    ("p99", "publish2000", "ackMillisP99", 2),
+];
+
 /// The tables and the verdicts.
 pub(crate) fn markdown(figures: &Figures, verdicts: &[Verdict]) -> String {
     let mut text = String::from("\nMedian (lowest–highest) of the rounds; the ratio is to `ws` in the same run.\n\n");
@@ -53,6 +61,15 @@ pub(crate) fn markdown(figures: &Figures, verdicts: &[Verdict]) -> String {
         text.push_str("| 1,000 members, 100 more that stop reading | |\n|---|---|\n");
         for (head, figure, decimals) in SLOW_ROWS {
             if let Some(spread) = figures.get("osbackend", "slow", figure) {
+                let _ = writeln!(text, "| {head} | {} |", number(spread, 1.0, decimals));
+            }
+        }
+        text.push('\n');
+    }
+    if figures.get("osbackend", "publish", "publishesPerSecond").is_some() {
+        text.push_str("| durable publishes, 50 publishers in one process | |\n|---|---|\n");
+        for (head, measurement, figure, decimals) in DURABLE_ROWS {
+            if let Some(spread) = figures.get("osbackend", measurement, figure) {
                 let _ = writeln!(text, "| {head} | {} |", number(spread, 1.0, decimals));
             }
         }

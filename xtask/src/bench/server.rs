@@ -25,6 +25,8 @@ pub(crate) enum Server {
     Ours,
     /// The same in plain mode: one message a frame.
     OursPlain,
+    /// Streams in memory: what durability costs is seen beside it.
+    OursMemory,
     Ws,
     SocketIo,
     Socketioxide,
@@ -38,6 +40,7 @@ impl Server {
         match self {
             Self::Ours => "osbackend",
             Self::OursPlain => "osbackend, plain mode",
+            Self::OursMemory => "osbackend, memory engine",
             Self::Ws => "ws",
             Self::SocketIo => "socketio",
             Self::Socketioxide => "socketioxide",
@@ -52,7 +55,7 @@ impl Server {
     /// The load generator's name for the protocol.
     fn dialect(self) -> &'static str {
         match self {
-            Self::Ours => "batch",
+            Self::Ours | Self::OursMemory => "batch",
             Self::OursPlain => "plain",
             Self::Ws => "ws",
             Self::SocketIo | Self::Socketioxide => "socketio",
@@ -121,13 +124,14 @@ impl Programs {
         // The hard limit of open files, which this tool cannot raise for itself without unsafe code.
         let shell = cmd("sh").args(["-c", "ulimit -n \"$(ulimit -Hn)\"; exec \"$@\"", "sh"]);
         let described = match server {
-            Server::Ours | Server::OursPlain => shell
+            Server::Ours | Server::OursPlain | Server::OursMemory => shell
                 .arg(&self.osbackend)
                 .arg("serve")
                 .env("HOST", "127.0.0.1")
                 .env("WS_PORT", port.to_string())
                 .env("PORT", free_port()?.to_string())
-                .env("DATA_DIR", &self.data)
+                .env("ENGINE", if server == Server::OursMemory { "memory" } else { "sqlite" })
+                .env("DATA_DIR", self.fresh_data()?)
                 .env("RUST_LOG", "warn")
                 // One address and one publisher stand for many: what is limited by them is not measured here.
                 .env("MAX_CONNECTIONS_PER_IP", "0")
@@ -139,7 +143,7 @@ impl Programs {
             Server::Socketioxide => shell.arg(self.socketioxide.as_ref().context("socketioxide was not built")?),
         };
         let described = match server {
-            Server::Ours | Server::OursPlain => described,
+            Server::Ours | Server::OursPlain | Server::OursMemory => described,
             _ => described.env("PORT", port.to_string()).env("NODE_ENV", "production"),
         };
         let mut command = described.env("JWT_SECRET", SECRET).into_inner();
@@ -156,6 +160,27 @@ impl Programs {
             std::thread::sleep(Duration::from_millis(20));
         }
         Ok(running)
+    }
+
+    /// The server as a library in the load generator: `publishers` publish `rate` events a second, 0 for as many as they can.
+    pub(crate) fn publish(&self, publishers: usize, rate: u64, amounts: &[(&str, String)]) -> Result<Value> {
+        let mut load = cmd(&self.load)
+            .args(["publish", "--publishers", &publishers.to_string(), "--rate", &rate.to_string(), "--dir"])
+            .arg(self.fresh_data()?);
+        for (name, value) in amounts {
+            load = load.arg(format!("--{name}")).arg(value);
+        }
+        let figures = serde_json::from_str(&load.read()?).context("the load generator did not print JSON")?;
+        eprintln!("  durable, {rate} a second: {figures}");
+        Ok(figures)
+    }
+
+    /// The data directory, without what an earlier measurement left.
+    fn fresh_data(&self) -> Result<&PathBuf> {
+        if self.data.exists() {
+            std::fs::remove_dir_all(&self.data).with_context(|| format!("cannot empty {}", self.data.display()))?;
+        }
+        Ok(&self.data)
     }
 
     /// Lets the load generator measure a running server; it ends by itself.

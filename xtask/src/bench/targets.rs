@@ -25,11 +25,24 @@ pub(crate) fn check(figures: &Figures) -> Vec<Verdict> {
     let slow = |figure| median(OURS, "slow", figure);
     let client = |figure| median(OURS, "client", figure);
 
+    let times_memory = |measurement| Some(delivery(OURS, measurement)? / delivery("osbackend, memory engine", measurement)?);
+
     let promises = [
         ("fan-out, 4 outstanding", times_ws("fanout4"), 0.35, "× ws", true),
         ("fan-out, 64 outstanding", times_ws("fanout64"), 0.03, "× ws", true),
         ("a delivery, 4 outstanding", delivery(OURS, "fanout4"), 3.2, "µs", false),
         ("a delivery, 64 outstanding", delivery(OURS, "fanout64"), 0.25, "µs", false),
+        ("durable fan-out, 4 outstanding", times_memory("fanout4"), 1.1, "× the memory engine", true),
+        ("durable fan-out, 64 outstanding", times_memory("fanout64"), 1.1, "× the memory engine", true),
+        (
+            "a durable publish, 50 publishers",
+            median(OURS, "publish", "publishesPerSecond").map(|rate| 1_000_000.0 / rate),
+            // 20,000 acknowledged a second.
+            50.0,
+            "µs",
+            true,
+        ),
+        ("an acknowledgement at 2,000 a second, p99", median(OURS, "publish2000", "ackMillisP99"), 10.0, "ms", true),
         ("an idle joined connection", connection("bytesPerConnection").map(|bytes| bytes / 1024.0), 7.0, "KiB", true),
         ("connect + JWT + join", connection("cpuMicrosPerConnection"), 120.0, "µs", true),
         ("p99 of 1,000 members while 100 others don't read", slow("timesP99"), 1.2, "× before", true),

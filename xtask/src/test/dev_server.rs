@@ -38,11 +38,17 @@ impl DevServer {
     pub(super) fn start(project: &Project, program: &Path) -> Result<Self> {
         let log = project.work_dir()?.join("test-server.log");
         let out = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+        // Streams of an earlier run are none of this one's business.
+        let data = project.work_dir()?.join("test-data");
+        if data.exists() {
+            std::fs::remove_dir_all(&data).with_context(|| format!("cannot empty {}", data.display()))?;
+        }
         let mut child = cmd(program)
             .args(["serve", "--dev"])
             .env("HOST", "127.0.0.1")
             .env("PORT", "0")
             .env("WS_PORT", "0")
+            .env("DATA_DIR", &data)
             .dir(&project.root)
             .into_inner()
             .stdin(Stdio::null())

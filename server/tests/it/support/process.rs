@@ -1,6 +1,7 @@
 //! The binary as a process of its own.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
@@ -8,13 +9,35 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::soon;
+use super::{SECRET, soon};
 
 /// The binary with these arguments, and nothing of the environment that the tests run in.
 pub(crate) fn osbackend(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_osbackend"));
     command.env_clear().args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command.current_dir(env!("CARGO_MANIFEST_DIR"));
+    // Tests run side by side: those that are about files have a directory each.
+    if args.first() == Some(&"serve") {
+        command.env("ENGINE", "memory");
+    }
+    command
+}
+
+/// `osbackend serve` with the secret of the tests, and its data in `dir`.
+pub(crate) fn durable(dir: &Path, args: &[&str]) -> Command {
+    let mut command = osbackend(&["serve", "--host", "127.0.0.1", "--port", "0", "--ws-port", "0", "--drain", "50ms"]);
+    command.env("JWT_SECRET", SECRET).env("ENGINE", "sqlite").env("DATA_DIR", dir).args(args);
+    command
+}
+
+/// The same, but a write beyond the limit of [`Served::limit_files`] is an error to it, and no signal.
+pub(crate) fn durable_without_signal(dir: &Path) -> Command {
+    let served = durable(dir, &[]);
+    let served = served.as_std();
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' XFSZ; exec \"$@\"", "sh"]).arg(served.get_program()).args(served.get_args());
+    command.env_clear().envs(served.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command
 }
 
@@ -86,6 +109,24 @@ impl Served {
     /// With `--dev`, on free ports, with a short drain.
     pub(crate) async fn dev() -> Self {
         Self::start(osbackend(&["serve", "--dev", "--port", "0", "--ws-port", "0", "--drain", "50ms"])).await
+    }
+
+    /// With the secret of the tests, and its data in `dir`.
+    pub(crate) async fn durable(dir: &Path, args: &[&str]) -> Self {
+        Self::start(durable(dir, args)).await
+    }
+
+    /// Ends it as a crash does: without a word.
+    pub(crate) async fn kill(mut self) {
+        soon("osbackend to be killed", self.child.kill()).await.unwrap();
+    }
+
+    /// Bytes that a file of this process may have; `None` for no limit. A write beyond fails as on a full disk.
+    pub(crate) fn limit_files(&self, bytes: Option<u64>) {
+        let limit = bytes.map_or("unlimited".to_owned(), |bytes| bytes.to_string());
+        let pid = self.child.id().unwrap().to_string();
+        let set = std::process::Command::new("prlimit").args(["--pid", &pid, &format!("--fsize={limit}:unlimited")]).status();
+        assert!(set.unwrap().success());
     }
 
     pub(crate) fn signal(&self, name: &str) {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use osbackend_server::auth::mint::Token;
 use osbackend_server::cli::listen::{Listeners, Routers};
-use osbackend_server::config::Config;
+use osbackend_server::config::{Config, EngineKind};
 use osbackend_server::{Builder, Handle, Realtime};
 use tokio::sync::watch;
 
@@ -40,6 +40,7 @@ impl TestServer {
         config.listen.port = 0;
         config.listen.ws_port = 0;
         config.auth.jwt_secret = Some(SECRET.into());
+        config.engine.kind = EngineKind::Memory;
         change(&mut config);
         let listeners = Listeners::bind(&config).await.unwrap();
         let realtime = builder.config(config).build().unwrap();

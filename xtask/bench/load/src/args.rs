@@ -11,7 +11,7 @@ use crate::dialect::Dialect;
 
 /// What to measure, at which server, and how much of it.
 pub(crate) struct Args {
-    /// `fanout`, `ramp` or `slow`.
+    /// `fanout`, `ramp`, `slow` or `publish`.
     pub(crate) command: String,
     options: HashMap<String, String>,
 }
@@ -20,7 +20,7 @@ impl Args {
     /// Reads the process's arguments.
     pub(crate) fn from_env() -> Result<Self> {
         let mut words = std::env::args().skip(1);
-        let command = words.next().context("usage: osbackend-bench-load fanout|ramp|slow --name value …")?;
+        let command = words.next().context("usage: osbackend-bench-load fanout|ramp|slow|publish --name value …")?;
         let mut options = HashMap::new();
         while let Some(word) = words.next() {
             let name = word.strip_prefix("--").with_context(|| format!("expected --name, got {word}"))?;
@@ -30,7 +30,8 @@ impl Args {
         Ok(Self { command, options })
     }
 
-    fn text(&self, name: &str) -> Result<&str> {
+    /// Text that must be given.
+    pub(crate) fn text(&self, name: &str) -> Result<&str> {
         self.options.get(name).map(String::as_str).with_context(|| format!("--{name} is missing"))
     }
 

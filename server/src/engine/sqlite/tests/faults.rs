@@ -1,0 +1,69 @@
+//! A disk that is full: nothing is acknowledged that isn't stored, reads go on, and it recovers by itself.
+
+use super::*;
+use crate::engine::{
+    EngineError,
+    testing::{event, keep},
+};
+use crate::hub::event::NewEvent;
+use osbackend_protocol::JsonObject;
+
+const ROOM: &str = "agent:1";
+
+fn large(n: u64) -> NewEvent {
+    NewEvent { data: JsonObject::parse(&format!(r#"{{"pad":"{}"}}"#, "x".repeat(20_000))).expect("an object"), ..event(n) }
+}
+
+#[test]
+fn a_full_disk_refuses_publishes_and_nothing_else_until_there_is_space() {
+    let (dir, clock) = (TempDir::new(), Clock::new());
+    let options = SqliteOptions { max_pages: Some(300), retention: keep(1_000_000, 60_000), ..options(&dir, &clock) };
+    let hub = start(options, &clock);
+    let member = hub.enter(ROOM, None);
+    let mut stored = 0;
+    let refused: EngineError = loop {
+        match hub.publish(ROOM, large(stored + 1)) {
+            Ok(published) => {
+                stored += 1;
+                assert_eq!(published.offset, Some(stored));
+            }
+            Err(error) => break error,
+        }
+    };
+    assert!(stored > 10 && refused.to_string().contains("the disk is full"), "{stored} {refused}");
+    assert!(hub.hub.engine_ready().is_err());
+    assert_eq!(member.offsets(), (1..=stored).collect::<Vec<_>>(), "what was refused is delivered to nobody");
+    let ephemeral = NewEvent { ephemeral: true, ..event(0) };
+    hub.publish(ROOM, ephemeral).expect("what is kept nowhere needs no disk");
+    assert_eq!(member.events().len(), 1);
+    hub.sweep();
+    assert_eq!(hub.join(ROOM, &member.joined.epoch, stored - 2).offsets(), [stored - 1, stored], "reads go on");
+    hub.epoch("agent:2");
+
+    // The old events go, and their space with them.
+    clock.pass(70_000);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while hub.hub.engine_ready().is_err() {
+        assert!(std::time::Instant::now() < deadline, "it does not recover");
+        std::thread::yield_now();
+    }
+    assert_eq!(hub.publish(ROOM, large(0)).expect("published").offset, Some(stored + 1), "no offset was used up");
+    assert_eq!(member.offsets(), [stored + 1]);
+}
+
+#[test]
+fn a_stopped_engine_refuses_with_a_reason_and_answers_what_was_queued() {
+    let (dir, clock) = (TempDir::new(), Clock::new());
+    let hub = start(options(&dir, &clock), &clock);
+    let (tell, told) = std::sync::mpsc::channel();
+    for n in 1..=200 {
+        let tell = tell.clone();
+        let done = Box::new(move |result| drop(tell.send(result)));
+        hub.hub.publish(crate::engine::testing::room(ROOM), event(n), clock.now(), done);
+    }
+    hub.hub.stop();
+    let offsets: Vec<_> =
+        told.try_iter().map(|result: Result<osbackend_protocol::Published, _>| result.expect("stored").offset).collect();
+    assert_eq!(offsets, (1..=200).map(Some).collect::<Vec<_>>());
+    assert!(hub.publish(ROOM, event(0)).expect_err("refused").to_string().contains("stopping"));
+}

@@ -1,0 +1,183 @@
+//! The one thread that writes: takes what is queued, commits it in one transaction, and only then lets the hub deliver it.
+
+use super::{
+    checkpoint::Checkpoints,
+    error::unavailable,
+    file::{get, put},
+    queue::{Next, Queue},
+    store::{Store, is_stored},
+    upkeep::Upkeep,
+};
+use crate::engine::{Apply, EngineError, Pending, Stored};
+use parking_lot::Mutex;
+use std::{
+    fs::File,
+    sync::{Arc, OnceLock, Weak},
+    time::{Duration, Instant},
+};
+
+/// Between two steps of the upkeep.
+const UPKEEP: Duration = Duration::from_millis(250);
+/// Between two rounds of it.
+const ROUND: Duration = Duration::from_secs(10);
+/// Between two attempts to write while writing fails and nobody publishes.
+const PROBE: Duration = Duration::from_secs(1);
+/// Bytes that such an attempt writes: enough that a batch of small events fits where this did.
+const PROBE_BYTES: usize = 256 * 1024;
+
+/// What the writer's thread and the engine share.
+#[derive(Default)]
+pub(super) struct Shared {
+    pub(super) queue: Queue,
+    pub(super) hub: OnceLock<Weak<dyn Apply + Send + Sync>>,
+    /// Why the last attempt to write failed.
+    pub(super) failing: Mutex<Option<EngineError>>,
+}
+
+/// The thread's state.
+pub(super) struct Writer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) store: Store,
+    pub(super) checkpoints: Checkpoints,
+    pub(super) clock: Arc<dyn Fn() -> u64 + Send + Sync>,
+    pub(super) upkeep: Upkeep,
+    /// Held until the file is closed.
+    pub(super) lock: File,
+}
+
+/// Nobody must wait for a thread that is gone, however it went.
+struct Abandon(Arc<Shared>);
+
+impl Drop for Abandon {
+    fn drop(&mut self) {
+        *self.0.failing.lock() = Some(EngineError("the event store has stopped".to_owned()));
+        self.0.queue.abandon();
+    }
+}
+
+impl Writer {
+    /// Runs until the queue is stopped and empty.
+    pub(super) fn run(mut self) {
+        let _abandon = Abandon(self.shared.clone());
+        let mut upkeep_at = Instant::now() + UPKEEP;
+        let mut probe_at = Instant::now();
+        // Whether the upkeep has more to do: at once while nobody publishes, else now and then.
+        let mut more = false;
+        loop {
+            let idle = match self.shared.queue.next(if more { Duration::ZERO } else { UPKEEP }) {
+                Next::Batch(batch) => {
+                    self.batch(batch);
+                    false
+                }
+                Next::Idle => true,
+                Next::Stop => break,
+            };
+            let now = Instant::now();
+            if now >= upkeep_at || (idle && more) {
+                more = self.step() && self.shared.failing.lock().is_none();
+                upkeep_at = now + if more { UPKEEP } else { ROUND };
+                if idle && !more {
+                    self.checkpoints.when_idle();
+                }
+            }
+            if now >= probe_at && self.shared.failing.lock().is_some() {
+                probe_at = now + PROBE;
+                let probed = self.probe();
+                self.note(probed.map_err(|error| unavailable(&error)));
+            }
+        }
+        self.close();
+    }
+
+    fn batch(&mut self, batch: Vec<Pending>) {
+        let all = batch.iter().any(|pending| is_stored(&pending.event)).then(|| self.store.write(&batch));
+        let mut stored = Vec::with_capacity(batch.len());
+        match all {
+            Some(Ok(written)) => {
+                self.note(Ok(()));
+                let together = batch.into_iter().zip(written);
+                stored.extend(together.map(|(Pending { room, done, .. }, (event, published))| Stored {
+                    room,
+                    event,
+                    published,
+                    done,
+                }));
+            }
+            failed => {
+                // What is kept nowhere needs no disk.
+                let refused = failed.and_then(Result::err).map(|error| {
+                    let told = unavailable(&error);
+                    if self.shared.failing.lock().is_none() {
+                        tracing::error!(%error, "events can't be stored: publishes are refused until they can");
+                    }
+                    self.note(Err(told.clone()));
+                    told
+                });
+                for pending in batch {
+                    let result = match &refused {
+                        Some(refused) if is_stored(&pending.event) => Err(refused.clone()),
+                        _ => self.store.pass(&pending).map_err(|error| unavailable(&error)),
+                    };
+                    match (result, pending) {
+                        (Ok((event, published)), Pending { room, done, .. }) => {
+                            stored.push(Stored { room, event, published, done })
+                        }
+                        (Err(error), Pending { done, .. }) => done(Err(error)),
+                    }
+                }
+            }
+        }
+        match self.shared.hub.get().and_then(Weak::upgrade) {
+            Some(hub) => hub.deliver(stored),
+            // The last handle is gone, and with it every member; what is committed is published all the same.
+            None => stored.into_iter().for_each(|Stored { published, done, .. }| done(Ok(published))),
+        }
+        self.checkpoints.after_commit(&self.store.connection);
+    }
+
+    /// Whether the upkeep has more to do now.
+    fn step(&mut self) -> bool {
+        let now = (self.clock)();
+        let step = self.upkeep.step(&mut self.store, now);
+        self.checkpoints.after_commit(&self.store.connection);
+        step.unwrap_or_else(|error| {
+            tracing::debug!(%error, "the data file could not be tidied");
+            true
+        })
+    }
+
+    /// Whether something could be stored now.
+    fn probe(&mut self) -> rusqlite::Result<()> {
+        self.store.transaction(|store| put(&store.connection, "probe", &vec![0_u8; PROBE_BYTES]))?;
+        self.store.transaction(|store| store.connection.execute("DELETE FROM meta WHERE name = 'probe'", []).map(|_| ()))
+    }
+
+    fn note(&self, result: Result<(), EngineError>) {
+        let mut failing = self.shared.failing.lock();
+        if result.is_ok() && failing.is_some() {
+            tracing::info!("events can be stored again");
+        }
+        *failing = result.err();
+    }
+
+    /// Leaves a file without a log, marked as whole: a power loss from here on loses nothing.
+    fn close(self) {
+        let Self { store, checkpoints, lock, .. } = self;
+        checkpoints.stop();
+        let connection = store.connection;
+        let close = || -> rusqlite::Result<()> {
+            connection.pragma_update(None, "synchronous", "FULL")?;
+            let moved = |_: &rusqlite::Row<'_>| Ok(());
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], moved)?;
+            put(&connection, "clean", &1)?;
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], moved)
+        };
+        if let Err(error) = close() {
+            tracing::warn!(%error, "the data file was not closed as it should be; what was acknowledged is in it");
+        }
+        let clean = get::<i64>(&connection, "clean").ok().flatten();
+        tracing::debug!(?clean, "the data file is closed");
+        drop(connection);
+        drop(lock);
+    }
+}
