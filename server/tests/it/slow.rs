@@ -236,7 +236,12 @@ fn a_hundred_that_stop_reading_among_a_thousand() {
 /// The same with a socket that nobody reads from.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_socket_that_was_closed_as_slow_recovers_everything() {
-    let server = TestServer::with(|config| config.limits.outbox_bytes = Some(64 * 1024)).await;
+    let server = TestServer::with(|config| {
+        config.limits.outbox_bytes = Some(64 * 1024);
+        // Until a socket that can't be written to is given up, a lot is published.
+        config.engine.history_size = None;
+    })
+    .await;
     let token = user_token("slow");
     let room = json!([{"room": "agent:7"}]);
     let mut slow = server.connecting().small_buffer().connect(json!({"token": token, "rooms": room})).await;

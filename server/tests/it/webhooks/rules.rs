@@ -58,6 +58,7 @@ async fn a_rule_asks_about_each_action_of_its_rooms() {
 async fn a_rule_that_nobody_could_be_asked_for_stops_the_start() {
     let mut config = Config::default();
     config.auth.jwt_secret = Some(SECRET.into());
+    config.engine.kind = osbackend_server::config::EngineKind::Memory;
     let error = Realtime::builder().config(config).policy(policy()).build().err().expect("an error");
     assert!(matches!(error, BuildError::NoBackend) && error.to_string().contains("WEBHOOK_URL"), "{error}");
 }

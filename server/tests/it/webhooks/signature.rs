@@ -50,6 +50,7 @@ async fn a_backend_without_a_secret_stops_the_start() {
     config.auth.jwt_secret = Some("the tests' secret, longer than 32 bytes".into());
     backend.settings(&mut config, &[]);
     config.hooks.secret = None;
+    config.engine.kind = osbackend_server::config::EngineKind::Memory;
     let error = Realtime::builder().config(config).build().err().expect("an error");
     assert!(matches!(error, BuildError::Hooks(_)) && error.to_string().contains("WEBHOOK_SECRET"), "{error}");
 }
