@@ -25,7 +25,7 @@ pub mod handlers;
 pub mod hub;
 mod legacy;
 pub mod limits;
-mod metrics;
+pub mod metrics;
 pub mod proxy;
 pub mod realtime;
 pub mod session;

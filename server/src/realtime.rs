@@ -10,6 +10,7 @@ use crate::{
     handlers::Handlers,
     hub::Hub,
     limits::Admission,
+    metrics::memory::MemoryMetrics,
     session::{Mode, SessionSettings},
     telemetry,
 };
@@ -92,7 +93,10 @@ impl Builder {
         };
         let policy = Arc::new(policy);
         let retentions = Retentions::new(retention, policy.clone());
-        let hub = Arc::new(Hub::new(Box::new(MemoryEngine::new(process.clone(), retentions)), process));
+        let metrics = MemoryMetrics::default();
+        let points = metrics.clone();
+        let engine = MemoryEngine::new(process.clone(), retentions).with_points(move |point| points.record(point));
+        let hub = Arc::new(Hub::new(Box::new(engine), process));
         let (sweeping, following) = (Arc::downgrade(&hub), clock.clone());
         runtime.spawn(async move {
             let mut tick = tokio::time::interval(SWEEP);
@@ -109,6 +113,7 @@ impl Builder {
             hub,
             settings,
             handlers: Handlers::default(),
+            metrics: Arc::new(metrics),
             outbox_bytes: config.limits.outbox_bytes.unwrap_or(0),
             meters: Arc::default(),
             started_ms: clock.now_ms(),

@@ -108,6 +108,7 @@ mod tests {
             hub: Arc::new(Hub::new(Box::new(Down), "p")),
             settings: Arc::new(settings),
             handlers: Default::default(),
+            metrics: Arc::new(crate::metrics::memory::MemoryMetrics::default()),
             outbox_bytes: 0,
             meters: Arc::default(),
             started_ms: 0,

@@ -1,7 +1,11 @@
 //! The requests of a greeted client (§3): what is allowed, what is answered.
 
 use super::{Session, effect::Effect};
-use crate::{engine::Position, hub::JoinRequest};
+use crate::{
+    engine::Position,
+    hub::JoinRequest,
+    metrics::{self, MetricQuery},
+};
 use osbackend_protocol::{
     Action, ClientFrame, ClientMessage, ErrorBody, ErrorCode, RequestId, RoomName, ServerMessage, Timestamp, allowed,
     client_msg::{HistoryGet, Join, MetricsGet, Publish},
@@ -10,9 +14,6 @@ use osbackend_protocol::{
     permission::{self, Denied},
     server_msg::{Heartbeat, LeaveReason},
 };
-
-/// How far back `metrics:get` looks when no start is given, in milliseconds.
-const METRICS_RANGE_MS: u64 = 86_400_000;
 
 impl Session {
     pub(super) fn request(&mut self, frame: ClientFrame, now: u64) {
@@ -105,17 +106,12 @@ impl Session {
     }
 
     fn metrics(&mut self, get: MetricsGet, id: Option<RequestId>, now: u64) -> Result<(), ErrorBody> {
-        if let Ok(overview) = RoomName::parse("dashboard:overview") {
+        if let Ok(overview) = RoomName::parse(metrics::ROOM) {
             self.check(&overview, Action::Join)?;
         }
-        let to_ms = get.end_date.map_or(now, |end| end.0);
-        let from_ms = get.start_date.map_or(to_ms.saturating_sub(METRICS_RANGE_MS), |start| start.0);
-        if from_ms > to_ms {
-            let field = if get.end_date.is_some() { "payload.endDate" } else { "payload.startDate" };
-            return Err(ErrorBody::new(ErrorCode::BadRequest, format!("{field}: the range ends before it begins")));
-        }
-        let limit = page(get.limit, MAX_PAGE)?;
-        self.effects.push_back(Effect::Metrics { metric: get.kind, from_ms, to_ms, limit, id });
+        let query =
+            MetricQuery::new(get, now).map_err(|error| ErrorBody::new(ErrorCode::BadRequest, format!("payload.{error}")))?;
+        self.effects.push_back(Effect::Metrics { query, id });
         Ok(())
     }
 

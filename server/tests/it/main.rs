@@ -31,5 +31,6 @@ mod recovery;
 mod requests;
 mod rooms;
 mod stopping;
+mod stored_metrics;
 mod tls;
 mod tokens;

@@ -13,6 +13,7 @@ use osbackend_server::{
     connection::Shared,
     engine::{MemoryEngine, Retention},
     hub::Hub,
+    metrics::memory::MemoryMetrics,
     session::{Refusal, SessionSettings},
 };
 use std::{collections::VecDeque, sync::Arc};
@@ -42,6 +43,7 @@ pub(crate) fn process(settings: &Settings, book: &Book, number: u64, now: u64) -
         hub: Arc::new(Hub::new(Box::new(engine), format!("p{number}"))),
         settings: Arc::new(session),
         handlers: Default::default(),
+        metrics: Arc::new(MemoryMetrics::default()),
         outbox_bytes: settings.outbox_bytes,
         started_ms: now,
     })

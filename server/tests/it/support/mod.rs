@@ -3,6 +3,7 @@
 mod cli;
 mod client;
 mod http;
+mod postgres;
 mod process;
 mod raw;
 mod schema;
@@ -15,6 +16,7 @@ use std::time::Duration;
 pub(crate) use cli::{Ended, Running, run_at, run_with};
 pub(crate) use client::{Client, Connecting, Refused};
 pub(crate) use http::{Answer, request, send};
+pub(crate) use postgres::Postgres;
 pub(crate) use process::{Served, osbackend};
 pub(crate) use raw::{RawSocket, opcode};
 pub(crate) use schema::mismatches;
