@@ -7,14 +7,14 @@ use crate::{
     auth::Verified,
     config::HookEvent,
     engine::Pending,
-    handlers::{CustomRequest, Handlers, Running},
+    handlers::{CustomReply, CustomRequest, Handlers, Running},
     hooks::{Call, Hooks, Topic},
     hub::{
         Hub,
         outbox::{Item, Outbox},
         registry::ConnectionHandle,
     },
-    metrics,
+    metrics::MetricStore,
     session::{Effect, Mode, Refusal, RoomRequest, Session, SessionSettings, Traffic, Verdict, Welcome},
     telemetry::meters::Meters,
 };
@@ -31,7 +31,8 @@ const PUBLISHES_AT_ONCE: usize = 64;
 pub enum Work {
     /// Check a token and call [`Connection::on_verified`].
     Verify(String),
-    /// Run a custom handler and send its answer; see `handlers::answer`.
+    /// Run what has to be waited for, a custom handler or a question to the metrics, and send its answer; see
+    /// `handlers::answer`.
     Custom(Running),
     /// Ask the backend and call [`Connection::on_answer`] with the ticket.
     Ask {
@@ -52,6 +53,8 @@ pub struct Shared {
     pub handlers: Handlers,
     /// The application's backend.
     pub hooks: Option<Hooks>,
+    /// Where metrics are read.
+    pub metrics: Arc<dyn MetricStore>,
     /// Bytes that may wait for one connection; 0 for no limit.
     pub outbox_bytes: usize,
     /// What is counted.
@@ -272,12 +275,15 @@ impl Connection {
                     });
                     self.publishes.push(Pending { room, event, now_ms: now, done });
                 }
-                Effect::Metrics { metric, from_ms, to_ms, limit, id } => {
-                    let message = match metrics::query(&self.shared.hub, metric, from_ms, to_ms, limit, now) {
-                        Ok(metrics) => ServerMessage::Metrics(metrics),
-                        Err(error) => ServerMessage::Error(ErrorBody::new(ErrorCode::Unavailable, error.to_string())),
+                Effect::Metrics { query, id } => {
+                    let answer = self.shared.metrics.query(query, now);
+                    let reply = async move {
+                        match answer.await {
+                            Ok(metrics) => CustomReply::json(&metrics),
+                            Err(error) => Err(ErrorBody::new(ErrorCode::Unavailable, error.to_string())),
+                        }
                     };
-                    self.reply(message, id, now);
+                    self.work.push_back(Work::Custom(Running::new("metrics", reply, id, self.handle.outbox.clone())));
                 }
                 Effect::Presence { room, id } => {
                     let (users, anonymous) = self.shared.hub.presence(&room);

@@ -8,14 +8,15 @@ use crate::{
     handlers::{Answer, CustomRequest},
     hooks::Hooks,
     hub::{RoomStatus, event::NewEvent},
-    metrics,
+    metrics::{MetricQuery, MetricsError},
     telemetry::{Exposition, meters::Via},
 };
 use osbackend_protocol::{
     Action, CloseCode, DomainEvent, EventError, Identity, JsonObject, Published, RoomName, RoomNameError, allowed,
     event::{self, AgentStatusChange, ClipPlayed, MetricUpdate, MetricValue, TrainingMilestone, VoiceCloneProgress},
+    metrics::Metrics,
     permission::Denied,
-    server_msg::{History, Metrics, Presence},
+    server_msg::{History, Presence},
 };
 use serde::Serialize;
 use std::{
@@ -300,9 +301,12 @@ impl Handle {
         connection::history(&self.shared.hub, room, since, limit, reverse, self.now_ms())
     }
 
-    /// Points of metrics; see `metrics:get` (§3).
-    pub fn metrics(&self, metric: Option<String>, from_ms: u64, to_ms: u64, limit: usize) -> Result<Metrics, EngineError> {
-        metrics::query(&self.shared.hub, metric, from_ms, to_ms, limit, self.now_ms())
+    /// Stored points or aggregates of metrics, newest last; see `metrics:get` (§3).
+    ///
+    /// # Errors
+    /// The store can't be read now.
+    pub async fn metrics(&self, query: MetricQuery) -> Result<Metrics, MetricsError> {
+        self.shared.metrics.query(query, self.now_ms()).await
     }
 
     /// Closes every connection of a user with 4505; how many there were.

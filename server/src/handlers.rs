@@ -63,6 +63,22 @@ pub struct Running {
     outbox: Arc<Outbox>,
 }
 
+impl Running {
+    /// Work whose answer is a message of type `kind`.
+    pub(crate) fn new(
+        kind: &str,
+        work: impl Future<Output = Answer> + Send + 'static,
+        id: Option<RequestId>,
+        outbox: Arc<Outbox>,
+    ) -> Self {
+        // The type is named: this answer is sent where the request had no id too.
+        let kind = kind.to_owned();
+        let named = kind.clone();
+        let future = async move { work.await.map(|reply| CustomReply { kind: Some(named), ..reply }) };
+        Self { future: Box::pin(future), kind, id, outbox }
+    }
+}
+
 impl Handlers {
     /// Sets the handler for messages of type `kind`; `*` is for all types without one.
     pub fn set<F, Fut>(&self, kind: &str, handler: F)

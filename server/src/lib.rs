@@ -26,10 +26,11 @@ pub mod hooks;
 pub mod hub;
 mod legacy;
 pub mod limits;
-mod metrics;
+pub mod metrics;
 pub mod proxy;
 pub mod realtime;
 pub mod session;
+pub mod storage;
 pub mod telemetry;
 
 pub use realtime::{BuildError, Builder, Emitted, Handle, PublishError, Realtime, Stats};

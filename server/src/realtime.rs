@@ -5,16 +5,14 @@ use crate::{
     clock::Clock,
     config::{Config, EngineKind},
     connection::Shared,
-    engine::{
-        Engine, MemoryEngine, Retention, Retentions, SqliteEngine,
-        sqlite::{OpenError, SqliteOptions},
-    },
+    engine::{Retention, Retentions},
     gateway::{self, Gateway, upgrade::Bounds},
     handlers::Handlers,
     hooks::{HookSetupError, Hooks},
     hub::Hub,
     limits::Admission,
     session::{Mode, SessionSettings},
+    storage::{self, StorageError},
     telemetry,
 };
 use osbackend_protocol::Policy;
@@ -47,9 +45,9 @@ pub enum BuildError {
         "the policy says `webhook`, but no backend is there to be asked: set WEBHOOK_URL and WEBHOOK_SECRET, or change the rule"
     )]
     NoBackend,
-    /// The data directory or its file can't be used.
+    /// What is kept can't be opened.
     #[error(transparent)]
-    Data(#[from] OpenError),
+    Storage(#[from] StorageError),
     /// Built outside of a tokio runtime.
     #[error("build the server inside a tokio runtime")]
     NoRuntime,
@@ -130,14 +128,7 @@ impl Builder {
         };
         let policy = Arc::new(policy);
         let retentions = Retentions::new(retention, policy.clone());
-        let engine: Box<dyn Engine> = match config.engine.kind {
-            EngineKind::Memory => Box::new(MemoryEngine::new(process.clone(), retentions)),
-            EngineKind::Sqlite => {
-                let clock = clock.clone();
-                let options = SqliteOptions::new(&config.engine.data_dir, retentions, Arc::new(move || clock.now_ms()));
-                Box::new(SqliteEngine::start(SqliteOptions { sync: config.engine.sync, ..options })?)
-            }
-        };
+        let (engine, metrics) = storage::open(&config, &process, retentions, &clock)?;
         let hub = Hub::shared(engine, process);
         let (sweeping, following) = (Arc::downgrade(&hub), clock.clone());
         runtime.spawn(async move {
@@ -157,6 +148,7 @@ impl Builder {
             settings,
             handlers: Handlers::default(),
             hooks,
+            metrics,
             outbox_bytes: config.limits.outbox_bytes.unwrap_or(0),
             meters: Arc::default(),
             started_ms: clock.now_ms(),

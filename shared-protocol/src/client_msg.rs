@@ -1,11 +1,11 @@
 //! Messages from client to server (§2, §3).
 
+pub use crate::metrics::MetricsGet;
 use crate::{
     codes::ErrorCode,
     json::{self, JsonObject},
     room::RoomName,
     server_msg::{RoomError, RoomRefused},
-    timestamp::{self, Timestamp},
 };
 use serde::{Deserialize, Serialize};
 
@@ -223,29 +223,6 @@ pub struct Publish {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[cfg_attr(feature = "ts", ts(as = "Option<bool>", optional))]
     pub ephemeral: bool,
-}
-
-/// `metrics:get`: points of the stored metrics.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
-pub struct MetricsGet {
-    /// Only this metric.
-    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "ts", ts(optional))]
-    pub kind: Option<String>,
-    /// From this time on (a date, or a full time).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "ts", ts(optional))]
-    pub start_date: Option<Timestamp>,
-    /// Up to this time (a date: to the end of that day).
-    #[serde(default, deserialize_with = "timestamp::range_end", skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "ts", ts(optional))]
-    pub end_date: Option<Timestamp>,
-    /// The most points, newest kept; 1 to 1000, 1000 when left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "ts", ts(optional))]
-    pub limit: Option<u32>,
 }
 
 /// `history:get`: events that a room still holds.

@@ -11,6 +11,7 @@ pub mod codes;
 pub mod event;
 pub mod json;
 pub mod limits;
+pub mod metrics;
 pub mod permission;
 pub mod room;
 pub mod schema;

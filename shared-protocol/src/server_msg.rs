@@ -4,13 +4,12 @@ mod frame;
 
 pub use frame::{EventFrame, ServerFrame, SystemFrame};
 
+pub use crate::metrics::{MetricPoint, Metrics};
 use crate::{
-    codes::ErrorCode, event::MetricValue, json::JsonObject, limits::Limits, permission::EvaluatedPolicy, room::RoomName,
-    timestamp::Timestamp,
+    codes::ErrorCode, json::JsonObject, limits::Limits, permission::EvaluatedPolicy, room::RoomName, timestamp::Timestamp,
 };
 use serde::{Deserialize, Deserializer, Serialize, ser::SerializeMap};
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
 
 /// The types of the system's messages (§4): reserved, no event may have one of these names.
 pub const SYSTEM_TYPES: [&str; 15] = [
@@ -243,34 +242,6 @@ pub struct History {
     pub offset: u64,
     /// The events.
     pub events: Vec<EventFrame>,
-}
-
-/// A stored value of a metric.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
-pub struct MetricPoint {
-    /// The metric.
-    pub metric: String,
-    /// When.
-    pub timestamp: Timestamp,
-    /// Its values.
-    pub values: BTreeMap<String, MetricValue>,
-}
-
-/// `metrics`: points in a range, newest last.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
-pub struct Metrics {
-    /// The metric that was asked for.
-    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "ts", ts(optional))]
-    pub kind: Option<String>,
-    /// Begin of the range.
-    pub from: Timestamp,
-    /// End of the range.
-    pub to: Timestamp,
-    /// The points.
-    pub points: Vec<MetricPoint>,
 }
 
 /// `published`: an event was taken; it has this place in its room.

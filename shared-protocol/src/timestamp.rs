@@ -18,6 +18,12 @@ const LAST_MS: u64 = 253_402_300_799_999; // 9999-12-31T23:59:59.999Z
 const DAY_MS: u64 = 86_400_000;
 
 impl Timestamp {
+    /// Parses the end of a range: a date means all of that day.
+    pub fn parse_end(text: &str) -> Result<Self, TimestampError> {
+        let Self(at_ms) = Self::parse(text)?;
+        Ok(Self(if text.contains('T') { at_ms } else { at_ms + DAY_MS - 1 }))
+    }
+
     /// Parses a full time or a date (midnight UTC).
     pub fn parse(text: &str) -> Result<Self, TimestampError> {
         let bytes = text.as_bytes();
@@ -139,9 +145,7 @@ impl<'de> Deserialize<'de> for Timestamp {
 /// The end of a range: a date means all of that day, as whoever writes one means it.
 pub(crate) fn range_end<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
     let Some(text) = Option::<std::borrow::Cow<'de, str>>::deserialize(deserializer)? else { return Ok(None) };
-    let Timestamp(at_ms) = Timestamp::parse(&text).map_err(D::Error::custom)?;
-    let is_date = !text.contains('T');
-    Ok(Some(Timestamp(if is_date { at_ms + DAY_MS - 1 } else { at_ms })))
+    Timestamp::parse_end(&text).map(Some).map_err(D::Error::custom)
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! The TypeScript declarations of the contract, generated from the Rust types; `cargo xtask codegen` writes them.
 
-use crate::{client_msg as client, codes::CloseCode, codes::ErrorCode, event, limits::Limits, permission, server_msg as server};
+use crate::{
+    client_msg as client, codes::CloseCode, codes::ErrorCode, event, limits::Limits, metrics, permission, server_msg as server,
+};
 use std::fmt::Write as _;
 use ts_rs::{Config, TS};
 
@@ -51,6 +53,7 @@ pub fn declarations() -> String {
         client::Join,
         client::OfRoom,
         client::Publish,
+        metrics::Interval,
         client::MetricsGet,
         client::HistoryGet,
         event::MetricValue,
@@ -74,6 +77,8 @@ pub fn declarations() -> String {
         server::PresenceChange,
         server::EventFrame,
         server::History,
+        metrics::Aggregate,
+        metrics::PointValue,
         server::MetricPoint,
         server::Metrics,
         server::Published,

@@ -18,6 +18,7 @@ mod cors;
 mod disconnect;
 mod error;
 mod events;
+mod metrics;
 mod openapi;
 mod publish;
 mod rooms;
@@ -38,12 +39,13 @@ struct Api {
 }
 
 /// Every call with its method and path: the router is made of them, and the document is compared with them.
-fn calls() -> [(&'static str, &'static str, MethodRouter<Api>); 12] {
+fn calls() -> [(&'static str, &'static str, MethodRouter<Api>); 13] {
     [
         ("get", "/api/ws/status", get(status::status)),
         ("get", "/api/ws/rooms", get(rooms::rooms)),
         ("get", "/api/ws/rooms/{room}/presence", get(rooms::presence)),
         ("get", "/api/ws/rooms/{room}/history", get(rooms::history)),
+        ("get", "/api/ws/metrics", get(metrics::metrics)),
         ("post", "/api/ws/broadcast", post(publish::broadcast)),
         ("post", "/api/ws/events", post(events::events)),
         ("post", "/api/ws/disconnect", post(disconnect::disconnect)),

@@ -12,8 +12,10 @@ use crate::auth::SetupError;
 use crate::auth::mint::{MintError, random_secret};
 use crate::config::{Config, SettingFlags, SettingsError, not_there_yet};
 use crate::demo_feed::{self, Feed};
+use crate::metrics::postgres;
 use crate::proxy::{Proxy, UpstreamError};
 use crate::realtime::{BuildError, Realtime};
+use crate::storage;
 use crate::telemetry;
 
 /// HS256 is as strong as its secret, up to this many bytes.
@@ -57,6 +59,9 @@ pub enum ServeError {
     /// The server could not be built.
     #[error(transparent)]
     Build(#[from] BuildError),
+    /// The database of the metrics can't be used.
+    #[error(transparent)]
+    Database(#[from] postgres::ConnectError),
     /// Logging could not be set up.
     #[error(transparent)]
     Telemetry(#[from] telemetry::TelemetryError),
@@ -116,6 +121,10 @@ async fn serve(config: Config, policy: Policy, own_secret: bool, page: Option<Pa
         None => None,
     };
 
+    // A database that can't be used is told at the start; later outages are waited out.
+    if let Some(url) = storage::database(&config)? {
+        postgres::prepare(&url).await?;
+    }
     let realtime = Realtime::builder().config(config.clone()).policy(policy).build()?;
     let handle = realtime.handle();
     let pages = pages::router(page.as_deref());

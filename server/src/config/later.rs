@@ -1,6 +1,6 @@
 //! Settings of docs/PROTOCOL.md §10 that this version does not have yet: whoever sets one is told, instead of relying on it.
 
-const LATER: [&str; 3] = ["DATABASE_URL", "REDIS_URL", "PRESENCE_GRACE"];
+const LATER: [&str; 2] = ["REDIS_URL", "PRESENCE_GRACE"];
 
 /// Those that `given` has a value for.
 pub fn not_there_yet(given: impl Fn(&str) -> Option<String>) -> Vec<&'static str> {

@@ -141,6 +141,16 @@ pub struct Engine {
     pub history_size: Option<usize>,
     /// How long an event is kept; `None`: bounded by `history_size` only.
     pub history_ttl: Option<Duration>,
+    /// PostgreSQL database that the metrics are kept in; `None`: where the streams are.
+    pub database_url: Option<Secret>,
+    /// PEM file whose certificates alone the database's is checked with; `None`: the system's.
+    pub database_ca: Option<PathBuf>,
+    /// How long points of metrics are kept; `None`: for ever.
+    pub metrics_raw: Option<Duration>,
+    /// How long their aggregates by minute are kept; `None`: for ever.
+    pub metrics_minutes: Option<Duration>,
+    /// How long their aggregates by hour are kept; `None`: for ever.
+    pub metrics_hours: Option<Duration>,
 }
 
 /// Where streams live.
@@ -336,6 +346,11 @@ impl Config {
                 sync: SyncMode::Normal,
                 history_size: None,
                 history_ttl: None,
+                database_url: None,
+                database_ca: None,
+                metrics_raw: None,
+                metrics_minutes: None,
+                metrics_hours: None,
             },
             limits: Limits {
                 max_connections: None,

@@ -6,6 +6,7 @@ use super::value::{
 };
 use super::{Config, ConfigError, EngineKind, HookEvent, LogFormat, Secret};
 use crate::engine::sqlite::SyncMode;
+use crate::metrics::postgres::DatabaseUrl;
 
 /// One setting of §10.
 pub struct Setting {
@@ -269,6 +270,47 @@ pub const SETTINGS: &[Setting] = &[
         into!(engine.history_size, limit),
     ),
     setting("engine", "HISTORY_TTL", Some("1h"), TIME, "How long an event is kept.", into!(engine.history_ttl, duration)),
+    setting(
+        "engine",
+        "DATABASE_URL",
+        None,
+        "an address such as postgres://user:password@host:5432/database",
+        "PostgreSQL database that the metrics are kept in. Unset: where the streams are.",
+        into!(engine.database_url, |v| DatabaseUrl::parse(v, None).ok().map(|_| Some(Secret::from(v)))),
+    )
+    .secret(),
+    setting(
+        "engine",
+        "DATABASE_CA",
+        None,
+        "the path of a PEM file",
+        "Certificates of the authority that the database's is checked with. Unset: the system's.",
+        into!(engine.database_ca, some_path),
+    ),
+    setting(
+        "engine",
+        "METRICS_RAW",
+        Some("7d"),
+        TIME,
+        "How long each point of the metrics is kept.",
+        into!(engine.metrics_raw, duration),
+    ),
+    setting(
+        "engine",
+        "METRICS_MINUTES",
+        Some("30d"),
+        TIME,
+        "How long their aggregates by minute are kept.",
+        into!(engine.metrics_minutes, duration),
+    ),
+    setting(
+        "engine",
+        "METRICS_HOURS",
+        Some("400d"),
+        TIME,
+        "How long their aggregates by hour are kept.",
+        into!(engine.metrics_hours, duration),
+    ),
     setting(
         "limits",
         "MAX_CONNECTIONS",

@@ -1,6 +1,7 @@
 //! The memory engine: streams live as long as the process, and begin in a new epoch with it.
 
 use super::{Apply, Engine, EngineError, Pending, Retentions, Stream};
+use crate::metrics::Point;
 use osbackend_protocol::RoomName;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,12 +12,20 @@ pub struct MemoryEngine {
     process: String,
     /// Raised whenever a stream that held events is forgotten: the room's next stream has to be another epoch.
     generation: AtomicU64,
+    /// Told of each point of the metrics that is published.
+    points: Option<Box<dyn Fn(Point) + Send + Sync>>,
 }
 
 impl MemoryEngine {
     /// `process` must be unlike that of every earlier process.
     pub fn new(process: impl Into<String>, retentions: impl Into<Retentions>) -> Self {
-        Self { retentions: retentions.into(), process: process.into(), generation: AtomicU64::new(0) }
+        Self { retentions: retentions.into(), process: process.into(), generation: AtomicU64::new(0), points: None }
+    }
+
+    /// Tells `record` of each point of the metrics, before its event is delivered.
+    pub fn with_points(mut self, record: impl Fn(Point) + Send + Sync + 'static) -> Self {
+        self.points = Some(Box::new(record));
+        self
     }
 }
 
@@ -31,6 +40,13 @@ impl Engine for MemoryEngine {
     }
 
     fn publish(&self, pending: Vec<Pending>, hub: &dyn Apply) {
+        if let Some(record) = &self.points {
+            for Pending { room, event, now_ms, .. } in &pending {
+                if let Some(point) = Point::of_event(room, event, *now_ms) {
+                    record(point);
+                }
+            }
+        }
         hub.apply(pending);
     }
 

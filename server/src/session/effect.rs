@@ -1,7 +1,7 @@
 //! What a session asks its surroundings to do.
 
 use super::ask::Question;
-use crate::{auth::AuthError, hub::JoinRequest};
+use crate::{auth::AuthError, hub::JoinRequest, metrics::MetricQuery};
 use osbackend_protocol::{
     Classified, CloseCode, ErrorCode, JsonObject, RequestId, RoomName, SystemFrame,
     client_msg::{Custom, HistoryGet},
@@ -50,14 +50,8 @@ pub enum Effect {
     },
     /// Answer with points of metrics.
     Metrics {
-        /// Only this one.
-        metric: Option<String>,
-        /// Begin, in milliseconds since 1970.
-        from_ms: u64,
-        /// End, in milliseconds since 1970.
-        to_ms: u64,
-        /// Points at most.
-        limit: usize,
+        /// Which.
+        query: MetricQuery,
         /// The request's id.
         id: Option<RequestId>,
     },

@@ -5,7 +5,11 @@ use super::{
     ask::{Consent, Question, Then},
     effect::Effect,
 };
-use crate::{engine::Position, hub::JoinRequest};
+use crate::{
+    engine::Position,
+    hub::JoinRequest,
+    metrics::{self, MetricQuery},
+};
 use osbackend_protocol::{
     Action, ClientFrame, ClientMessage, ErrorBody, ErrorCode, RequestId, RoomName, ServerMessage, Timestamp, allowed,
     client_msg::{HistoryGet, Join, MetricsGet, Publish},
@@ -14,11 +18,6 @@ use osbackend_protocol::{
     permission::{self, Denied},
     server_msg::{Heartbeat, LeaveReason},
 };
-
-/// How far back `metrics:get` looks when no start is given, in milliseconds.
-const METRICS_RANGE_MS: u64 = 86_400_000;
-/// Who may join it may read the metrics (§3).
-const OVERVIEW: &str = "dashboard:overview";
 
 impl Session {
     pub(super) fn request(&mut self, frame: ClientFrame, now: u64) {
@@ -67,7 +66,7 @@ impl Session {
             }
             // Who is in the room was allowed to join it.
             ClientMessage::MetricsGet(_) => {
-                let room = RoomName::parse(OVERVIEW).ok().filter(|room| !self.rooms.contains(room))?;
+                let room = RoomName::parse(metrics::ROOM).ok().filter(|room| !self.rooms.contains(room))?;
                 asks(self.check(&room, Action::Join)).then_some(Question::Join { room })
             }
             _ => None,
@@ -192,17 +191,12 @@ impl Session {
     }
 
     fn metrics(&mut self, get: MetricsGet, answered: bool, id: Option<RequestId>, now: u64) -> Result<(), ErrorBody> {
-        if let Ok(overview) = RoomName::parse(OVERVIEW) {
+        if let Ok(overview) = RoomName::parse(metrics::ROOM) {
             self.allow(&overview, Action::Join, answered || self.rooms.contains(&overview))?;
         }
-        let to_ms = get.end_date.map_or(now, |end| end.0);
-        let from_ms = get.start_date.map_or(to_ms.saturating_sub(METRICS_RANGE_MS), |start| start.0);
-        if from_ms > to_ms {
-            let field = if get.end_date.is_some() { "payload.endDate" } else { "payload.startDate" };
-            return Err(ErrorBody::new(ErrorCode::BadRequest, format!("{field}: the range ends before it begins")));
-        }
-        let limit = page(get.limit, MAX_PAGE)?;
-        self.effects.push_back(Effect::Metrics { metric: get.kind, from_ms, to_ms, limit, id });
+        let query =
+            MetricQuery::new(get, now).map_err(|error| ErrorBody::new(ErrorCode::BadRequest, format!("payload.{error}")))?;
+        self.effects.push_back(Effect::Metrics { query, id });
         Ok(())
     }
 

@@ -39,6 +39,7 @@ mod requests;
 mod rooms;
 mod slow;
 mod stopping;
+mod stored_metrics;
 mod supabase;
 mod tls;
 mod tokens;

@@ -38,6 +38,7 @@ fn server() -> Arc<Shared> {
         settings: Arc::new(SessionSettings::new(&config, Policy::default(), keys)),
         handlers: Default::default(),
         hooks: None,
+        metrics: Arc::new(osbackend_server::metrics::memory::MemoryMetrics::default()),
         outbox_bytes: config.limits.outbox_bytes.unwrap(),
         started_ms: NOW,
         meters: Arc::default(),

@@ -14,6 +14,7 @@ use osbackend_server::{
     engine::{MemoryEngine, Retention},
     hub::Hub,
     limits::Quota,
+    metrics::memory::MemoryMetrics,
     session::{Asks, Refusal, SessionSettings, Verdict},
 };
 use std::{collections::VecDeque, sync::Arc};
@@ -52,6 +53,7 @@ pub(crate) fn process(settings: &Settings, book: &Book, number: u64, now: u64) -
         settings: Arc::new(session),
         handlers: Default::default(),
         hooks: None,
+        metrics: Arc::new(MemoryMetrics::default()),
         outbox_bytes: settings.outbox_bytes,
         started_ms: now,
     })

@@ -20,14 +20,16 @@ mod writer;
 pub use error::OpenError;
 
 use super::{Apply, Engine, EngineError, Pending, Retentions, Stream};
+use crate::metrics::sqlite::PointSink;
 use checkpoint::Checkpoints;
 use file::DataFile;
 use open_rooms::OpenRooms;
 use osbackend_protocol::RoomName;
 use parking_lot::Mutex;
 use reader::Readers;
+use rusqlite::Connection;
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Weak},
     thread::JoinHandle,
 };
@@ -58,6 +60,8 @@ pub struct SqliteOptions {
     pub clock: Arc<dyn Fn() -> u64 + Send + Sync>,
     /// Name of the system's boot; `None` where it has none, and then every end without [`Engine::stop`] counts as a power loss.
     pub boot: Option<String>,
+    /// Where the points of the metrics go, within the transaction of their events.
+    pub points: Option<Arc<dyn PointSink>>,
     /// Pages (4 KiB) that the file may have; `None`: as many as the disk has. A full file is like a full disk.
     pub max_pages: Option<u32>,
 }
@@ -65,7 +69,15 @@ pub struct SqliteOptions {
 impl SqliteOptions {
     /// In `dir`, on this machine.
     pub fn new(dir: impl Into<PathBuf>, retention: Retentions, clock: Arc<dyn Fn() -> u64 + Send + Sync>) -> Self {
-        Self { dir: dir.into(), sync: SyncMode::default(), retention, clock, boot: file::boot_id(), max_pages: None }
+        Self {
+            dir: dir.into(),
+            sync: SyncMode::default(),
+            retention,
+            clock,
+            boot: file::boot_id(),
+            points: None,
+            max_pages: None,
+        }
     }
 }
 
@@ -92,7 +104,7 @@ impl SqliteEngine {
         let shared = Arc::new(Shared::default());
         let writer = Writer {
             shared: shared.clone(),
-            store: Store::new(connection, lineage, options.retention.clone(), open.clone()),
+            store: Store::new(connection, lineage, options.retention.clone(), open.clone(), options.points),
             checkpoints,
             clock: options.clock,
             upkeep: Upkeep::default(),
@@ -102,6 +114,16 @@ impl SqliteEngine {
         let thread = thread.map_err(|error| OpenError::Directory { dir: options.dir, error })?;
         Ok(Self { shared, open, readers, retention: options.retention, thread: Mutex::new(Some(thread)) })
     }
+}
+
+/// A connection that only reads the file of `dir`, which an engine has opened.
+///
+/// # Errors
+/// SQLite refused.
+pub fn read_only(dir: &Path) -> rusqlite::Result<Connection> {
+    let connection = file::connect(&dir.join(file::FILE))?;
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
 }
 
 impl Engine for SqliteEngine {

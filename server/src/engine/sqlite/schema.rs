@@ -9,7 +9,8 @@ use std::path::Path;
 ///
 /// A room's events lie side by side, in the order of their offsets: history and snapshot are one read. Those from `first` on
 /// are the history; an earlier one is kept while it is the newest of its key, which `latest` knows.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE meta (name TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
     CREATE TABLE rooms (
         id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, generation INTEGER NOT NULL,
@@ -27,7 +28,9 @@ const MIGRATIONS: &[&str] = &["
         PRIMARY KEY (room, key)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX idempotent_at ON idempotent (at);
-"];
+",
+    crate::metrics::sqlite::SCHEMA,
+];
 
 /// The version that this program writes.
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;

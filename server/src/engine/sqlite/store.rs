@@ -6,6 +6,7 @@ use super::open_rooms::OpenRooms;
 use crate::{
     engine::{Pending, Retentions},
     hub::event::{Encoded, NewEvent},
+    metrics::{Point, sqlite::PointSink},
 };
 use osbackend_protocol::{Published, RoomName, Timestamp};
 use rusqlite::{Connection, OptionalExtension};
@@ -27,6 +28,10 @@ pub(super) struct Store {
     touched: Vec<RoomName>,
     /// Idempotency keys of the batch.
     keys: usize,
+    /// Where the metrics' points go.
+    pub(super) sink: Option<Arc<dyn PointSink>>,
+    /// Those of the batch.
+    points: Vec<Point>,
 }
 
 /// What is to be known of a room to number its next event.
@@ -53,8 +58,15 @@ pub(super) fn epoch(lineage: &str, generation: i64) -> String {
 }
 
 impl Store {
-    pub(super) fn new(connection: Connection, lineage: String, retention: Retentions, open: Arc<OpenRooms>) -> Self {
-        Self { connection, lineage, retention, open, rooms: HashMap::new(), touched: Vec::new(), keys: 0 }
+    pub(super) fn new(
+        connection: Connection,
+        lineage: String,
+        retention: Retentions,
+        open: Arc<OpenRooms>,
+        sink: Option<Arc<dyn PointSink>>,
+    ) -> Self {
+        let (rooms, touched, points) = (HashMap::new(), Vec::new(), Vec::new());
+        Self { connection, lineage, retention, open, rooms, touched, keys: 0, sink, points }
     }
 
     /// Commits `batch`, all of it or nothing.
@@ -65,6 +77,11 @@ impl Store {
         let result = self.transaction(|store| {
             let written = batch.iter().map(|pending| store.one(pending)).collect::<rusqlite::Result<Vec<_>>>()?;
             store.write_rooms()?;
+            if let Some(sink) = &store.sink
+                && !store.points.is_empty()
+            {
+                sink.record(&store.connection, &store.points)?;
+            }
             if let Some(last) = batch.last() {
                 store.expire_keys(last.now_ms, 2 * store.keys)?;
             }
@@ -72,6 +89,14 @@ impl Store {
         });
         self.touched.clear();
         self.keys = 0;
+        if let Some(sink) = &self.sink
+            && !self.points.is_empty()
+        {
+            if result.is_ok() {
+                sink.committed();
+            }
+            self.points.clear();
+        }
         if result.is_err() {
             // Nothing of it is in the file.
             self.rooms.clear();
@@ -106,7 +131,7 @@ impl Store {
     fn one(&mut self, pending: &Pending) -> rusqlite::Result<Written> {
         let Pending { room, event, now_ms, .. } = pending;
         let (now, now_sql) = (Timestamp(*now_ms), now_ms.cast_signed());
-        let Self { connection, lineage, retention, open, rooms, touched, keys } = self;
+        let Self { connection, lineage, retention, open, rooms, touched, keys, sink, points } = self;
         let state = room_state(connection, lineage, retention, open, rooms, room)?;
         if let (Some(key), Some(id)) = (&event.idempotency_key, state.id)
             && let Some((offset, event_id)) = published_before(connection, id, key, *now_ms)?
@@ -131,6 +156,11 @@ impl Store {
         if let Some(offset) = offset {
             insert(connection, id, offset, state.first, &encoded)?;
             state.offset = offset;
+            if sink.is_some()
+                && let Some(point) = Point::of_event(room, event, *now_ms)
+            {
+                points.push(point);
+            }
         }
         state.at = *now_ms;
         if !state.touched {

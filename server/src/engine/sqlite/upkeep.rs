@@ -30,6 +30,9 @@ impl Upkeep {
     /// The next few rooms, keys and pages. Whether there is more to do now: the round isn't over, or there was as much as one
     /// step does.
     pub(super) fn step(&mut self, store: &mut Store, now_ms: u64) -> rusqlite::Result<bool> {
+        if let Some(sink) = store.sink.clone() {
+            store.transaction(|store| sink.upkeep(&store.connection, now_ms))?;
+        }
         let keys = store.transaction(|store| store.expire_keys(now_ms, KEYS))?;
         let rooms: Vec<(i64, String, i64, i64, i64)> = store
             .connection

@@ -1,0 +1,79 @@
+//! From the backlog into the database, in batches, for as long as the store lives. An outage is waited out.
+
+use super::{ConnectError, UPKEEP, connect::Connections, write};
+use crate::metrics::{Backlog, Keep, MetricsError};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use tokio::{sync::watch, time::Instant};
+
+/// Points in one transaction.
+const BATCH: usize = 500;
+/// Between attempts in an outage: at first, and at most.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
+
+pub(super) async fn run(connections: Connections, backlog: Arc<dyn Backlog>, keep: Keep, written: watch::Sender<u64>) {
+    let (mut at, mut pause, mut upkeep_at, mut migrated) = (0, PAUSES.0, Instant::now(), false);
+    while !written.is_closed() {
+        if !migrated {
+            migrated = migrate(&connections).await.is_ok();
+        }
+        if migrated && Instant::now() >= upkeep_at {
+            upkeep_at = Instant::now() + UPKEEP;
+            if let Err(error) = expire(&connections, &keep).await {
+                tracing::warn!(%error, "old metrics could not be deleted from the database");
+            }
+        }
+        match step(&connections, &*backlog, at).await {
+            Ok(Some(through)) => {
+                if pause > PAUSES.0 {
+                    tracing::info!("metrics are written to the database again");
+                }
+                (at, pause) = (through, PAUSES.0);
+                backlog.forwarded(through);
+                written.send_replace(through);
+            }
+            Ok(None) => {
+                tokio::select! {
+                    () = backlog.changed().notified() => {}
+                    () = written.closed() => return,
+                    () = tokio::time::sleep_until(upkeep_at) => {}
+                }
+            }
+            Err(error) => {
+                if pause == PAUSES.0 {
+                    tracing::error!(%error, "metrics can't be written to the database; they wait until they can");
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = written.closed() => return,
+                }
+                pause = (pause * 2).min(PAUSES.1);
+            }
+        }
+    }
+}
+
+/// Writes the next batch; the id of its last point.
+async fn step(connections: &Connections, backlog: &dyn Backlog, at: u64) -> Result<Option<u64>, MetricsError> {
+    let batch = backlog.after(at, BATCH)?;
+    let Some((through, _)) = batch.last() else { return Ok(None) };
+    let through = *through;
+    let points: Vec<_> = batch.into_iter().map(|(_, point)| point).collect();
+    let client = connections.get().await.map_err(|error| MetricsError(error.to_string()))?;
+    write::record(&client, &points).await.map_err(|error| MetricsError(error.to_string()))?;
+    Ok(Some(through))
+}
+
+/// Whether it fails is told by the step that then fails too.
+async fn migrate(connections: &Connections) -> Result<(), ConnectError> {
+    Ok(write::migrate(&*connections.get().await?).await?)
+}
+
+async fn expire(connections: &Connections, keep: &Keep) -> Result<(), MetricsError> {
+    let client = connections.get().await.map_err(|error| MetricsError(error.to_string()))?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+    write::expire(&client, keep, now_ms).await.map_err(|error| MetricsError(error.to_string()))
+}

@@ -1,0 +1,82 @@
+//! Which engine and which metrics store the settings ask for, opened and joined: points are written where events are.
+
+use crate::{
+    clock::Clock,
+    config::{Config, EngineKind},
+    engine::{
+        Engine, MemoryEngine, Retentions, SqliteEngine,
+        sqlite::{OpenError, SqliteOptions, read_only},
+    },
+    metrics::{
+        Backlog, Keep, MemoryBacklog, MetricStore,
+        memory::MemoryMetrics,
+        postgres::{ConnectError, DatabaseUrl, PostgresMetrics},
+        sqlite::{InThisFile, PointSink, SqliteBacklog, SqliteMetrics},
+    },
+};
+use std::sync::Arc;
+
+/// What is kept can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// The data directory or its file.
+    #[error(transparent)]
+    Data(#[from] OpenError),
+    /// The database of the metrics.
+    #[error(transparent)]
+    Database(#[from] ConnectError),
+}
+
+/// The database that the settings name for the metrics, if they do.
+///
+/// # Errors
+/// The address or the file of its authority can't be used.
+pub fn database(config: &Config) -> Result<Option<DatabaseUrl>, ConnectError> {
+    let engine = &config.engine;
+    engine.database_url.as_ref().map(|url| DatabaseUrl::parse(url.reveal(), engine.database_ca.as_deref())).transpose()
+}
+
+/// Opens both; to be called in a tokio runtime.
+pub(crate) fn open(
+    config: &Config,
+    process: &str,
+    retentions: Retentions,
+    clock: &Clock,
+) -> Result<(Box<dyn Engine>, Arc<dyn MetricStore>), StorageError> {
+    let engine = &config.engine;
+    let keep = Keep { raw: engine.metrics_raw, minutes: engine.metrics_minutes, hours: engine.metrics_hours };
+    let database = database(config)?;
+    let sqlite = |sink: Arc<dyn PointSink>| {
+        let clock = clock.clone();
+        let options = SqliteOptions::new(&engine.data_dir, retentions.clone(), Arc::new(move || clock.now_ms()));
+        SqliteEngine::start(SqliteOptions { sync: engine.sync, points: Some(sink), ..options })
+    };
+    let memory = || MemoryEngine::new(process.to_owned(), retentions.clone());
+    let reader = || {
+        let dir = engine.data_dir.clone();
+        move || read_only(&dir)
+    };
+    Ok(match (engine.kind, database) {
+        (EngineKind::Memory, None) => {
+            let metrics = MemoryMetrics::default();
+            let points = metrics.clone();
+            (Box::new(memory().with_points(move |point| points.record(point))), Arc::new(metrics))
+        }
+        (EngineKind::Memory, Some(url)) => {
+            let backlog = Arc::new(MemoryBacklog::default());
+            let points = backlog.clone();
+            let metrics = PostgresMetrics::start(&url, backlog, keep)?;
+            (Box::new(memory().with_points(move |point| points.record(point))), Arc::new(metrics))
+        }
+        (EngineKind::Sqlite, None) => {
+            let engine = sqlite(Arc::new(InThisFile(keep)))?;
+            (Box::new(engine), Arc::new(SqliteMetrics::new(reader(), keep)))
+        }
+        (EngineKind::Sqlite, Some(url)) => {
+            let backlog = Arc::new(SqliteBacklog::new(reader()));
+            let engine = sqlite(backlog.clone())?;
+            let waiting: Arc<dyn Backlog> = backlog;
+            (Box::new(engine), Arc::new(PostgresMetrics::start(&url, waiting, keep)?))
+        }
+    })
+}

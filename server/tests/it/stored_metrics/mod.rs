@@ -1,0 +1,76 @@
+//! The stored metrics: each store by the same rules, and what clients and the API get of them.
+
+mod api;
+mod durable;
+mod store;
+
+use osbackend_server::metrics::{
+    Backlog, Keep, MemoryBacklog, MetricStore, Point,
+    memory::MemoryMetrics,
+    postgres::{DatabaseUrl, PostgresMetrics, prepare},
+    sqlite::{self, SqliteMetrics},
+};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use crate::support::Postgres;
+
+/// A store with a way to put points into it.
+struct Store {
+    store: Arc<dyn MetricStore>,
+    record: Box<dyn Fn(&[Point]) + Send + Sync>,
+    /// Dropped after the store.
+    _of: Box<dyn std::any::Any + Send + Sync>,
+}
+
+fn memory() -> Store {
+    let memory = MemoryMetrics::default();
+    let recording = memory.clone();
+    let record = move |points: &[Point]| points.iter().for_each(|point| recording.record(point.clone()));
+    Store { store: Arc::new(memory), record: Box::new(record), _of: Box::new(()) }
+}
+
+/// Removes its folder.
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn file(keep: Keep) -> Store {
+    static FOLDERS: AtomicU64 = AtomicU64::new(0);
+    let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
+    let folder = Folder(std::env::temp_dir().join(format!("osbackend-metrics-{}-{number}", std::process::id())));
+    std::fs::create_dir_all(&folder.0).unwrap();
+    let path = folder.0.join("metrics.db");
+    let writer = rusqlite::Connection::open(&path).unwrap();
+    writer.pragma_update(None, "journal_mode", "WAL").unwrap();
+    writer.pragma_update(None, "synchronous", "NORMAL").unwrap();
+    writer.execute_batch(sqlite::SCHEMA).unwrap();
+    let writer = std::sync::Mutex::new(writer);
+    let record = move |points: &[Point]| {
+        let mut writer = writer.lock().unwrap();
+        let transaction = writer.transaction().unwrap();
+        sqlite::record(&transaction, points).unwrap();
+        transaction.commit().unwrap();
+    };
+    let store = SqliteMetrics::new(move || rusqlite::Connection::open(&path), keep);
+    Store { store: Arc::new(store), record: Box::new(record), _of: Box::new(folder) }
+}
+
+async fn postgres(server: &Postgres, keep: Keep) -> Store {
+    let backlog = Arc::new(MemoryBacklog::default());
+    let url = DatabaseUrl::parse(&server.url(), None).unwrap();
+    let waiting: Arc<dyn Backlog> = backlog.clone();
+    prepare(&url).await.unwrap();
+    let store = PostgresMetrics::start(&url, waiting, keep).unwrap();
+    let record = move |points: &[Point]| points.iter().for_each(|point| backlog.record(point.clone()));
+    Store { store: Arc::new(store), record: Box::new(record), _of: Box::new(()) }
+}

@@ -1,0 +1,176 @@
+//! One set of rules for the three stores, and what only a database can suffer.
+
+use super::{Store, file, memory, postgres};
+use crate::support::Postgres;
+use osbackend_protocol::{
+    event::MetricValue,
+    metrics::{Aggregate, Interval, PointValue},
+};
+use osbackend_server::metrics::{Keep, MetricQuery, Point};
+use std::time::Duration;
+
+const MINUTE: u64 = 60_000;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+/// 2024-05-01, a Wednesday.
+const START: u64 = 1_714_521_600_000;
+
+fn point(metric: &str, at_ms: u64, value: impl Into<MetricValue>) -> Point {
+    let values = [("active".to_owned(), value.into()), ("region".to_owned(), "eu".into())].into();
+    Point { metric: metric.to_owned(), at_ms, values, event_id: format!("e-{metric}-{at_ms}") }
+}
+
+fn ask(metric: Option<&str>, from_ms: u64, to_ms: u64) -> MetricQuery {
+    MetricQuery { metric: metric.map(str::to_owned), from_ms, to_ms, limit: 1000, interval: None }
+}
+
+impl Store {
+    /// Time and value (or sum and count) of each point of the answer.
+    async fn get(&self, query: MetricQuery) -> Vec<(String, u64, f64, u64)> {
+        let metrics = self.store.query(query, START + 3 * DAY).await.unwrap();
+        let shown = metrics.points.into_iter().map(|point| match &point.values["active"] {
+            PointValue::Plain(MetricValue::Number(number)) => (point.metric, point.timestamp.0, number.as_f64().unwrap(), 1),
+            PointValue::Aggregate(aggregate) => (point.metric, point.timestamp.0, aggregate.sum, aggregate.count),
+            other => panic!("{other:?}"),
+        });
+        shown.collect()
+    }
+}
+
+/// What holds of every store. Points of one metric and time are of different events here.
+async fn rules(store: Store) {
+    // A call a minute for two days, and another metric that is asked for alone.
+    let calls = (0..2 * 24 * 60).map(|minute| point("calls", START + minute * MINUTE + 7, minute as f64));
+    (store.record)(&calls.collect::<Vec<_>>());
+    (store.record)(&[point("clips", START + 30, 5_u64), point("clips", START + 30, 6_u64)]);
+
+    // Both ends are included, newest last, and the limit keeps the newest.
+    let two = store.get(ask(Some("calls"), START + MINUTE + 7, START + 2 * MINUTE + 7)).await;
+    assert_eq!(two, [("calls".to_owned(), START + MINUTE + 7, 1.0, 1), ("calls".to_owned(), START + 2 * MINUTE + 7, 2.0, 1)]);
+    let newest = store.get(MetricQuery { limit: 1, ..ask(Some("calls"), START, START + DAY - 1) }).await;
+    assert_eq!(newest, [("calls".to_owned(), START + (24 * 60 - 1) * MINUTE + 7, 1439.0, 1)]);
+    // All metrics, by time; points of one time in the order in which they came.
+    let all = store.get(ask(None, START, START + 40)).await;
+    let values: Vec<_> = all.iter().map(|(metric, _, value, _)| (metric.as_str(), *value)).collect();
+    assert_eq!(values, [("calls", 0.0), ("clips", 5.0), ("clips", 6.0)]);
+    assert!(store.get(ask(Some("nothing"), START, START + DAY)).await.is_empty());
+    assert!(store.get(ask(Some("calls"), 0, START)).await.is_empty());
+
+    // Whole hours of a day.
+    let by = |interval, from, to| MetricQuery { interval: Some(interval), ..ask(Some("calls"), from, to) };
+    let hours = store.get(by(Interval::Hour, START, START + DAY - 1)).await;
+    assert_eq!(hours.len(), 24);
+    assert!(hours.iter().zip(0_u64..).all(|((_, at, sum, count), hour)| {
+        let first = hour * 60;
+        (*at, *sum, *count) == (START + hour * HOUR, (first..first + 60).sum::<u64>() as f64, 60)
+    }));
+    // Edges within an hour, within a minute, and all within one minute.
+    let (from, to) = (START + 90 * MINUTE, START + 3 * HOUR + 5 * MINUTE + 6);
+    let edges = store.get(by(Interval::Hour, from, to)).await;
+    let counts: Vec<_> = edges.iter().map(|(_, at, _, count)| (*at, *count)).collect();
+    assert_eq!(counts, [(START + HOUR, 30), (START + 2 * HOUR, 60), (START + 3 * HOUR, 5)]);
+    assert_eq!(store.get(by(Interval::Hour, from, to + 1)).await[2].3, 6, "the end is included");
+    assert_eq!(store.get(by(Interval::Minute, START + 7, START + 7)).await, [("calls".to_owned(), START, 0.0, 1)]);
+    assert!(store.get(by(Interval::Minute, START + 8, START + 9)).await.is_empty());
+    // Days of UTC, and minutes with a limit that keeps the newest.
+    let days = store.get(by(Interval::Day, START, START + 2 * DAY)).await;
+    assert_eq!(days.iter().map(|(_, at, _, count)| (*at, *count)).collect::<Vec<_>>(), [(START, 1440), (START + DAY, 1440)]);
+    let minutes = store.get(MetricQuery { limit: 3, ..by(Interval::Minute, START, START + DAY - 1) }).await;
+    assert_eq!(minutes.iter().map(|(_, _, sum, _)| *sum).collect::<Vec<_>>(), [1437.0, 1438.0, 1439.0]);
+
+    // All of an aggregate; what is no number has none.
+    let metrics =
+        store.store.query(MetricQuery { interval: Some(Interval::Hour), ..ask(Some("clips"), START, START + 50) }, START).await;
+    let values = &metrics.unwrap().points[0].values;
+    assert_eq!(
+        values["active"],
+        PointValue::Aggregate(Aggregate { min: 5.0, max: 6.0, avg: 5.5, sum: 11.0, last: 6.0, count: 2 })
+    );
+    assert_eq!(values.len(), 1);
+}
+
+#[tokio::test]
+async fn the_rules_in_memory() {
+    rules(memory()).await;
+}
+
+#[tokio::test]
+async fn the_rules_in_the_file() {
+    rules(file(Keep::default())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rules_in_postgres_and_an_outage_of_it() {
+    let server = Postgres::start();
+    // Two points of one id are one, so that a batch may be written again: the rules' own ids are made unlike.
+    let store = postgres(&server, Keep::default()).await;
+    let record = store.record;
+    let number = std::sync::atomic::AtomicU64::new(0);
+    let unlike = move |points: &[Point]| {
+        let named = |point: &Point| {
+            let number = number.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Point { event_id: format!("{}-{number}", point.event_id), ..point.clone() }
+        };
+        record(&points.iter().map(named).collect::<Vec<_>>());
+    };
+    rules(Store { record: Box::new(unlike), ..store }).await;
+
+    let store = postgres(&server, Keep::default()).await;
+    let at = START + 10 * DAY;
+    let all = || MetricQuery { interval: Some(Interval::Day), ..ask(Some("outage"), at, at + DAY - 1) };
+    (store.record)(&[point("outage", at, 1_u64)]);
+    assert_eq!(store.get(all()).await[0].3, 1);
+    server.crash();
+    (store.record)(&[point("outage", at + 1, 2_u64), point("outage", at + 1, 2_u64)]);
+    assert!(store.store.query(all(), at).await.is_err(), "an outage is no empty answer");
+    server.resume();
+    // The question waits for what is on its way, but the writer's pause after failures may be longer.
+    let mut counted = 0;
+    for _ in 0..30 {
+        counted = store.store.query(all(), at).await.map_or(0, |metrics| match metrics.points[0].values["active"] {
+            PointValue::Aggregate(aggregate) => aggregate.count,
+            _ => 0,
+        });
+        if counted > 1 {
+            break;
+        }
+    }
+    assert_eq!(counted, 2, "of the points of one event one counts, however often it was sent");
+}
+
+#[tokio::test]
+async fn what_is_over_its_age_goes_and_the_coarser_stays() {
+    let keep = Keep {
+        raw: Some(Duration::from_secs(3600)),
+        minutes: Some(Duration::from_secs(24 * 3600)),
+        hours: Some(Duration::from_secs(48 * 3600)),
+    };
+    let connection = rusqlite::Connection::open_in_memory().unwrap();
+    connection.execute_batch(osbackend_server::metrics::sqlite::SCHEMA).unwrap();
+    let points: Vec<_> = (0..3 * 24 * 60).map(|minute| point("calls", START + minute * MINUTE, 1_u64)).collect();
+    osbackend_server::metrics::sqlite::record(&connection, &points).unwrap();
+    let now = START + 3 * DAY;
+    let mut rounds = 0;
+    while osbackend_server::metrics::sqlite::expire(&connection, &keep, now, 500).unwrap() == 500 {
+        rounds += 1;
+    }
+    assert!(rounds > 10, "a little at a time: {rounds} rounds");
+    let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(count("SELECT count(*) FROM metric_points"), 60);
+    assert_eq!(count("SELECT count(*) FROM metric_sums WHERE span = 60000"), 24 * 60 + 1);
+    assert_eq!(count("SELECT count(*) FROM metric_sums WHERE span = 3600000"), 48 + 1);
+
+    // When all of a metric is gone, so is its name.
+    while osbackend_server::metrics::sqlite::expire(&connection, &keep, now + 4 * DAY, 500).unwrap() > 0 {}
+    assert_eq!(count("SELECT count(*) FROM metric_series"), 0);
+}
+
+#[tokio::test]
+async fn old_ranges_are_answered_from_what_is_left() {
+    let keep = Keep { raw: Some(Duration::from_secs(3600)), minutes: Some(Duration::from_secs(86_400)), hours: None };
+    let store = file(keep);
+    (store.record)(&(0..24 * 60).map(|minute| point("calls", START + minute * MINUTE + 1, 1_u64)).collect::<Vec<_>>());
+    // Two days later the points are over their age, and the minutes too: hours stand in for the edges.
+    let query = MetricQuery { interval: Some(Interval::Hour), ..ask(Some("calls"), START + 30 * MINUTE, START + 90 * MINUTE) };
+    assert_eq!(store.get(query).await.iter().map(|(.., count)| *count).collect::<Vec<_>>(), [60, 60]);
+}
