@@ -194,6 +194,11 @@ idempotencyKey?: string,
 ephemeral?: boolean, };
 
 /**
+ * A span of time over which values are aggregated; spans begin at whole minutes, hours and days of UTC.
+ */
+export type Interval = "1m" | "1h" | "1d";
+
+/**
  * `metrics:get`: points of the stored metrics.
  */
 export type MetricsGet = { 
@@ -209,6 +214,10 @@ startDate?: string,
  * Up to this time (a date: to the end of that day).
  */
 endDate?: string, 
+/**
+ * Aggregates of each numeric value over such spans of time, instead of the points themselves.
+ */
+interval?: Interval, 
 /**
  * The most points, newest kept; 1 to 1000, 1000 when left out.
  */
@@ -629,6 +638,40 @@ offset: number,
 events: Array<EventFrame>, };
 
 /**
+ * What is known of one numeric value over a span of time.
+ */
+export type Aggregate = { 
+/**
+ * The lowest.
+ */
+min: number, 
+/**
+ * The highest.
+ */
+max: number, 
+/**
+ * Their mean.
+ */
+avg: number, 
+/**
+ * Their sum.
+ */
+sum: number, 
+/**
+ * The newest.
+ */
+last: number, 
+/**
+ * How many.
+ */
+count: number, };
+
+/**
+ * A value of a stored point.
+ */
+export type PointValue = MetricValue | Aggregate;
+
+/**
  * A stored value of a metric.
  */
 export type MetricPoint = { 
@@ -637,13 +680,13 @@ export type MetricPoint = {
  */
 metric: string, 
 /**
- * When.
+ * When; with an interval, the begin of the span (UTC).
  */
 timestamp: string, 
 /**
- * Its values.
+ * Its values; with an interval, the aggregates of the numeric ones.
  */
-values: { [key in string]: MetricValue }, };
+values: { [key in string]: PointValue }, };
 
 /**
  * `metrics`: points in a range, newest last.
@@ -662,7 +705,11 @@ from: string,
  */
 to: string, 
 /**
- * The points.
+ * The interval that was asked for.
+ */
+interval?: Interval, 
+/**
+ * The points, newest last.
  */
 points: Array<MetricPoint>, };
 

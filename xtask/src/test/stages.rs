@@ -26,6 +26,7 @@ pub(super) const STAGES: &[Stage] = &[
         needs: &[],
         run: |_| tools::chromium::ensure().map(drop),
     },
+    Stage { name: "postgres", about: "PostgreSQL's programs are there", needs: &[], run: |_| tools::postgres::ensure() },
     Stage {
         name: "wasm-tools",
         about: "wasm-bindgen and wasm-pack in the right versions are there",
@@ -37,7 +38,7 @@ pub(super) const STAGES: &[Stage] = &[
     Stage {
         name: "rust",
         about: "unit, integration, property and simulation tests; examples build",
-        needs: &[],
+        needs: &["postgres"],
         run: rust::test,
     },
     Stage { name: "doc", about: "the documentation builds without a warning", needs: &[], run: rust::doc },

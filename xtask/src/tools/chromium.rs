@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use super::apt;
 use crate::sh::{cmd, which};
 
 /// A browser and the WebDriver server of the same version.
@@ -24,30 +25,18 @@ pub(crate) fn ensure() -> Result<Browser> {
     if let Some(browser) = find()? {
         return Ok(browser);
     }
-    if which("apt-get").is_none() {
-        bail!(
-            "Chromium or its driver is missing. Install Chromium (or Chrome) and the `chromedriver` of the same version \
-             and put both on PATH, or name them: CHROME=… CHROMEDRIVER=… cargo xtask test"
-        );
-    }
-    let install = format!("apt-get update && apt-get install -y {}", APT_PACKAGES.join(" "));
-    if !is_root() {
-        bail!("Chromium or its driver is missing, and only root may install it. Run: sudo sh -c '{install}'");
-    }
-    let failed = || format!("Chromium could not be installed. Run `{install}` and see what it says");
-    cmd("apt-get").args(["-q", "update"]).run().with_context(failed)?;
-    cmd("apt-get")
-        .args(["-q", "install", "-y", "--no-install-recommends"])
-        .args(APT_PACKAGES)
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .run()
-        .with_context(failed)?;
-    find()?.with_context(failed)
+    apt::install(
+        "Chromium or its driver",
+        APT_PACKAGES,
+        "Install Chromium (or Chrome) and the `chromedriver` of the same version and put both on PATH, or name them: \
+         CHROME=… CHROMEDRIVER=… cargo xtask test",
+    )?;
+    find()?.context("Chromium was installed, but it is not on PATH")
 }
 
 /// Whether Chromium's own sandbox must be off: it refuses to start as root.
 pub(crate) fn needs_no_sandbox() -> bool {
-    is_root()
+    apt::is_root()
 }
 
 fn find() -> Result<Option<Browser>> {
@@ -101,13 +90,6 @@ fn major_of(program: &Path) -> Result<u32> {
 
 fn parse_major(output: &str) -> Option<u32> {
     output.split_whitespace().filter(|word| word.contains('.')).find_map(|word| word.split('.').next()?.parse().ok())
-}
-
-fn is_root() -> bool {
-    if !cfg!(unix) {
-        return false;
-    }
-    cmd("id").arg("-u").read().is_ok_and(|id| id.trim() == "0")
 }
 
 #[cfg(test)]

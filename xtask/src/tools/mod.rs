@@ -1,7 +1,9 @@
 //! What the commands need beyond Rust and Node: found, else installed, else the exact command to run is printed.
 
+mod apt;
 pub(crate) mod chromium;
 pub(crate) mod node;
+pub(crate) mod postgres;
 pub(crate) mod rust;
 pub(crate) mod wasm_tools;
 
