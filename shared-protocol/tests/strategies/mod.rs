@@ -7,6 +7,7 @@ use osbackend_protocol::{
     client_msg::{Auth, Connect, Custom, HistoryGet, Join, MetricsGet, OfRoom, Publish, Resume},
     event::MetricValue,
     limits::MAX_INTEGER,
+    metrics::{Aggregate, Interval, PointValue},
     permission::{Action, EvaluatedRule},
     server_msg::{
         Authenticated, Draining, ErrorBody, Greeting, Heartbeat, History, LeaveReason, MetricPoint, Metrics, Presence,
@@ -16,6 +17,18 @@ use osbackend_protocol::{
 };
 use proptest::{collection::btree_map, collection::vec, option, prelude::*, sample::select};
 use serde_json::{Map, Value};
+
+fn interval() -> impl Strategy<Value = Interval> {
+    select(vec![Interval::Minute, Interval::Hour, Interval::Day])
+}
+
+fn point_value() -> impl Strategy<Value = PointValue> {
+    // Numbers that JSON gives back as they were.
+    let number = || (-1_000_000_i32..1_000_000).prop_map(|number| f64::from(number) / 8.0);
+    let aggregate = (number(), number(), number(), number(), number(), integer())
+        .prop_map(|(min, max, avg, sum, last, count)| PointValue::Aggregate(Aggregate { min, max, avg, sum, last, count }));
+    prop_oneof![metric_value().prop_map(PointValue::Plain), aggregate]
+}
 
 /// The types of §3, which a custom message can't have.
 pub(crate) const REQUESTS: [&str; 9] =
@@ -102,9 +115,11 @@ pub(crate) fn client_message() -> BoxedStrategy<ClientMessage> {
             ClientMessage::Publish(Publish { room, kind, data, idempotency_key, ephemeral })
         },
     );
-    let metrics = (option::of(text()), option::of(timestamp()), option::of(timestamp()), option::of(any::<u32>())).prop_map(
-        |(kind, start_date, end_date, limit)| ClientMessage::MetricsGet(MetricsGet { kind, start_date, end_date, limit }),
-    );
+    let metrics =
+        (option::of(text()), option::of(timestamp()), option::of(timestamp()), option::of(interval()), option::of(any::<u32>()))
+            .prop_map(|(kind, start_date, end_date, interval, limit)| {
+                ClientMessage::MetricsGet(MetricsGet { kind, start_date, end_date, interval, limit })
+            });
     let history = (room(), option::of(integer()), option::of(any::<u32>()), any::<bool>())
         .prop_map(|(room, since, limit, reverse)| ClientMessage::HistoryGet(HistoryGet { room, since, limit, reverse }));
     prop_oneof![
@@ -239,14 +254,10 @@ pub(crate) fn room_message() -> BoxedStrategy<ServerMessage> {
 pub(crate) fn server_message() -> BoxedStrategy<ServerMessage> {
     let authenticated = (text(), option::of(text()), timestamp(), room_results(), option::of(evaluated()))
         .prop_map(|(user_id, role, expires_at, rooms, policy)| Authenticated { user_id, role, expires_at, rooms, policy });
-    let point = (text(), timestamp(), btree_map(text(), metric_value(), 0..4))
+    let point = (text(), timestamp(), btree_map(text(), point_value(), 0..4))
         .prop_map(|(metric, timestamp, values)| MetricPoint { metric, timestamp, values });
-    let metrics = (option::of(text()), timestamp(), timestamp(), vec(point, 0..4)).prop_map(|(kind, from, to, points)| Metrics {
-        kind,
-        from,
-        to,
-        points,
-    });
+    let metrics = (option::of(text()), timestamp(), timestamp(), option::of(interval()), vec(point, 0..4))
+        .prop_map(|(kind, from, to, interval, points)| Metrics { kind, from, to, interval, points });
     let error = (error_code(), text(), option::of(integer()), option::of(text()))
         .prop_map(|(code, message, retry_after_ms, room)| ErrorBody { code, message, retry_after_ms, room });
     prop_oneof![
