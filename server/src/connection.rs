@@ -12,6 +12,7 @@ use crate::{
     hub::{
         Hub,
         outbox::{Item, Outbox},
+        presence::{Departure, Info, Person},
         registry::ConnectionHandle,
     },
     metrics::MetricStore,
@@ -19,8 +20,9 @@ use crate::{
     telemetry::meters::Meters,
 };
 use osbackend_protocol::{
-    ErrorBody, ErrorCode, RequestId, RoomName, RoomResult, ServerFrame, ServerMessage, SystemFrame, Timestamp, encode_server,
-    server_msg::{History, Presence, Published, RoomError, RoomLeft, RoomRefused},
+    CloseCode, ErrorBody, ErrorCode, Reconnect, RequestId, RoomName, RoomResult, ServerFrame, ServerMessage, SystemFrame,
+    Timestamp, encode_server,
+    server_msg::{History, Published, RoomError, RoomLeft, RoomRefused},
 };
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
@@ -69,7 +71,7 @@ pub struct Connection {
     session: Session,
     mode: Mode,
     handle: Arc<ConnectionHandle>,
-    user: Option<Arc<str>>,
+    person: Option<Person>,
     named: Option<Arc<str>>,
     /// What the backend knows it by, once it has heard of it.
     id: Option<Arc<str>>,
@@ -91,7 +93,7 @@ impl Connection {
             session,
             mode,
             handle,
-            user: None,
+            person: None,
             named: None,
             id: None,
             work: VecDeque::new(),
@@ -197,11 +199,17 @@ impl Connection {
         self.flush();
         self.shared.meters.disconnected(self.mode);
         self.session.on_closed();
+        // Who is told not to reconnect is not missed.
+        let how = match self.handle.outbox.ending() {
+            Some(code) if CloseCode::reconnect(code.code()) == Reconnect::No => Departure::Left,
+            _ => Departure::Lost,
+        };
         self.handle.outbox.abandon();
         for room in self.session.rooms() {
-            self.shared.hub.leave(self.handle.id, room);
+            self.shared.hub.leave(self.handle.id, room, how, now);
         }
-        self.shared.hub.registry.remove(self.handle.id, self.named.as_ref(), self.user.as_ref(), now);
+        let user = self.person.as_ref().map(|person| &person.user);
+        self.shared.hub.registry.remove(self.handle.id, self.named.as_ref(), user, now);
         if let Some(hooks) = &self.shared.hooks
             && hooks.takes(HookEvent::Disconnect)
             && self.session.is_introduced()
@@ -238,7 +246,7 @@ impl Connection {
                 Effect::Join { request, id } => {
                     let outbox = self.handle.outbox.clone();
                     let announced = id.clone();
-                    let joined = self.shared.hub.join(self.handle.id, &outbox, self.user.clone(), &request, now, |joined| {
+                    let joined = self.shared.hub.join(self.handle.id, &outbox, self.person.as_ref(), &request, now, |joined| {
                         outbox.push(text(ServerMessage::RoomJoined(joined.clone()), announced, now));
                     });
                     if let Err(error) = joined {
@@ -249,7 +257,7 @@ impl Connection {
                     }
                 }
                 Effect::Leave { room, reason, id } => {
-                    self.shared.hub.leave(self.handle.id, &room);
+                    self.shared.hub.leave(self.handle.id, &room, Departure::Left, now);
                     self.reply(ServerMessage::RoomLeft(RoomLeft { room, reason }), id, now);
                 }
                 Effect::Publish { room, kind, data, classified, idempotency_key, ephemeral, id } => {
@@ -286,8 +294,9 @@ impl Connection {
                     self.work.push_back(Work::Custom(Running::new("metrics", reply, id, self.handle.outbox.clone())));
                 }
                 Effect::Presence { room, id } => {
-                    let (users, anonymous) = self.shared.hub.presence(&room);
-                    self.reply(ServerMessage::Presence(Presence { room, users, anonymous }), id, now);
+                    let outbox = &self.handle.outbox;
+                    let answer = |presence| outbox.push(text(ServerMessage::Presence(presence), id, now));
+                    self.shared.hub.tell_presence(self.handle.id, &room, answer);
                 }
                 Effect::History { get, limit, id } => {
                     let message = match history(&self.shared.hub, get.room, get.since, limit, get.reverse, now) {
@@ -336,12 +345,19 @@ impl Connection {
             away_ms = now.saturating_sub(gone_at.unwrap_or(self.shared.started_ms));
             self.named = Some(client_id);
         }
-        if self.user.is_none()
+        if self.person.is_none()
             && let Some(identity) = self.session.identity()
         {
             let user: Arc<str> = identity.sub.as_str().into();
             self.shared.hub.registry.name_user(self.handle.id, &user);
-            self.user = Some(user);
+            self.person = Some(Person { user, info: Info::of(identity).map(Arc::new) });
+        }
+        if matches!(welcome, Welcome::Authenticated { .. }) {
+            // In the rooms that it joined before the token came: whoever it was there, and whatever it might see.
+            for room in self.session.rooms() {
+                let sees = self.session.sees_presence(room);
+                self.shared.hub.identify(self.handle.id, room, self.person.as_ref(), sees, now);
+            }
         }
         let rooms: Vec<RoomRequest> = match &mut welcome {
             Welcome::Greeting { rooms, .. } | Welcome::Authenticated { rooms, .. } => std::mem::take(rooms),
@@ -354,8 +370,8 @@ impl Connection {
             results.push(match room {
                 Err(refused) => RoomResult::Refused(refused),
                 Ok(request) => {
-                    let user = self.user.clone();
-                    match self.shared.hub.join(self.handle.id, &self.handle.outbox, user, &request, now, |_| {}) {
+                    let (outbox, person) = (&self.handle.outbox, self.person.as_ref());
+                    match self.shared.hub.join(self.handle.id, outbox, person, &request, now, |_| {}) {
                         Ok(joined) => RoomResult::Joined(joined),
                         Err(error) => {
                             self.session.on_join_failed(&request.room);

@@ -292,8 +292,7 @@ impl Handle {
 
     /// Who is in a room.
     pub fn presence(&self, room: RoomName) -> Presence {
-        let (users, anonymous) = self.shared.hub.presence(&room);
-        Presence { room, users, anonymous }
+        self.shared.hub.presence(&room)
     }
 
     /// Events that a room still holds; see `history:get` (§3).

@@ -9,14 +9,20 @@ use crate::{
     gateway::{self, Gateway, upgrade::Bounds},
     handlers::Handlers,
     hooks::{HookSetupError, Hooks},
-    hub::Hub,
+    hub::{Hub, presence::PresenceOptions},
     limits::Admission,
     session::{Mode, SessionSettings},
     storage::{self, StorageError},
     telemetry,
 };
 use osbackend_protocol::Policy;
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    future::poll_fn,
+    path::PathBuf,
+    sync::{Arc, Weak},
+    task::{Context, Poll},
+    time::Duration,
+};
 
 pub use crate::handle::{Emitted, Handle, PublishError, Stats};
 
@@ -129,7 +135,10 @@ impl Builder {
         let policy = Arc::new(policy);
         let retentions = Retentions::new(retention, policy.clone());
         let (engine, metrics) = storage::open(&config, &process, retentions, &clock)?;
-        let hub = Hub::shared(engine, process);
+        let grace_ms = u64::try_from(config.liveness.presence_grace.as_millis()).unwrap_or(u64::MAX / 4);
+        let presence = PresenceOptions::new(grace_ms, config.liveness.presence_limit.unwrap_or(0), clock.now_ms());
+        let hub = Hub::shared(engine, process, presence);
+        runtime.spawn(tell_presence(Arc::downgrade(&hub), clock.clone()));
         let (sweeping, following) = (Arc::downgrade(&hub), clock.clone());
         runtime.spawn(async move {
             let mut tick = tokio::time::interval(SWEEP);
@@ -156,6 +165,20 @@ impl Builder {
         let admission = Admission::new(&config.limits);
         let handle = Handle::new(Arc::new(shared), authenticator, clock);
         Ok(Realtime { handle, admission, config })
+    }
+}
+
+/// Tells who is gone, each when it is time, for as long as the server is there.
+async fn tell_presence(hub: Weak<Hub>, clock: Clock) {
+    let next = |cx: &mut Context<'_>| match hub.upgrade() {
+        Some(hub) => hub.poll_next_presence(cx).map(Some),
+        None => Poll::Ready(None),
+    };
+    while let Some(at) = poll_fn(next).await {
+        tokio::time::sleep_until(clock.instant(at).into()).await;
+        if let Some(hub) = hub.upgrade() {
+            hub.presence_due(clock.now_ms());
+        }
     }
 }
 

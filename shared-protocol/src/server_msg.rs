@@ -193,29 +193,45 @@ pub struct RoomLeft {
 pub struct PresenceUser {
     /// The user.
     pub user_id: String,
-    /// Connections of this user in the room.
+    /// Connections of this user in the room; 0 while the last one is gone and may yet come back.
     pub clients: u32,
-    /// When the first of them joined.
+    /// Since when the user is in the room without a break.
     pub joined_at: Timestamp,
-    /// What the application tells of the user.
+    /// For display: `name` and `avatarUrl`, as the user's token has them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(optional, type = "Record<string, unknown>"))]
     pub info: Option<Map<String, Value>>,
 }
 
-/// `presence`: who is in a room.
+/// `presence`: who is in a room. It takes the place of whatever was known of it before.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Presence {
     /// The room.
     pub room: RoomName,
-    /// Its users.
+    /// Its users, by id; none where there are `counts`.
     pub users: Vec<PresenceUser>,
     /// Connections without a user.
     pub anonymous: u64,
+    /// In a room with more users than are listed (`PRESENCE_LIMIT`): how many there are. No join or leave is told there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub counts: Option<PresenceCounts>,
 }
 
-/// `presence_join` and `presence_leave`: a user's first connection came, or the last one went.
+/// How many are in a room whose users are not listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct PresenceCounts {
+    /// Users.
+    #[cfg_attr(feature = "ts", ts(type = "number"))]
+    pub users: u64,
+    /// Their connections.
+    #[cfg_attr(feature = "ts", ts(type = "number"))]
+    pub clients: u64,
+}
+
+/// `presence_join` and `presence_leave`: a user's first connection came, or the last one is gone for good.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
@@ -224,7 +240,7 @@ pub struct PresenceChange {
     pub room: RoomName,
     /// The user.
     pub user_id: String,
-    /// What the application tells of the user.
+    /// For display: `name` and `avatarUrl`, as the user's token has them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(optional, type = "Record<string, unknown>"))]
     pub info: Option<Map<String, Value>>,

@@ -73,6 +73,7 @@ pub fn declarations() -> String {
         server::LeaveReason,
         server::RoomLeft,
         server::PresenceUser,
+        server::PresenceCounts,
         server::Presence,
         server::PresenceChange,
         server::EventFrame,

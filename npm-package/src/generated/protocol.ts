@@ -533,20 +533,33 @@ export type PresenceUser = {
  */
 userId: string, 
 /**
- * Connections of this user in the room.
+ * Connections of this user in the room; 0 while the last one is gone and may yet come back.
  */
 clients: number, 
 /**
- * When the first of them joined.
+ * Since when the user is in the room without a break.
  */
 joinedAt: string, 
 /**
- * What the application tells of the user.
+ * For display: `name` and `avatarUrl`, as the user's token has them.
  */
 info?: Record<string, unknown>, };
 
 /**
- * `presence`: who is in a room.
+ * How many are in a room whose users are not listed.
+ */
+export type PresenceCounts = { 
+/**
+ * Users.
+ */
+users: number, 
+/**
+ * Their connections.
+ */
+clients: number, };
+
+/**
+ * `presence`: who is in a room. It takes the place of whatever was known of it before.
  */
 export type Presence = { 
 /**
@@ -554,16 +567,20 @@ export type Presence = {
  */
 room: string, 
 /**
- * Its users.
+ * Its users, by id; none where there are `counts`.
  */
 users: Array<PresenceUser>, 
 /**
  * Connections without a user.
  */
-anonymous: number, };
+anonymous: number, 
+/**
+ * In a room with more users than are listed (`PRESENCE_LIMIT`): how many there are. No join or leave is told there.
+ */
+counts?: PresenceCounts, };
 
 /**
- * `presence_join` and `presence_leave`: a user's first connection came, or the last one went.
+ * `presence_join` and `presence_leave`: a user's first connection came, or the last one is gone for good.
  */
 export type PresenceChange = { 
 /**
@@ -575,7 +592,7 @@ room: string,
  */
 userId: string, 
 /**
- * What the application tells of the user.
+ * For display: `name` and `avatarUrl`, as the user's token has them.
  */
 info?: Record<string, unknown>, };
 

@@ -69,7 +69,7 @@ mod tests {
     use crate::config::Config;
     use crate::connection::Shared;
     use crate::engine::{Apply, Engine, EngineError, Pending, Stream};
-    use crate::hub::Hub;
+    use crate::hub::{Hub, presence::PresenceOptions};
     use crate::realtime::Handle;
     use crate::session::SessionSettings;
     use axum::{body::Body, http::Request, http::header::RETRY_AFTER};
@@ -104,7 +104,7 @@ mod tests {
         let secret = "a secret of at least 32 bytes, kept".into();
         let settings = SessionSettings::new(&Config::default(), Policy::default(), ResumeKeys::new(&secret));
         let shared = Shared {
-            hub: Arc::new(Hub::new(Box::new(Down), "p")),
+            hub: Arc::new(Hub::new(Box::new(Down), "p", PresenceOptions::default())),
             settings: Arc::new(settings),
             handlers: Default::default(),
             hooks: None,

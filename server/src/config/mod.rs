@@ -208,6 +208,10 @@ pub struct Liveness {
     pub pong_timeout: Option<Duration>,
     /// Over how long a shutdown spreads the reconnects of its clients. Zero closes all at once.
     pub drain: Duration,
+    /// How long a user whose last connection is lost counts as present (§5). Zero: not at all.
+    pub presence_grace: Duration,
+    /// Users of one room that are listed and told of; `None`: all.
+    pub presence_limit: Option<usize>,
 }
 
 /// What is logged, and how.
@@ -371,7 +375,13 @@ impl Config {
                 outbox_bytes: None,
                 handshake_timeout: None,
             },
-            liveness: Liveness { heartbeat: None, pong_timeout: None, drain: Duration::ZERO },
+            liveness: Liveness {
+                heartbeat: None,
+                pong_timeout: None,
+                drain: Duration::ZERO,
+                presence_grace: Duration::ZERO,
+                presence_limit: None,
+            },
             hooks: Hooks::default(),
             logs: Logs { format: LogFormat::Text, filter: String::new(), metrics_addr: None },
         }

@@ -363,6 +363,22 @@ pub const SETTINGS: &[Setting] = &[
         into!(liveness.drain, pause),
     ),
     setting(
+        "liveness",
+        "PRESENCE_GRACE",
+        Some("15s"),
+        PAUSE,
+        "How long a user whose last connection is lost still counts as present in its rooms.",
+        into!(liveness.presence_grace, pause),
+    ),
+    setting(
+        "liveness",
+        "PRESENCE_LIMIT",
+        Some("200"),
+        NUMBER,
+        "Users of one room that are listed and whose coming and going is told; from there on only counts are.",
+        into!(liveness.presence_limit, limit),
+    ),
+    setting(
         "hooks",
         "WEBHOOK_URL",
         None,

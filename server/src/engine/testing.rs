@@ -5,6 +5,7 @@ use crate::hub::{
     Hub, JoinRequest,
     event::{NewEvent, StoredEvent},
     outbox::{Item, Outbox},
+    presence::{Departure, PresenceOptions},
     registry::ConnectionId,
 };
 use osbackend_protocol::{Classified, DeliveryClass, JsonObject, Published, RoomJoined, RoomName};
@@ -78,7 +79,7 @@ pub(crate) struct TestHub {
 
 impl TestHub {
     pub(crate) fn new(engine: Box<dyn Engine>, clock: Clock) -> Self {
-        Self { hub: Hub::shared(engine, "test"), clock, connections: AtomicU64::new(0) }
+        Self { hub: Hub::shared(engine, "test", PresenceOptions::default()), clock, connections: AtomicU64::new(0) }
     }
 
     pub(crate) fn publish(&self, to: &str, event: NewEvent) -> Result<Published, EngineError> {
@@ -102,7 +103,8 @@ impl TestHub {
     pub(crate) fn enter(&self, to: &str, position: Option<Position>) -> Member<'_> {
         let connection = ConnectionId(self.connections.fetch_add(1, Ordering::Relaxed));
         let (outbox, room) = (Arc::new(Outbox::new(0)), room(to));
-        let request = JoinRequest { room: room.clone(), position, snapshot: true, max_clients: None };
+        let (room_of_request, presence, returning) = (room.clone(), false, false);
+        let request = JoinRequest { room: room_of_request, position, snapshot: true, max_clients: None, presence, returning };
         let joined = self.hub.join(connection, &outbox, None, &request, self.clock.now(), |_| {}).expect("joined");
         Member { hub: self, connection, outbox, room, joined }
     }
@@ -155,7 +157,7 @@ impl Member<'_> {
 
 impl Drop for Member<'_> {
     fn drop(&mut self) {
-        self.hub.hub.leave(self.connection, &self.room);
+        self.hub.hub.leave(self.connection, &self.room, Departure::Left, self.hub.clock.now());
     }
 }
 

@@ -6,6 +6,7 @@
 mod counts;
 pub mod event;
 pub mod outbox;
+pub mod presence;
 pub mod registry;
 mod room;
 pub mod traffic;
@@ -16,9 +17,10 @@ pub use room::{JoinError, JoinRequest};
 use crate::engine::{Apply, Done, Engine, EngineError, Pending, Stored};
 use counts::Batch;
 use event::NewEvent;
-use osbackend_protocol::{Classified, DeliveryClass, JsonObject, PresenceUser, RoomJoined, RoomName, Timestamp};
+use osbackend_protocol::{Classified, DeliveryClass, JsonObject, RoomJoined, RoomName, Timestamp};
 use outbox::Outbox;
 use parking_lot::Mutex;
+use presence::{Departure, Person, PresenceOptions, Presences};
 use registry::{ConnectionId, Registry};
 use room::Room;
 use std::{
@@ -56,6 +58,7 @@ pub struct Hub {
     next_room: AtomicU64,
     /// Sums since the start.
     pub counts: Counts,
+    presences: Presences,
 }
 
 /// Ids that no other process gives: a random part, and a count.
@@ -89,7 +92,7 @@ pub struct HistoryPage {
 
 impl Hub {
     /// An empty hub; `process` must be unlike that of every earlier process, ids are made from it.
-    pub fn new(engine: Box<dyn Engine>, process: impl Into<String>) -> Self {
+    pub fn new(engine: Box<dyn Engine>, process: impl Into<String>, presence: PresenceOptions) -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Shard::default()).collect(),
             hasher: RandomState::new(),
@@ -98,12 +101,13 @@ impl Hub {
             ids: Ids { process: process.into(), next: AtomicU64::new(0) },
             next_room: AtomicU64::new(0),
             counts: Counts::default(),
+            presences: Presences::new(presence),
         }
     }
 
     /// An empty hub that many hold; engines that answer later need it so.
-    pub fn shared(engine: Box<dyn Engine>, process: impl Into<String>) -> Arc<Self> {
-        let hub = Arc::new(Self::new(engine, process));
+    pub fn shared(engine: Box<dyn Engine>, process: impl Into<String>, presence: PresenceOptions) -> Arc<Self> {
+        let hub = Arc::new(Self::new(engine, process, presence));
         // In two steps, or the weak pointer would be one to a `Hub`.
         let weak: Weak<Self> = Arc::downgrade(&hub);
         hub.engine.attach(weak);
@@ -185,23 +189,33 @@ impl Hub {
         &self,
         connection: ConnectionId,
         outbox: &Arc<Outbox>,
-        user: Option<Arc<str>>,
+        person: Option<&Person>,
         request: &JoinRequest,
         now_ms: u64,
         announce: impl FnOnce(&RoomJoined),
     ) -> Result<RoomJoined, JoinError> {
-        let joined =
-            self.with_room(&request.room, |room| room.join(connection, outbox, user, request, Timestamp(now_ms), announce))??;
+        let user = person.map(|person| person.user.clone());
+        let joined = self.with_room(&request.room, |room| {
+            let again = room.is_member(connection);
+            let joined = room.join(connection, outbox, user, request, Timestamp(now_ms), announce)?;
+            if !again {
+                room.arrived(connection, person, request.returning, now_ms, &self.presences);
+            }
+            Ok::<_, JoinError>(joined)
+        })??;
         self.counts.joined(joined.replayed + joined.snapshot);
         Ok(joined)
     }
 
-    /// Leaves a room; whether the connection was in it.
-    pub fn leave(&self, connection: ConnectionId, name: &RoomName) -> bool {
+    /// Leaves a room; whether the connection was in it. `how` decides when the others are told.
+    pub fn leave(&self, connection: ConnectionId, name: &RoomName, how: Departure, now_ms: u64) -> bool {
         let (left, empty) = self
             .peek(name, |room| {
                 let left = room.leave(connection);
-                (left, room.client_count() == 0 && room.stream.is_idle())
+                if let Some(member) = &left {
+                    room.departed(member, how, now_ms, &self.presences);
+                }
+                (left.is_some(), room.is_deserted() && room.stream.is_idle())
             })
             .unwrap_or_default();
         if empty {
@@ -211,7 +225,7 @@ impl Hub {
     }
 
     fn drop_if_idle(&self, name: &RoomName) {
-        self.drop_if(name, |slot| matches!(slot, Slot::Open(room) if room.client_count() == 0 && room.stream.is_idle()));
+        self.drop_if(name, |slot| matches!(slot, Slot::Open(room) if room.is_deserted() && room.stream.is_idle()));
     }
 
     /// Drops the room from memory if `unneeded`. Whoever holds its lock needs it: the shard doesn't wait for them.
@@ -238,10 +252,10 @@ impl Hub {
                 let unneeded = self.peek(&name, |room| {
                     room.stream.expire(Timestamp(now_ms));
                     let used = std::mem::replace(&mut room.used, false);
-                    room.client_count() == 0 && (room.stream.is_idle() || (keeps_streams && !used))
+                    room.is_deserted() && (room.stream.is_idle() || (keeps_streams && !used))
                 });
                 if unneeded == Some(true) {
-                    let empty = |room: &Room| room.client_count() == 0 && !room.used;
+                    let empty = |room: &Room| room.is_deserted() && !room.used;
                     self.drop_if(
                         &name,
                         |slot| matches!(slot, Slot::Open(room) if empty(room) && (keeps_streams || room.stream.is_idle())),
@@ -300,11 +314,6 @@ impl Hub {
     /// How many connections are in a room.
     pub fn client_count(&self, room: &RoomName) -> usize {
         self.peek(room, |room| room.client_count()).unwrap_or(0)
-    }
-
-    /// Who is in a room, and how many without a user.
-    pub fn presence(&self, room: &RoomName) -> (Vec<PresenceUser>, u64) {
-        self.peek(room, |room| room.presence()).unwrap_or_default()
     }
 
     /// Held events of a room.

@@ -6,28 +6,36 @@ use crate::{
         counts::Batch,
         event::{Encoded, NewEvent, StoredEvent},
         outbox::{Item, Outbox, QueuedEvent, Run},
+        presence::Roster,
         registry::ConnectionId,
     },
 };
-use osbackend_protocol::{ErrorCode, PresenceUser, Published, RoomJoined, RoomName, Timestamp};
-use std::{collections::BTreeMap, collections::HashMap, sync::Arc};
+use osbackend_protocol::{ErrorCode, Published, RoomJoined, RoomName, Timestamp};
+use std::{collections::HashMap, sync::Arc};
 
 /// Someone who receives the room's events.
-struct Member {
-    connection: ConnectionId,
-    outbox: Arc<Outbox>,
-    user: Option<Arc<str>>,
-    joined_at: Timestamp,
+pub(super) struct Member {
+    pub(super) connection: ConnectionId,
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) user: Option<Arc<str>>,
+    /// Whether it is told who comes and goes.
+    pub(super) sees_presence: bool,
+    /// Whether it has asked who is there: what it was told is kept true.
+    pub(super) follows_presence: bool,
 }
 
 /// A room.
 pub(super) struct Room {
-    name: RoomName,
+    pub(super) name: RoomName,
     id: u64,
     pub(super) stream: Stream,
-    members: Vec<Member>,
+    pub(super) members: Vec<Member>,
     /// Where in `members` a connection is.
-    places: HashMap<ConnectionId, usize>,
+    pub(super) places: HashMap<ConnectionId, usize>,
+    /// Who the members are, to each other.
+    pub(super) roster: Roster,
+    /// Whether a new picture of the roster is due to who follows it, after the start.
+    pub(super) stale: bool,
     /// Whether somebody joined or read since the last sweep.
     pub(super) used: bool,
 }
@@ -43,6 +51,10 @@ pub struct JoinRequest {
     pub snapshot: bool,
     /// Connections in the room at most, by the policy.
     pub max_clients: Option<usize>,
+    /// Whether who joins is to be told who else comes and goes.
+    pub presence: bool,
+    /// Whether the client was here before, as far as it shows: right after a start that is no news.
+    pub returning: bool,
 }
 
 /// Why a room was not joined.
@@ -68,11 +80,21 @@ impl JoinError {
 
 impl Room {
     pub(super) fn new(name: RoomName, id: u64, stream: Stream) -> Self {
-        Self { name, id, stream, members: Vec::new(), places: HashMap::new(), used: true }
+        let (members, places) = (Vec::new(), HashMap::new());
+        Self { name, id, stream, members, places, roster: Roster::default(), stale: false, used: true }
     }
 
     pub(super) fn client_count(&self) -> usize {
         self.members.len()
+    }
+
+    pub(super) fn is_member(&self, connection: ConnectionId) -> bool {
+        self.places.contains_key(&connection)
+    }
+
+    /// Whether nobody is in it, nor on the way back.
+    pub(super) fn is_deserted(&self) -> bool {
+        self.members.is_empty() && self.roster.is_empty()
     }
 
     /// Makes `outbox` a member (it may be one already) and queues what it missed. `announce` is called with the result before
@@ -106,7 +128,8 @@ impl Room {
                 // Most rooms are a user's own: `Vec` would begin with room for four.
                 self.members.reserve_exact(1);
             }
-            self.members.push(Member { connection, outbox: outbox.clone(), user, joined_at: now });
+            let outbox = outbox.clone();
+            self.members.push(Member { connection, outbox, user, sees_presence: request.presence, follows_presence: false });
         }
         let joined = RoomJoined {
             room: self.name.clone(),
@@ -122,10 +145,11 @@ impl Room {
         Ok(joined)
     }
 
-    /// Whether the connection was a member.
-    pub(super) fn leave(&mut self, connection: ConnectionId) -> bool {
-        let Some(place) = self.places.remove(&connection) else { return false };
-        self.members.swap_remove(place).outbox.seal(self.id);
+    /// The member that the connection was.
+    pub(super) fn leave(&mut self, connection: ConnectionId) -> Option<Member> {
+        let place = self.places.remove(&connection)?;
+        let member = self.members.swap_remove(place);
+        member.outbox.seal(self.id);
         if let Some(moved) = self.members.get(place) {
             self.places.insert(moved.connection, place);
         }
@@ -134,7 +158,7 @@ impl Room {
             self.members.shrink_to(self.members.len() * 2);
             self.places.shrink_to(self.members.len() * 2);
         }
-        true
+        Some(member)
     }
 
     /// Numbers and encodes the events, appends them to the stream and queues them for every member.
@@ -197,27 +221,5 @@ impl Room {
             self.stream.remember(key, published.clone(), now.0);
         }
         published
-    }
-
-    /// The members by user, and how many have none.
-    pub(super) fn presence(&self) -> (Vec<PresenceUser>, u64) {
-        let mut users: BTreeMap<&str, PresenceUser> = BTreeMap::new();
-        let mut anonymous = 0;
-        for member in &self.members {
-            let Some(user) = &member.user else {
-                anonymous += 1;
-                continue;
-            };
-            let joined_at = member.joined_at;
-            let entry = users.entry(user).or_insert_with(|| PresenceUser {
-                user_id: user.to_string(),
-                clients: 0,
-                joined_at,
-                info: None,
-            });
-            entry.clients += 1;
-            entry.joined_at = entry.joined_at.min(joined_at);
-        }
-        (users.into_values().collect(), anonymous)
     }
 }

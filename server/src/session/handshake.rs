@@ -219,7 +219,9 @@ impl Session {
                     self.rooms.insert(room.clone());
                     let position = epoch.zip(offset).map(|(epoch, offset)| Position { epoch, offset });
                     let max_clients = self.settings.policy.max_clients(&room);
-                    Ok(JoinRequest { room, position, snapshot: true, max_clients })
+                    let presence = self.sees_presence(&room);
+                    let returning = self.resumed || position.is_some();
+                    Ok(JoinRequest { room, position, snapshot: true, max_clients, presence, returning })
                 }
                 Err(ErrorBody { code, message, .. }) => {
                     Err(RoomRefused { room: room.to_string(), error: RoomError { code, message } })
@@ -236,7 +238,10 @@ impl Session {
         let room = self.own_room_name()?;
         self.check(&room, Action::Join).ok()?;
         let max_clients = self.settings.policy.max_clients(&room);
-        self.rooms.insert(room.clone()).then_some(JoinRequest { room, position: None, snapshot: true, max_clients })
+        let presence = self.sees_presence(&room);
+        let (room_of_request, returning) = (room.clone(), self.resumed);
+        let request = JoinRequest { room: room_of_request, position: None, snapshot: true, max_clients, presence, returning };
+        self.rooms.insert(room).then_some(request)
     }
 
     /// What this user may do, for the SDK's `can()`.

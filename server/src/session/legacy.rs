@@ -54,7 +54,7 @@ impl Session {
         }
         let max_clients = self.settings.policy.max_clients(&room);
         let joins = self.rooms.insert(room.clone());
-        let request = JoinRequest { room, position: None, snapshot: true, max_clients };
+        let request = JoinRequest { room, position: None, snapshot: true, max_clients, presence: false, returning: false };
         Ok(Joins::Rooms(joins.then_some(Ok(request)).into_iter().collect()))
     }
 

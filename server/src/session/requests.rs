@@ -140,6 +140,11 @@ impl Session {
         settled(self.check(room, action)?, room, answered)
     }
 
+    /// Whether the client is told who comes to a room and goes (§5). Where the backend decides, that is from its first answer on.
+    pub fn sees_presence(&self, room: &RoomName) -> bool {
+        !self.is_legacy() && matches!(self.check(room, Action::Presence), Ok(Consent::Given))
+    }
+
     /// Whether one more room may be joined.
     pub(super) fn may_join(&self, room: &RoomName) -> Result<Consent, ErrorBody> {
         let consent = self.check(room, Action::Join)?;
@@ -167,7 +172,9 @@ impl Session {
         self.rooms.insert(join.room.clone());
         let position = join.epoch.zip(join.offset).map(|(epoch, offset)| Position { epoch, offset });
         let max_clients = self.settings.policy.max_clients(&join.room);
-        let request = JoinRequest { room: join.room, position, snapshot: join.snapshot, max_clients };
+        let presence = self.sees_presence(&join.room);
+        let returning = self.resumed || position.is_some();
+        let request = JoinRequest { room: join.room, position, snapshot: join.snapshot, max_clients, presence, returning };
         self.effects.push_back(Effect::Join { request, id });
         Ok(())
     }

@@ -84,6 +84,7 @@ impl Collector for Looked {
         let (rooms, memberships) = hub.totals();
         out.gauge("rooms", "Rooms in memory", rooms as i64)?;
         out.gauge("memberships", "Connections in rooms, summed over the rooms", memberships as i64)?;
+        out.gauge("presence_users", "Users that are present, summed over the rooms", hub.present_users() as i64)?;
 
         let counts = &hub.counts;
         let published = counts.published_by_class().map(|(class, count)| ([("class", class)], count));

@@ -32,6 +32,7 @@ mod native_client;
 mod openapi;
 mod origins;
 mod policy;
+mod presence;
 mod readme;
 mod recovery;
 mod remote_check;

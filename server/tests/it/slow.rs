@@ -12,7 +12,7 @@ use osbackend_server::config::Config;
 use osbackend_server::connection::{Connection, Shared, Work};
 use osbackend_server::engine::{MemoryEngine, Pending, Retention};
 use osbackend_server::gateway::frames;
-use osbackend_server::hub::Hub;
+use osbackend_server::hub::{Hub, presence::PresenceOptions};
 use osbackend_server::session::{Mode, SessionSettings};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
@@ -34,7 +34,7 @@ fn server() -> Arc<Shared> {
     let config = Config::default();
     let keys = ResumeKeys::new(&SECRET.into());
     Arc::new(Shared {
-        hub: Arc::new(Hub::new(Box::new(MemoryEngine::new("p".to_owned(), retention)), "p")),
+        hub: Arc::new(Hub::new(Box::new(MemoryEngine::new("p".to_owned(), retention)), "p", PresenceOptions::default())),
         settings: Arc::new(SessionSettings::new(&config, Policy::default(), keys)),
         handlers: Default::default(),
         hooks: None,

@@ -12,7 +12,7 @@ use osbackend_server::{
     auth::{AuthError, Verified, resume::ResumeKeys},
     connection::Shared,
     engine::{MemoryEngine, Retention},
-    hub::Hub,
+    hub::{Hub, presence::PresenceOptions},
     limits::Quota,
     metrics::memory::MemoryMetrics,
     session::{Asks, Refusal, SessionSettings, Verdict},
@@ -47,9 +47,10 @@ pub(crate) fn process(settings: &Settings, book: &Book, number: u64, now: u64) -
         asks_about_rooms: asks,
         resume: ResumeKeys::new(&"a secret of at least 32 bytes, kept".into()),
     };
+    let presence = PresenceOptions::new(settings.presence.0, settings.presence.1, now);
     Arc::new(Shared {
         meters: Arc::default(),
-        hub: Arc::new(Hub::new(Box::new(engine), format!("p{number}"))),
+        hub: Arc::new(Hub::new(Box::new(engine), format!("p{number}"), presence)),
         settings: Arc::new(session),
         handlers: Default::default(),
         hooks: None,

@@ -40,6 +40,10 @@ pub(crate) struct Settings {
     /// How long a backend that is asked about connections, joins and publishes takes at most, in milliseconds; `None`: it is
     /// not asked.
     pub(crate) backend_ms: Option<u64>,
+    /// Presence: its grace in milliseconds, and the users of a room that are listed.
+    pub(crate) presence: (u64, usize),
+    /// Of 100 joins, after how many the application asks who is there.
+    pub(crate) watches: u64,
 }
 
 /// One client's settings.
@@ -165,6 +169,8 @@ impl Settings {
             bad_tokens: *dice.pick(&[0, 0, 10, 40]),
             token_ms: *dice.pick(&[(70_000, 120_000), (600_000, 600_001)]),
             backend_ms: *dice.pick(&[None, None, Some(50), Some(3_000)]),
+            presence: (*dice.pick(&[0, 1_000, 15_000]), *dice.pick(&[2, 200, 200])),
+            watches: *dice.pick(&[0, 50, 100]),
         }
     }
 }

@@ -11,8 +11,8 @@ use osbackend_protocol::{
     permission::{Action, EvaluatedRule},
     server_msg::{
         Authenticated, Draining, ErrorBody, Greeting, Heartbeat, History, LeaveReason, MetricPoint, Metrics, Presence,
-        PresenceChange, PresenceUser, Published, ResumeGrant, RoomError, RoomJoined, RoomLeft, RoomRefused, RoomResult,
-        SYSTEM_TYPES, SystemFrame, TokenExpiring,
+        PresenceChange, PresenceCounts, PresenceUser, Published, ResumeGrant, RoomError, RoomJoined, RoomLeft, RoomRefused,
+        RoomResult, SYSTEM_TYPES, SystemFrame, TokenExpiring,
     },
 };
 use proptest::{collection::btree_map, collection::vec, option, prelude::*, sample::select};
@@ -232,16 +232,15 @@ pub(crate) fn room_message() -> BoxedStrategy<ServerMessage> {
     let change = || (room(), text(), option::of(map())).prop_map(|(room, user_id, info)| PresenceChange { room, user_id, info });
     let user = (text(), any::<u32>(), timestamp(), option::of(map()))
         .prop_map(|(user_id, clients, joined_at, info)| PresenceUser { user_id, clients, joined_at, info });
+    let counts = (integer(), integer()).prop_map(|(users, clients)| PresenceCounts { users, clients });
     prop_oneof![
         room_joined().prop_map(ServerMessage::RoomJoined),
         (room(), reason).prop_map(|(room, reason)| ServerMessage::RoomLeft(RoomLeft { room, reason })),
         change().prop_map(ServerMessage::PresenceJoin),
         change().prop_map(ServerMessage::PresenceLeave),
-        (room(), vec(user, 0..4), integer()).prop_map(|(room, users, anonymous)| ServerMessage::Presence(Presence {
-            room,
-            users,
-            anonymous
-        })),
+        (room(), vec(user, 0..4), integer(), option::of(counts)).prop_map(|(room, users, anonymous, counts)| {
+            ServerMessage::Presence(Presence { room, users, anonymous, counts })
+        }),
         (room(), text(), integer(), vec(event_frame(), 0..4))
             .prop_map(|(room, epoch, offset, events)| ServerMessage::History(History { room, epoch, offset, events })),
         (room(), option::of(integer()), text(), text()).prop_map(|(room, offset, epoch, event_id)| {
