@@ -2,6 +2,7 @@
 
 use crate::{
     judge::{Judge, SeenEvent},
+    presence::Watch,
     schedule::ClientSettings,
 };
 use osbackend_client_core::{
@@ -25,6 +26,8 @@ pub(crate) enum Seen {
     Room(RoomState),
     Reply(u64, Result<String, Failure>),
     Refused(String),
+    /// A message of the system: its type, its data.
+    System(String, String),
 }
 
 /// Takes notes, to be acted on when the machine has come to rest.
@@ -75,6 +78,10 @@ impl Host for Notes {
         self.seen.push(Seen::Reply(id, outcome.map(str::to_owned)));
     }
 
+    fn system(&mut self, kind: &str, data: &str) {
+        self.seen.push(Seen::System(kind.to_owned(), data.to_owned()));
+    }
+
     fn send_refused(&mut self, kind: &str, payload: Option<&str>, _failure: Failure) {
         // A refused refresh is told here too, and is no send.
         if kind != "auth" {
@@ -87,6 +94,7 @@ impl Host for Notes {
 pub(crate) struct App {
     pub(crate) driver: Driver<Notes>,
     pub(crate) judge: Judge,
+    pub(crate) watch: Watch,
     pub(crate) user: String,
     pub(crate) admin: bool,
     pub(crate) attempts_limited: bool,
@@ -110,6 +118,7 @@ impl App {
         Self {
             driver,
             judge: Judge::default(),
+            watch: Watch::default(),
             user: format!("u{number}"),
             admin: settings.admin,
             attempts_limited: settings.config.backoff.attempts > 0,

@@ -18,11 +18,15 @@ impl World {
                 break;
             }
             for seen in notes.seen {
+                self.apps[client].watch(&seen);
                 self.seen(client, seen);
             }
             for todo in notes.todo {
                 self.perform(client, todo);
             }
+        }
+        if !self.apps[client].watch.to_ask.is_empty() {
+            return self.ask_presence(client);
         }
         let app = &self.apps[client];
         let state = app.driver.machine.state();
@@ -68,6 +72,7 @@ impl World {
                     self.judge_published(client, number, &answer);
                 }
             }
+            Seen::System(..) => {}
             Seen::Refused(payload) => {
                 let sends = &mut self.apps[client].sends;
                 let before = sends.len();

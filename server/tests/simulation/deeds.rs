@@ -28,6 +28,7 @@ impl World {
             Act::Leave { client, room } if self.apps[client].own_room() == ROOMS[room] => {}
             Act::Leave { client, room } => {
                 self.apps[client].judge.left(ROOMS[room]);
+                self.apps[client].watch.forget(ROOMS[room]);
                 self.input(client, Input::Leave { room: room_name(ROOMS[room]) });
             }
             Act::Request { client, what } => self.request(client, what),
@@ -156,16 +157,22 @@ impl World {
             Ask::Presence(room) => ("presence:get", format!("{{\"room\":\"{}\"}}", ROOMS[room])),
             Ask::Unknown => ("app:nothing", "{}".to_owned()),
         };
+        let id = self.begin(client, kind, payload);
+        if kind == "publish" {
+            self.apps[client].publishing.insert(id, number);
+        }
+        self.apps[client].driver.drain();
+        self.settle(client);
+    }
+
+    /// Makes a request and gives its id, by which its outcome will be told; [`Self::settle`] is for the caller.
+    pub(crate) fn begin(&mut self, client: usize, kind: &str, payload: String) -> u64 {
         let app = &mut self.apps[client];
         let clock = app.clock(self.now);
         // The driver's own `request` would tell an outcome before its id is known here.
         let id = app.driver.machine.request(kind, Some(payload), None, clock);
         app.judge.requests.insert(id);
-        if kind == "publish" {
-            app.publishing.insert(id, number);
-        }
-        app.driver.drain();
         note!(self, "client {client}: request {id} {kind}");
-        self.settle(client);
+        id
     }
 }

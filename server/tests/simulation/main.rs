@@ -15,6 +15,7 @@ mod mutant;
 mod network;
 mod node;
 mod oracle;
+mod presence;
 mod process;
 mod rest;
 mod schedule;
@@ -94,6 +95,7 @@ fn any_schedule_of_faults_loses_nothing_in_silence() {
     // A run in which hardly anything happens would pass as well.
     assert!(total.delivered > count * 100, "too few events: {total:?}");
     assert!(total.skipped > count / 2, "too few conflated events: {total:?}");
+    assert!(total.pictures > count, "too few pictures of presence: {total:?}");
     assert!(total.recovered > count * 2 && total.lost > count * 2, "too few joins: {total:?}");
 }
 
@@ -133,6 +135,11 @@ fn a_reliable_event_that_is_skipped_is_noticed() {
 #[test]
 fn a_client_that_is_stuck_is_noticed() {
     is_noticed(Mutant::DeafTimers, "is not live again");
+}
+
+#[test]
+fn a_lost_word_of_who_came_or_went_is_noticed() {
+    is_noticed(Mutant::PresenceLost, "believes");
 }
 
 #[test]

@@ -18,6 +18,8 @@ pub(crate) enum Mutant {
     DeafTimers,
     /// An answer to a request gets lost.
     AnswerLost,
+    /// Nobody hears who comes and goes.
+    PresenceLost,
 }
 
 impl World {
@@ -37,6 +39,7 @@ impl World {
                 }
                 Some(text)
             }
+            Mutant::PresenceLost => (!text.starts_with("{\"type\":\"presence_")).then_some(text),
             _ => Some(text),
         }
     }

@@ -50,6 +50,7 @@ impl World {
                 faults.push(format!("{} has {} members, and {held} sessions know of it", status.room, status.client_count));
             }
         }
+        faults.extend(self.presence_at_rest());
         if let Some(fault) = faults.into_iter().next() {
             self.fail(fault);
         }

@@ -53,6 +53,8 @@ pub(crate) struct Tally {
     pub(crate) recovered: u64,
     pub(crate) lost: u64,
     pub(crate) sessions: u64,
+    /// Of who is in a room, judged.
+    pub(crate) pictures: u64,
     pub(crate) steps: u64,
 }
 
@@ -63,6 +65,7 @@ impl std::ops::AddAssign for Tally {
         self.recovered += other.recovered;
         self.lost += other.lost;
         self.sessions += other.sessions;
+        self.pictures += other.pictures;
         self.steps += other.steps;
     }
 }
@@ -205,13 +208,17 @@ impl World {
             let client = client.filter_map(|number| Some((self.apps[number].next_deadline()?, number))).min();
             let node = self.nodes.iter().filter_map(|(link, node)| Some((node.next_deadline()?, *link))).min();
             let (client_at, node_at) = (client.map_or(u64::MAX, |(at, _)| at), node.map_or(u64::MAX, |(at, _)| at));
-            let next = happening.min(client_at).min(node_at);
+            let missed_at = if self.up { self.shared.hub.next_presence().unwrap_or(u64::MAX) } else { u64::MAX };
+            let next = happening.min(client_at).min(node_at).min(missed_at);
             if next > end {
                 self.now = end;
                 return;
             }
             self.now = self.now.max(next);
-            if let Some((_, number)) = client.filter(|(at, _)| *at == next) {
+            if missed_at == next {
+                self.shared.hub.presence_due(self.now);
+                self.pump_all();
+            } else if let Some((_, number)) = client.filter(|(at, _)| *at == next) {
                 self.input(number, Input::Timer);
             } else if let Some((_, link)) = node.filter(|(at, _)| *at == next) {
                 let now = self.now;
