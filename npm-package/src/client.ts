@@ -7,6 +7,7 @@ import { isLocal, type RealtimeEvent, type Remove, type Subscribe } from "./even
 import type { Action, Published } from "./generated/protocol.js";
 import { MetricStore } from "./metrics.js";
 import { coreOptions, sameOptions } from "./options.js";
+import { PresenceStore } from "./presence.js";
 import { Replies } from "./replies.js";
 import { reportFailure, reportUnheard } from "./report.js";
 import type { Emit, Request, RequestOptions } from "./requests.js";
@@ -40,6 +41,8 @@ export class RealtimeClient {
   readonly emit: Emit;
   /** The newest value of each metric that has arrived. */
   readonly metrics = new MetricStore();
+  /** Who is in the rooms that are watched. */
+  readonly presence: PresenceStore;
 
   readonly #defaults: ClientOptions;
   readonly #load: () => Promise<CoreFactory>;
@@ -72,9 +75,18 @@ export class RealtimeClient {
       (thrown, name) => this.#listenerFailed(thrown, name),
       (state) => this.#roomChanged(state),
     );
+    this.presence = new PresenceStore(
+      (room, resolve, reject) => {
+        // Not by the promise of `request`: what comes in the same frame would be told before it.
+        if (this.#core !== undefined)
+          this.#replies.ask(this.#core, "presence:get", { room }, undefined, { resolve, reject });
+      },
+      (room) => this.#core !== undefined && this.#rooms.state(room)?.status === "joined",
+    );
     this.#roomOwner = {
       roomState: (room) => this.roomState(room),
       can: (room, action) => this.can(room, action),
+      presence: (room) => this.presence.get(room),
       publish: (room, type, data, options) => this.#publish(room, type, data, options),
       release: (handle) => this.#release(handle),
     };
@@ -279,6 +291,7 @@ export class RealtimeClient {
   #forgetSeen(): void {
     this.metrics.forget();
     this.#rooms.forgetLatest();
+    this.presence.forget();
   }
 
   #sink(current: () => boolean): Sink {
@@ -306,6 +319,7 @@ export class RealtimeClient {
       },
       system: ifCurrent((frame) => {
         if (frame.type === "error") return this.#failed(fromBody(frame.data, { room: frame.room }));
+        if (frame.type.startsWith("presence")) this.presence.take(frame.type, frame.data);
         this.#wire.emit(frame.type, frame.data, frame);
         if (frame.room !== undefined && !isLocal(frame.type)) {
           this.#rooms.get(frame.room)?.emitter.emit(frame.type, frame.data, frame);
@@ -367,6 +381,7 @@ export class RealtimeClient {
 
   #roomChanged(state: RoomState): void {
     this.#changed();
+    this.presence.room(state);
     this.#local.emit("room", state);
     if (state.status === "refused") this.#failed(fromBody(state.error, { room: state.room }));
   }

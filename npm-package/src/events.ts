@@ -5,6 +5,7 @@ import type {
   Draining,
   EventFrame,
   Greeting,
+  Presence,
   PresenceChange,
   TokenExpiring,
 } from "./generated/protocol.js";
@@ -48,6 +49,8 @@ export interface SystemFrame {
 export interface SystemEvents {
   connection_established: Greeting;
   reconnected: Greeting;
+  /** Unasked: the whole picture anew (§5). */
+  presence: Presence;
   presence_join: PresenceChange;
   presence_leave: PresenceChange;
   token_expiring: TokenExpiring;

@@ -19,6 +19,7 @@ export { RealtimeError } from "./errors.js";
 export type * from "./events.js";
 export * from "./generated/protocol.js";
 export type { Metric, MetricStore } from "./metrics.js";
+export type { PresenceStore, RoomPresence } from "./presence.js";
 export type { Emit, Request, RequestOptions } from "./requests.js";
 export type {
   PublishOptions,

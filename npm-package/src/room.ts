@@ -9,6 +9,7 @@ import type {
   UnknownListener,
 } from "./events.js";
 import type { Action, Published } from "./generated/protocol.js";
+import type { RoomPresence } from "./presence.js";
 import type { RoomState, Unsubscribe } from "./types.js";
 
 /** What a room tells beside its events. */
@@ -19,7 +20,7 @@ export interface RoomTells {
   "*": RealtimeEvent;
 }
 
-type RoomSystem = Pick<SystemEvents, "presence_join" | "presence_leave">;
+type RoomSystem = Pick<SystemEvents, "presence" | "presence_join" | "presence_leave">;
 
 /** Every name that a room's types know. */
 export type RoomEventName = keyof EventMap | keyof RoomSystem | keyof RoomTells;
@@ -69,6 +70,7 @@ export interface RoomEmit {
 export interface RoomOwner {
   roomState(room: string): RoomState | undefined;
   can(room: string, action: Action): boolean;
+  presence(room: string): RoomPresence;
   publish(room: string, type: string, data: unknown, options?: PublishOptions): Promise<Published>;
   release(handle: RoomHandle): void;
 }
@@ -125,6 +127,11 @@ export class RoomHandle {
   /** Where the room is; the same object until it changes. */
   get state(): RoomState {
     return (this.#left ? undefined : this.#owner.roomState(this.name)) ?? this.#leftState;
+  }
+
+  /** Who is in the room, while `client.presence` or `usePresence` watches it. */
+  get presence(): RoomPresence {
+    return this.#owner.presence(this.name);
   }
 
   /** Whether the policy lets this user do that here; false while it is not known. */

@@ -2,6 +2,7 @@
 export { useRealtimeClient } from "./context.js";
 export { RealtimeProvider, type RealtimeProviderProps } from "./provider.js";
 export { useConnectionState } from "./use-connection-state.js";
+export { usePresence } from "./use-presence.js";
 export { useWebSocket, type WebSocketResult } from "./use-websocket.js";
 export { type MetricsByName, useWebSocketMetrics } from "./use-websocket-metrics.js";
 export { type RoomOptions, useWebSocketRoom } from "./use-websocket-room.js";
