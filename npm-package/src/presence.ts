@@ -89,7 +89,10 @@ export class PresenceStore {
     const entry = this.#entries.get(state.room);
     if (entry === undefined) return;
     entry.joined = state.status === "joined";
-    if (entry.joined) return this.#question(state.room, entry);
+    if (entry.joined) {
+      this.#question(state.room, entry);
+      return;
+    }
     entry.question += 1;
     const error = state.status === "refused" ? fromBody(state.error, { room: state.room }) : undefined;
     // Who was there stays shown over a reconnect, and not after a refusal.

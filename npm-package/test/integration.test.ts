@@ -389,3 +389,36 @@ test("two clients are two connections", async () => {
     server.connections.map((all) => all.connect.payload.token);
   expect([tokens(one), tokens(two)]).toEqual([["a"], ["b"]]);
 });
+
+test("presence: an answer and what follows it in its frame, and asked anew after a reconnect", async () => {
+  const { client, connect, server } = await live();
+  const room = client.joinRoom("agent:7");
+  client.presence.watch("agent:7", () => {});
+  const heard: string[] = [];
+  room.on("presence_join", ({ userId, info }) => heard.push(`${userId} ${info?.name}`));
+  const answer = (...users: string[]) => ({
+    type: "presence",
+    room: "agent:7",
+    data: {
+      room: "agent:7",
+      users: users.map((userId) => ({ userId, clients: 1, joinedAt: "2026-01-01T00:00:00.000Z" })),
+      anonymous: 1,
+    },
+  });
+  const here = () => room.presence.users.map((user) => user.userId);
+  const first = await connect();
+  const { id, payload } = await first.next("presence:get");
+  expect(payload).toEqual({ room: "agent:7" });
+  const change = { room: "agent:7", userId: "bob", info: { name: "Bob" } };
+  first.send({ ...answer("ann"), id }, { type: "presence_join", room: "agent:7", data: change });
+  await vi.waitFor(() => expect(here()).toEqual(["ann", "bob"]));
+  expect(room.presence).toMatchObject({ loading: false, anonymous: 1 });
+  expect(heard).toEqual(["bob Bob"]);
+  const [again] = await Promise.all([server.accepted(), first.socket.terminate()]);
+  const asked = await again.next("presence:get");
+  expect([here(), room.presence.loading]).toEqual([["ann", "bob"], true]);
+  again.send({ ...answer("ann", "eve"), id: asked.id });
+  await vi.waitFor(() => expect(here()).toEqual(["ann", "eve"]));
+  again.send(answer("zoe"));
+  await vi.waitFor(() => expect(here()).toEqual(["zoe"]));
+});

@@ -10,8 +10,9 @@ import service, {
   type Published,
   type RealtimeError,
   type RealtimeEvent,
+  type RoomPresence,
 } from "../src/index.js";
-import { useWebSocketMetrics, useWebSocketRoom } from "../src/react/index.js";
+import { usePresence, useWebSocketMetrics, useWebSocketRoom } from "../src/react/index.js";
 
 declare module "../src/index.js" {
   interface RealtimeEvents {
@@ -76,4 +77,12 @@ test("the state narrows by its status", () => {
   const { state } = service;
   if (state.status === "connected") expectTypeOf(state.clientId).toEqualTypeOf<string>();
   if (state.status === "reconnecting") expectTypeOf(state.retryAtMs).toEqualTypeOf<number>();
+});
+
+test("presence: who, how many, and what a hook gives", () => {
+  const presence = service.presence.get("agent:7");
+  expectTypeOf(presence.users[0]?.userId).toEqualTypeOf<string | undefined>();
+  expectTypeOf(presence.loading).toEqualTypeOf<boolean>();
+  expectTypeOf(service.joinRoom("agent:7").presence).toEqualTypeOf<RoomPresence>();
+  expectTypeOf(usePresence).returns.toEqualTypeOf<RoomPresence>();
 });
