@@ -12,7 +12,7 @@ use crate::{
     hub::{
         Hub,
         outbox::{Item, Outbox},
-        presence::{Departure, Info, Person},
+        presence::{Departure, Person},
         registry::ConnectionHandle,
     },
     metrics::MetricStore,
@@ -350,7 +350,7 @@ impl Connection {
         {
             let user: Arc<str> = identity.sub.as_str().into();
             self.shared.hub.registry.name_user(self.handle.id, &user);
-            self.person = Some(Person { user, info: Info::of(identity).map(Arc::new) });
+            self.person = Some(Person { user, info: self.session.info().cloned() });
         }
         if matches!(welcome, Welcome::Authenticated { .. }) {
             // In the rooms that it joined before the token came: whoever it was there, and whatever it might see.

@@ -1,9 +1,12 @@
 //! What the claims of a token with a valid signature must say, and the identity that they make.
 
+use std::sync::Arc;
+
 use osbackend_protocol::{Identity, RoomName};
 use serde_json::{Map, Value};
 
 use super::{AuthError, LEEWAY_SECONDS, Verified};
+use crate::hub::presence::Info;
 
 /// Largest time that JavaScript can hold as an integer; a later `exp` is cut to it.
 const MAX_SAFE_INTEGER: f64 = 9_007_199_254_740_991.0;
@@ -13,7 +16,7 @@ const SUPABASE_AUDIENCE: &str = "authenticated";
 /// Database roles of Supabase's API keys. A user's token has none of them, whatever else it says.
 const KEY_ROLES: [&str; 4] = ["anon", "service_role", "supabase_admin", "postgres"];
 
-/// What users edit themselves in Supabase: never a reason to allow something, so it is not kept either.
+/// What users edit themselves in Supabase: never a reason to allow something, so it is not kept, but for a name and a picture to show.
 const OF_THE_USER: [&str; 2] = ["user_metadata", "raw_user_meta_data"];
 
 /// What a source wants its tokens to say besides the times and the user.
@@ -64,9 +67,10 @@ pub(super) fn check(claims: Map<String, Value>, rules: &Rules, now_seconds: u64)
         }
     }
     let (sub, role) = (sub(&claims)?, role(&claims));
+    let info = Info::of(&claims).map(Arc::new);
     let identity = Identity { sub, claims: further(claims, role.as_deref()), role };
     let expires_at_ms = (exp * 1000.0).clamp(0.0, MAX_SAFE_INTEGER) as u64;
-    Ok(Verified { identity, expires_at_ms })
+    Ok(Verified { identity, expires_at_ms, info })
 }
 
 /// Supabase's own keys are JWTs with the same secret: `{"iss":"supabase","role":"anon"}`, and no `sub`.

@@ -2,7 +2,11 @@
 //!
 //! Tokens and keys never appear in a log, a `Debug` output or an error message.
 
+use std::sync::Arc;
+
 use osbackend_protocol::Identity;
+
+use crate::hub::presence::Info;
 
 pub mod api_key;
 mod authenticator;
@@ -36,6 +40,8 @@ pub struct Verified {
     pub identity: Identity,
     /// The token's `exp`, in milliseconds since 1970.
     pub expires_at_ms: u64,
+    /// What others may see of the user. Apart from the identity: nothing is decided by it.
+    pub info: Option<Arc<Info>>,
 }
 
 #[cfg(test)]

@@ -119,7 +119,7 @@ mod tests {
 
     fn verified(session: &mut Session) {
         let identity = Identity::new("ada", Some("user"));
-        session.on_verified(Ok(Verified { identity, expires_at_ms: START + 3_600_000 }), START);
+        session.on_verified(Ok(Verified { identity, expires_at_ms: START + 3_600_000, info: None }), START);
     }
 
     fn effects(session: &mut Session) -> Vec<String> {

@@ -17,7 +17,7 @@ pub use effect::{Effect, Refusal, RoomRequest, VerifyFor, Welcome};
 pub use settings::SessionSettings;
 pub use usage::Traffic;
 
-use crate::auth::Verified;
+use crate::{auth::Verified, hub::presence::Info};
 use ask::Waiting;
 use deadlines::{Deadlines, Timer};
 use osbackend_protocol::{
@@ -170,6 +170,11 @@ impl Session {
     /// Who it is, once authenticated.
     pub fn identity(&self) -> Option<&Identity> {
         self.who.as_ref().map(|who| &who.identity)
+    }
+
+    /// What others may see of the user.
+    pub fn info(&self) -> Option<&Arc<Info>> {
+        self.who.as_ref()?.info.as_ref()
     }
 
     /// The rooms that are joined.

@@ -26,7 +26,7 @@ fn settings(change: impl Fn(&mut Config)) -> Arc<SessionSettings> {
 }
 
 fn user(sub: &str, role: &str, expires_at_ms: u64) -> Verified {
-    Verified { identity: Identity::new(sub, Some(role)), expires_at_ms }
+    Verified { identity: Identity::new(sub, Some(role)), expires_at_ms, info: None }
 }
 
 impl Bench {

@@ -183,7 +183,11 @@ impl Run {
         let result = match how % 16 {
             0 => Err(Refusal::Token(AuthError::Expired)),
             1 => Err(Refusal::ConnectionLimit),
-            _ => Ok(Verified { identity: Identity::new(sub, Some(role)), expires_at_ms: self.now + 1_000 * u64::from(how) }),
+            _ => Ok(Verified {
+                identity: Identity::new(sub, Some(role)),
+                expires_at_ms: self.now + 1_000 * u64::from(how),
+                info: None,
+            }),
         };
         self.verifying = false;
         // Closed meanwhile, or unasked: it must change nothing.

@@ -90,7 +90,7 @@ impl Member {
         connection.on_text(&json!({"type": "connect", "payload": payload}).to_string(), NOW);
         assert!(matches!(connection.poll_work(), Some(Work::Verify(_))));
         let identity = Identity::new(format!("user-{user}"), Some("user"));
-        connection.on_verified(Ok(Verified { identity, expires_at_ms: NOW + 3_600_000 }), NOW);
+        connection.on_verified(Ok(Verified { identity, expires_at_ms: NOW + 3_600_000, info: None }), NOW);
         Self { connection, page }
     }
 

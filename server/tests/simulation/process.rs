@@ -70,7 +70,7 @@ impl World {
         if expires_at_ms <= self.now {
             return Err(AuthError::Expired.into());
         }
-        Ok(Verified { identity: Identity::new(parts[0], Some(parts[1])), expires_at_ms })
+        Ok(Verified { identity: Identity::new(parts[0], Some(parts[1])), expires_at_ms, info: None })
     }
 
     /// Wakes every connection's task; some have their turn only later, and are sent more or hear something before it.
