@@ -205,7 +205,10 @@ impl Connection {
             _ => Departure::Lost,
         };
         self.handle.outbox.abandon();
-        for room in self.session.rooms() {
+        // In an order that is the same in every run: others are told of it.
+        let mut rooms: Vec<_> = self.session.rooms().collect();
+        rooms.sort_unstable();
+        for room in rooms {
             self.shared.hub.leave(self.handle.id, room, how, now);
         }
         let user = self.person.as_ref().map(|person| &person.user);
