@@ -34,7 +34,7 @@ impl Departures {
     }
 
     /// A user is to be looked at again at `at`.
-    pub(super) fn await_return(&self, at: u64, room: RoomName, user: Arc<str>) {
+    pub(super) fn remind(&self, at: u64, room: RoomName, user: Arc<str>) {
         let waker = {
             let mut inner = self.inner.lock();
             inner.due.push(Reverse((at, room, user)));

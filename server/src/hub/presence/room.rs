@@ -59,7 +59,7 @@ impl Room {
 
     fn gone(&mut self, user: &Arc<str>, info: Option<Arc<Info>>, departed: Departed, now: u64, presences: &Presences) {
         if let Some(due) = departed.due {
-            presences.departures.await_return(due, self.name.clone(), user.clone());
+            presences.departures.remind(due, self.name.clone(), user.clone());
         }
         match departed.change {
             Change::Left => {

@@ -48,7 +48,7 @@ struct Present {
     /// Until when the newest of the lost connections may come back; 0 for none.
     lost_until: u64,
     /// Whether a call of [`Roster::expire`] is due for it.
-    awaited: bool,
+    missed: bool,
     info: Option<Arc<super::Info>>,
 }
 
@@ -93,7 +93,7 @@ impl Roster {
             return Change::None;
         }
         let joined_at = Timestamp(now);
-        let present = Present { clients: 1, joined_at, lost_until: 0, awaited: false, info: person.info.clone() };
+        let present = Present { clients: 1, joined_at, lost_until: 0, missed: false, info: person.info.clone() };
         self.users.insert(person.user.clone(), present);
         if self.crowded {
             return Change::None;
@@ -129,22 +129,22 @@ impl Roster {
         if present.lost_until <= now {
             return Departed { change: self.remove(user, options), due: None };
         }
-        let due = (!present.awaited).then_some(present.lost_until);
-        present.awaited = true;
+        let due = (!present.missed).then_some(present.lost_until);
+        present.missed = true;
         Departed { change: Change::None, due }
     }
 
     /// The time has come that [`Departed::due`] named for this user.
     pub(in crate::hub) fn expire(&mut self, user: &Arc<str>, now: u64, options: &PresenceOptions) -> Departed {
-        let Some(present) = self.users.get_mut(user).filter(|present| present.awaited) else { return Departed::NOTHING };
-        present.awaited = false;
+        let Some(present) = self.users.get_mut(user).filter(|present| present.missed) else { return Departed::NOTHING };
+        present.missed = false;
         if present.clients > 0 {
             return Departed::NOTHING;
         }
         if present.lost_until <= now {
             return Departed { change: self.remove(user, options), due: None };
         }
-        present.awaited = true;
+        present.missed = true;
         Departed { change: Change::None, due: Some(present.lost_until) }
     }
 
