@@ -319,7 +319,7 @@ export class RealtimeClient {
       },
       system: ifCurrent((frame) => {
         if (frame.type === "error") return this.#failed(fromBody(frame.data, { room: frame.room }));
-        if (frame.type.startsWith("presence")) this.presence.take(frame.type, frame.data);
+        if (frame.type.startsWith("presence")) this.presence.take(frame.type, frame.data, frame.timestamp);
         this.#wire.emit(frame.type, frame.data, frame);
         if (frame.room !== undefined && !isLocal(frame.type)) {
           this.#rooms.get(frame.room)?.emitter.emit(frame.type, frame.data, frame);

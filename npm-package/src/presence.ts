@@ -101,7 +101,7 @@ export class PresenceStore {
   }
 
   /** @internal A message of the server. */
-  take(type: string, data: unknown): void {
+  take(type: string, data: unknown, timestamp: string): void {
     if (type === "presence") {
       const entry = this.#entries.get((data as Presence).room);
       if (entry !== undefined) this.#draw(entry, data as Presence);
@@ -112,7 +112,7 @@ export class PresenceStore {
     if (entry === undefined || entry.presence.loading || entry.presence.countsOnly) return;
     const others = entry.presence.users.filter((user) => user.userId !== userId);
     if (type === "presence_join") {
-      const came = { userId, clients: 1, joinedAt: new Date().toISOString(), ...(info && { info }) };
+      const came = { userId, clients: 1, joinedAt: timestamp, ...(info && { info }) };
       others.push(came);
       others.sort((a, b) => (a.userId < b.userId ? -1 : 1));
     }
