@@ -299,8 +299,12 @@ impl Machine {
                 Due::Drain => self.slot_came(),
                 Due::Refresh => self.ask_for_newer_token(),
                 Due::Requests => {
-                    for (id, failure) in self.pending.expired(self.now) {
-                        self.emit(Output::RequestFailed { id, failure });
+                    let (over, messages) = self.pending.expired(self.now);
+                    for id in over {
+                        self.emit(Output::RequestFailed { id, failure: Failure::timeout() });
+                    }
+                    for message in messages {
+                        self.refuse(message, Failure::timeout());
                     }
                 }
                 Due::Joins => {

@@ -3,7 +3,7 @@
 use crate::publish::{Attempts, MOST_FLYING, WINDOW_MS};
 use osbackend_protocol::Limits;
 use serde::Serialize;
-use std::{borrow::Cow, collections::VecDeque, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
 /// Why a request, a send or a join failed. `code` is an error code of §6, `timeout`, or `outcome_unknown`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -122,11 +122,14 @@ impl Bucket {
 /// The queue and the requests in flight.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
-    queue: VecDeque<Message>,
-    /// The ids that were written, ascending, and when each gives up. A vector: a map is 3 KB more in the browser.
+    /// In the order of the calls. Publishes stay until they are answered: without an answer they are written again, from
+    /// their own place.
+    messages: Vec<Message>,
+    /// The ids of other requests that were written, ascending, and when each gives up. A vector: a map is 3 KB more in the
+    /// browser.
     in_flight: Vec<(u64, u64)>,
-    /// Publishes that were written, in the order of their ids: without an answer they are written again.
-    flying: Vec<Message>,
+    /// How many of the messages are written publishes.
+    flying: usize,
     /// Publishes wait until then, because the server refused one for now.
     paused_until: u64,
     /// Whose idempotency keys those of this session are.
@@ -138,29 +141,36 @@ impl Pending {
     /// Adds to the queue; gives back those that have to be refused because of it. Publishes that were written before are not
     /// counted: there are [`MOST_FLYING`] at most.
     pub(crate) fn push(&mut self, message: Message, limit: usize) -> Vec<Message> {
-        self.queue.push_back(message);
-        let fresh = |message: &Message| message.attempts.as_ref().is_none_or(|attempts| attempts.first_at.is_none());
-        let mut over = self.queue.iter().filter(|message| fresh(message)).count().saturating_sub(limit);
-        self.take(|message| {
-            let refused = over > 0 && fresh(message);
+        self.messages.push(message);
+        let mut over = self.messages.iter().filter(|message| message.is_new()).count().saturating_sub(limit);
+        self.take(&mut |message| {
+            let refused = over > 0 && message.is_new();
             over -= usize::from(refused);
             refused
         })
     }
 
-    /// Takes out of the queue.
-    fn take(&mut self, mut which: impl FnMut(&Message) -> bool) -> Vec<Message> {
-        let mut taken = Vec::new();
-        for _ in 0..self.queue.len() {
-            if let Some(message) = self.queue.pop_front() {
-                if which(&message) {
-                    taken.push(message);
-                } else {
-                    self.queue.push_back(message);
-                }
+    /// Takes out messages. One function for all, called by reference: each copy would be another KB in the browser.
+    fn take(&mut self, which: &mut dyn FnMut(&Message) -> bool) -> Vec<Message> {
+        let (mut taken, mut at) = (Vec::new(), 0);
+        while let Some(message) = self.messages.get(at) {
+            if which(message) {
+                taken.push(self.remove(at));
+            } else {
+                at += 1;
             }
         }
         taken
+    }
+
+    fn remove(&mut self, at: usize) -> Message {
+        let message = self.messages.remove(at);
+        self.flying -= usize::from(message.is_flying());
+        message
+    }
+
+    fn flying(&self, id: u64) -> Option<usize> {
+        self.messages.iter().position(|message| message.is_flying() && message.id() == Some(id))
     }
 
     /// A connection is live: it allows this much, and the keys of what is published on it are `scope`'s. The client was away
@@ -169,7 +179,7 @@ impl Pending {
     pub(crate) fn connected(&mut self, limits: Limits, now: u64, scope: Arc<str>, away_ms: u64) -> Vec<Message> {
         self.bucket = Bucket::new(limits, now);
         self.scope = Some(scope.clone());
-        self.take(|message| {
+        self.take(&mut |message| {
             let attempts = message.attempts.as_ref();
             attempts.is_some_and(|attempts| attempts.lost && (away_ms >= WINDOW_MS || attempts.scope.as_ref() != Some(&scope)))
         })
@@ -180,17 +190,18 @@ impl Pending {
         self.scope = Some(scope);
     }
 
-    /// The next message that may be written now, or when there may be one.
+    /// The next message that may be written now, or when there may be one. It is to be given to [`Self::written`], or is over.
     pub(crate) fn next(&mut self, now: u64) -> Result<Message, Option<u64>> {
         let paused = self.paused_until > now;
-        let held = paused || self.flying.len() >= MOST_FLYING;
-        let Some(at) = self.queue.iter().position(|message| !held || message.attempts.is_none()) else {
-            return Err(Some(self.paused_until).filter(|_| paused && !self.queue.is_empty()));
+        let held = paused || self.flying >= MOST_FLYING;
+        let next = self.messages.iter().position(|message| !message.is_flying() && (!held || message.attempts.is_none()));
+        let Some(at) = next else {
+            return Err(Some(self.paused_until).filter(|_| paused && self.is_waiting()));
         };
         if let Some(bucket) = &mut self.bucket {
             bucket.take(now).map_err(Some)?;
         }
-        self.queue.remove(at).ok_or(None)
+        Ok(self.remove(at))
     }
 
     /// A message was written.
@@ -205,97 +216,77 @@ impl Pending {
             message.request = Some((id, deadline.min(now.saturating_add(WINDOW_MS))));
         }
         attempts.scope.clone_from(&self.scope);
-        let at = self.flying.partition_point(|other| other.id() < Some(id));
-        self.flying.insert(at, message);
+        attempts.flying = true;
+        self.flying += 1;
+        // Its place: ids ascend in the order of the calls.
+        let at = self.messages.iter().position(|other| other.id() > Some(id)).unwrap_or(self.messages.len());
+        self.messages.insert(at, message);
     }
 
     /// An answer came. True when a request waited for it.
     pub(crate) fn settle(&mut self, id: u64) -> bool {
-        let found = self.in_flight.binary_search_by_key(&id, |(other, _)| *other);
-        found.map(|at| self.in_flight.remove(at)).is_ok() || self.land(id).is_some()
-    }
-
-    fn land(&mut self, id: u64) -> Option<Message> {
-        let at = self.flying.binary_search_by_key(&Some(id), Message::id).ok()?;
-        Some(self.flying.remove(at))
+        if let Ok(at) = self.in_flight.binary_search_by_key(&id, |(other, _)| *other) {
+            self.in_flight.remove(at);
+            return true;
+        }
+        self.flying(id).map(|at| self.remove(at)).is_some()
     }
 
     /// Whether it is a publish that was written and may be written again.
     pub(crate) fn is_flying(&self, id: u64) -> bool {
-        self.flying.binary_search_by_key(&Some(id), Message::id).is_ok()
+        self.flying(id).is_some()
     }
 
     /// A publish was refused for now: it is written again at `at`, and those that were not written yet stay behind it.
     /// False where there is no such publish, or no time for that.
     pub(crate) fn again(&mut self, id: u64, at: u64, failure: &Failure) -> bool {
-        let in_time = |message: &Message| message.request.is_some_and(|(_, deadline)| at < deadline);
-        if !self.flying.iter().any(|message| message.id() == Some(id) && in_time(message)) {
+        let Some(place) = self.flying(id) else { return false };
+        let message = &mut self.messages[place];
+        let (Some((_, deadline)), Some(attempts)) = (message.request, &mut message.attempts) else { return false };
+        if at >= deadline {
             return false;
         }
-        let Some(mut message) = self.land(id) else { return false };
-        if let Some(attempts) = &mut message.attempts {
-            attempts.refused = Some(failure.clone());
-            // Of anything else the server does not say that it was not carried out.
-            attempts.lost |= failure.code == "internal";
-        }
+        attempts.flying = false;
+        attempts.refused = Some(failure.clone());
+        // Of anything else the server does not say that it was not carried out.
+        attempts.lost |= failure.code == "internal";
+        self.flying -= 1;
         self.paused_until = self.paused_until.max(at);
-        self.requeue(message);
         true
     }
 
-    /// Back into the queue, among the publishes by their ids, which ascend in the order of the calls.
-    fn requeue(&mut self, message: Message) {
-        let before = |other: &Message| other.attempts.is_some() && other.id() < message.id();
-        let at = self.queue.iter().rposition(before).map_or(0, |at| at + 1);
-        self.queue.insert(at, message);
-    }
-
-    /// The connection is gone: the requests that were in flight. Publishes go back into the queue.
+    /// The connection is gone: the requests that were in flight. Publishes wait again.
     pub(crate) fn disconnected(&mut self) -> Vec<u64> {
         self.bucket = None;
         self.paused_until = 0;
-        for mut message in std::mem::take(&mut self.flying) {
-            if let Some(attempts) = &mut message.attempts {
-                attempts.lost = true;
-            }
-            self.requeue(message);
+        self.flying = 0;
+        for attempts in self.messages.iter_mut().filter_map(|message| message.attempts.as_mut()) {
+            attempts.lost |= attempts.flying;
+            attempts.flying = false;
         }
         std::mem::take(&mut self.in_flight).into_iter().map(|(id, _)| id).collect()
     }
 
     /// Everything that waits, given up.
     pub(crate) fn give_up(&mut self) -> Vec<Message> {
-        self.queue.drain(..).collect()
+        self.take(&mut |_| true)
     }
 
-    /// Requests that timed out at `now`, written or not.
-    pub(crate) fn expired(&mut self, now: u64) -> Vec<(u64, Failure)> {
-        let mut over: Vec<(u64, Failure)> = Vec::new();
-        for (id, _) in self.in_flight.iter().filter(|(_, at)| *at <= now) {
-            over.push((*id, Failure::timeout()));
-        }
+    /// Requests that timed out at `now`: those in flight, and messages.
+    pub(crate) fn expired(&mut self, now: u64) -> (Vec<u64>, Vec<Message>) {
+        let over = self.in_flight.iter().filter(|(_, at)| *at <= now).map(|(id, _)| *id).collect();
         self.in_flight.retain(|(_, at)| *at > now);
-        let due = |message: &Message| message.request.is_some_and(|(_, at)| at <= now);
-        self.flying.retain(|message| {
-            if due(message) {
-                over.extend(message.id().map(|id| (id, Failure::unknown())));
-            }
-            !due(message)
-        });
-        for message in self.take(due) {
-            over.extend(message.id().map(|id| (id, message.given_up(Failure::timeout()))));
-        }
-        over
+        (over, self.take(&mut |message| message.request.is_some_and(|(_, at)| at <= now)))
     }
 
     /// When the next request times out.
     pub(crate) fn next_deadline(&self) -> Option<u64> {
-        let messages = self.queue.iter().chain(&self.flying).filter_map(|message| message.request);
+        let messages = self.messages.iter().filter_map(|message| message.request);
         messages.chain(self.in_flight.iter().copied()).map(|(_, at)| at).min()
     }
 
     /// Whether messages wait.
     pub(crate) fn is_waiting(&self) -> bool {
-        !self.queue.is_empty()
+        self.messages.len() > self.flying
     }
 }

@@ -36,6 +36,8 @@ pub struct Publish {
 /// What became of a publish so far.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Attempts {
+    /// Whether it was written and nothing came of it yet.
+    pub(crate) flying: bool,
     /// When it was written first.
     pub(crate) first_at: Option<u64>,
     /// Whose its key was when it was written last.
@@ -51,10 +53,19 @@ impl Message {
         self.request.map(|(id, _)| id)
     }
 
-    /// Why a message that is still in the queue has failed, when nothing is known but that it is given up by `reason`.
+    pub(crate) fn is_flying(&self) -> bool {
+        self.attempts.as_ref().is_some_and(|attempts| attempts.flying)
+    }
+
+    /// Whether it was never written.
+    pub(crate) fn is_new(&self) -> bool {
+        self.attempts.as_ref().is_none_or(|attempts| attempts.first_at.is_none())
+    }
+
+    /// Why it has failed, when nothing is known but that it is given up by `reason`.
     pub(crate) fn given_up(&self, reason: Failure) -> Failure {
         match &self.attempts {
-            Some(attempts) if attempts.lost => Failure::unknown(),
+            Some(attempts) if attempts.lost || attempts.flying => Failure::unknown(),
             Some(Attempts { refused: Some(refused), .. }) => refused.clone(),
             _ => reason,
         }

@@ -7,7 +7,7 @@ use crate::{
     wake::Wake,
 };
 use gloo_timers::callback::Timeout;
-use osbackend_client_core::{ConnectionState, Input, Machine, Output};
+use osbackend_client_core::{ConnectionState, Input, Machine, Output, Publish};
 use serde::Serialize;
 use std::{
     cell::{Cell, RefCell, RefMut},
@@ -124,6 +124,14 @@ impl Shell {
     pub(crate) fn request(&self, kind: &str, payload: Option<String>, timeout_ms: Option<u64>) -> u64 {
         self.look_at_socket();
         let id = self.machine().request(kind, payload, timeout_ms, now());
+        self.pump();
+        id
+    }
+
+    /// A publish; its outcome goes to the sink.
+    pub(crate) fn publish(&self, event: Publish) -> u64 {
+        self.look_at_socket();
+        let id = self.machine().publish(event, now());
         self.pump();
         id
     }

@@ -4,10 +4,10 @@ import { EarlyCalls } from "./early.js";
 import { type Call, Emitter } from "./emitter.js";
 import { fromBody, messageOf, RealtimeError } from "./errors.js";
 import { isLocal, type RealtimeEvent, type Remove, type Subscribe } from "./events.js";
-import type { Action, Published } from "./generated/protocol.js";
+import type { Action, Published, RequestMap } from "./generated/protocol.js";
 import { MetricStore } from "./metrics.js";
 import { coreOptions, sameOptions } from "./options.js";
-import { Replies } from "./replies.js";
+import { type Ask, Replies } from "./replies.js";
 import { reportFailure, reportUnheard } from "./report.js";
 import type { Emit, Request, RequestOptions } from "./requests.js";
 import type { PublishOptions, RoomHandle, RoomOwner } from "./room.js";
@@ -24,6 +24,7 @@ import type {
 import { Waiter } from "./waiter.js";
 
 const QUEUE_LIMIT = 256;
+const PUBLISH_TIMEOUT_MS = 60_000;
 const REQUEST_TIMEOUT_MS = 10_000;
 
 /** One connection to a server. Nothing is touched before `connect`: making one is safe on a server. */
@@ -83,7 +84,9 @@ export class RealtimeClient {
     this.once = ((name: string, call: Call) => emitter(name).on(name, call, true)) as Subscribe;
     this.off = ((name: string, call: Call) => emitter(name).off(name, call)) as Remove;
     this.request = ((type: string, payload?: unknown, options?: RequestOptions) =>
-      this.#request(type, payload, options)) as Request;
+      type === "publish"
+        ? this.#publishAs(payload, options)
+        : this.#request(type, payload, options)) as Request;
     this.emit = ((room: string, type: string, data: unknown, options?: PublishOptions) =>
       this.#publish(room, type, data, options)) as Emit;
   }
@@ -346,19 +349,42 @@ export class RealtimeClient {
   }
 
   #request(type: string, payload: unknown, { timeoutMs }: RequestOptions = {}): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      const promise = { resolve, reject };
-      if (this.#core !== undefined) return this.#replies.ask(this.#core, type, payload, timeoutMs, promise);
-      const total = timeoutMs ?? this.#options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
-      const asked = Date.now();
-      const pass = (core: Core) =>
-        this.#replies.ask(core, type, payload, Math.max(1, total - (Date.now() - asked)), promise);
-      this.#early.add({ pass, refuse: reject }, this.#options.queueLimit ?? QUEUE_LIMIT, total);
-    });
+    const ask: Ask = (core, ms) => core.request(text(type, "type"), payload, ms);
+    return this.#ask(type, ask, timeoutMs, this.#options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS);
   }
 
+  /** Settles once: the core gives it a key and retries it over lost connections. */
   #publish(room: string, type: string, data: unknown, options: PublishOptions = {}): Promise<Published> {
-    return this.#request("publish", { room, type, data, ...options }) as Promise<Published>;
+    const { idempotencyKey: key, ephemeral = false, timeoutMs } = options;
+    const ask: Ask = (core, ms) =>
+      core.publish(
+        text(room, "room"),
+        text(type, "type"),
+        data,
+        ephemeral === true,
+        key === undefined ? undefined : text(key, "idempotencyKey"),
+        ms,
+      );
+    const total = this.#options.publishTimeoutMs ?? PUBLISH_TIMEOUT_MS;
+    return this.#ask("publish", ask, timeoutMs, total) as Promise<Published>;
+  }
+
+  /** `request("publish", …)`. */
+  #publishAs(payload: unknown, options?: RequestOptions): Promise<Published> {
+    const { room, type, data, ...rest } = (payload ?? {}) as RequestMap["publish"];
+    return this.#publish(room, type, data, { ...rest, ...options });
+  }
+
+  #ask(type: string, ask: Ask, timeoutMs: number | undefined, usual: number): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const promise = { resolve, reject };
+      if (this.#core !== undefined) return this.#replies.ask(this.#core, type, ask, timeoutMs, promise);
+      const total = timeoutMs ?? usual;
+      const asked = Date.now();
+      const pass = (core: Core) =>
+        this.#replies.ask(core, type, ask, Math.max(1, total - (Date.now() - asked)), promise);
+      this.#early.add({ pass, refuse: reject }, this.#options.queueLimit ?? QUEUE_LIMIT, total);
+    });
   }
 
   #release(handle: RoomHandle): void {

@@ -16,6 +16,14 @@ export interface Core {
   join(room: string, snapshot: boolean): void;
   leave(room: string): void;
   request(type: string, payload: unknown, timeoutMs?: number): number;
+  publish(
+    room: string,
+    type: string,
+    data: unknown,
+    ephemeral: boolean,
+    idempotencyKey?: string,
+    timeoutMs?: number,
+  ): number;
   send(type: string, payload: unknown): void;
   can(room: string, action: Action): boolean;
   rooms(): RoomState[];

@@ -1,5 +1,5 @@
 /** Requests under way in the core, and the promises that wait for them. */
-import { type Core, text } from "./core.js";
+import type { Core } from "./core.js";
 import { fromBody, messageOf, RealtimeError } from "./errors.js";
 
 interface Waiting {
@@ -7,6 +7,9 @@ interface Waiting {
   resolve(value: unknown): void;
   reject(error: RealtimeError): void;
 }
+
+/** Makes the request of a core; its id. Throws where the arguments can't be sent. */
+export type Ask = (core: Core, timeoutMs: number | undefined) => number;
 
 /** Matches answers to promises by the core's request ids. */
 export class Replies {
@@ -18,7 +21,7 @@ export class Replies {
   ask(
     core: Core,
     type: string,
-    payload: unknown,
+    make: Ask,
     timeoutMs: number | undefined,
     promise: Omit<Waiting, "type">,
   ): void {
@@ -27,7 +30,7 @@ export class Replies {
     this.#onTheSpot = answers;
     let id: number;
     try {
-      id = core.request(text(type, "type"), payload, timeoutMs);
+      id = make(core, timeoutMs);
     } catch (cause) {
       promise.reject(new RealtimeError("bad_request", messageOf(cause), { messageType: type, cause }));
       return;

@@ -120,9 +120,12 @@ test("requests: reply, refusal, refusal on the spot, what can't be sent", async 
     { idempotencyKey: "k" },
   );
   expect(core.calls.at(-1)).toEqual([
-    "request",
     "publish",
-    { room: "admin:broadcast", type: "clip_played", data: { clipId: "c", plays: 1 }, idempotencyKey: "k" },
+    "admin:broadcast",
+    "clip_played",
+    { clipId: "c", plays: 1 },
+    false,
+    "k",
     undefined,
   ]);
   core.sink.reply(1, true, { room: "admin:broadcast", offset: 3, epoch: "e", eventId: "x" });

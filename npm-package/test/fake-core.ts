@@ -55,6 +55,19 @@ export class FakeCore implements Core {
     this.onRequest?.(id);
     return id;
   }
+  publish(
+    room: string,
+    type: string,
+    data: unknown,
+    ephemeral: boolean,
+    idempotencyKey?: string,
+    timeoutMs?: number,
+  ): number {
+    this.calls.push(["publish", room, type, data, ephemeral, idempotencyKey, timeoutMs]);
+    const id = this.#nextId++;
+    this.onRequest?.(id);
+    return id;
+  }
   send(type: string, payload: unknown): void {
     this.calls.push(["send", type, payload]);
   }
