@@ -114,7 +114,7 @@ impl<H: Host> Driver<H> {
     }
 
     /// Publishes an event; see [`Machine::publish`]. The outcome comes by [`Host::reply`].
-    pub fn publish(&mut self, event: Publish, now_ms: u64) -> u64 {
+    pub fn publish(&mut self, event: &Publish, now_ms: u64) -> u64 {
         let id = self.machine.publish(event, now_ms);
         self.drain();
         id

@@ -15,7 +15,7 @@ use crate::{
     frames,
     leaves::Leaves,
     pending::{Failure, Message, Pending},
-    publish::{Keys, Publish},
+    publish::Keys,
     room::{Delivery, RoomKey, RoomState},
     rooms::{Ask, Heal, Rooms},
     state::{ConnectionState, Phase},
@@ -76,13 +76,8 @@ pub enum Input {
         payload: Option<String>,
         /// Milliseconds for the answer, time in the queue included; the configured time when `None`.
         timeout_ms: Option<u64>,
-    },
-    /// An event to publish; see [`Machine::publish`].
-    Publish {
-        /// From [`Machine::publish`]: unique, and ascending in the order in which events are published.
-        id: u64,
-        /// The event.
-        event: Publish,
+        /// It is a `publish` with an idempotency key; see [`Machine::publish`].
+        retry: bool,
     },
     /// A message without an answer.
     Send {
@@ -189,11 +184,7 @@ impl Machine {
             Input::Malformed => self.malformed(),
             Input::Join { room, snapshot } => self.join(&room, snapshot),
             Input::Leave { room } => self.leave(room),
-            Input::Request { id, kind, payload, timeout_ms } => {
-                let timeout = timeout_ms.unwrap_or(self.config.request_timeout_ms);
-                self.request_within(id, kind, payload, timeout, None);
-            }
-            Input::Publish { id, event } => self.publish_within(id, &event),
+            Input::Request { id, kind, payload, timeout_ms, retry } => self.take_request(id, kind, payload, timeout_ms, retry),
             Input::Send { kind, payload } => self.enqueue(Message { request: None, kind, payload, attempts: None }),
             Input::Timer => {}
         }

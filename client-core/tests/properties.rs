@@ -183,7 +183,7 @@ proptest! {
                     prop_assert!(witness.open_requests.insert(id), "an id was given twice");
                 }
                 Step::Publish(event) => {
-                    let id = machine.publish(event, now);
+                    let id = machine.publish(&event, now);
                     prop_assert!(witness.open_requests.insert(id), "an id was given twice");
                 }
                 Step::Event { room: number, offset, skipped, snapshot } => {

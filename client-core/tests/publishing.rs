@@ -168,7 +168,7 @@ impl World {
                 let room = format!("agent:{room}");
                 let (kind, data) = ("note".to_owned(), Some(format!("{{\"n\":{number}}}")));
                 let event = Publish { room: room.clone(), kind, data, ..Publish::default() };
-                let id = self.machine.publish(event, self.now);
+                let id = self.machine.publish(&event, self.now);
                 self.open.insert(id);
                 self.numbers.insert(id, (room, number));
                 self.perform();

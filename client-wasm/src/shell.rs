@@ -7,7 +7,7 @@ use crate::{
     wake::Wake,
 };
 use gloo_timers::callback::Timeout;
-use osbackend_client_core::{ConnectionState, Input, Machine, Output, Publish};
+use osbackend_client_core::{ConnectionState, Input, Machine, Output};
 use serde::Serialize;
 use std::{
     cell::{Cell, RefCell, RefMut},
@@ -121,17 +121,9 @@ impl Shell {
     }
 
     /// A request; its outcome goes to the sink.
-    pub(crate) fn request(&self, kind: &str, payload: Option<String>, timeout_ms: Option<u64>) -> u64 {
+    pub(crate) fn request(&self, kind: &str, payload: Option<String>, timeout_ms: Option<u64>, retry: bool) -> u64 {
         self.look_at_socket();
-        let id = self.machine().request(kind, payload, timeout_ms, now());
-        self.pump();
-        id
-    }
-
-    /// A publish; its outcome goes to the sink.
-    pub(crate) fn publish(&self, event: Publish) -> u64 {
-        self.look_at_socket();
-        let id = self.machine().publish(event, now());
+        let id = self.machine().ask(kind, payload, timeout_ms, retry, now());
         self.pump();
         id
     }

@@ -4,10 +4,11 @@ import { EarlyCalls } from "./early.js";
 import { type Call, Emitter } from "./emitter.js";
 import { fromBody, messageOf, RealtimeError } from "./errors.js";
 import { isLocal, type RealtimeEvent, type Remove, type Subscribe } from "./events.js";
-import type { Action, Published, RequestMap } from "./generated/protocol.js";
+import type { Action, Publish, Published } from "./generated/protocol.js";
+import { keyed } from "./keyed.js";
 import { MetricStore } from "./metrics.js";
 import { coreOptions, sameOptions } from "./options.js";
-import { type Ask, Replies } from "./replies.js";
+import { Replies } from "./replies.js";
 import { reportFailure, reportUnheard } from "./report.js";
 import type { Emit, Request, RequestOptions } from "./requests.js";
 import type { PublishOptions, RoomHandle, RoomOwner } from "./room.js";
@@ -84,9 +85,7 @@ export class RealtimeClient {
     this.once = ((name: string, call: Call) => emitter(name).on(name, call, true)) as Subscribe;
     this.off = ((name: string, call: Call) => emitter(name).off(name, call)) as Remove;
     this.request = ((type: string, payload?: unknown, options?: RequestOptions) =>
-      type === "publish"
-        ? this.#publishAs(payload, options)
-        : this.#request(type, payload, options)) as Request;
+      this.#request(type, payload, options)) as Request;
     this.emit = ((room: string, type: string, data: unknown, options?: PublishOptions) =>
       this.#publish(room, type, data, options)) as Emit;
   }
@@ -348,43 +347,31 @@ export class RealtimeClient {
       );
   }
 
-  #request(type: string, payload: unknown, { timeoutMs }: RequestOptions = {}): Promise<unknown> {
-    const ask: Ask = (core, ms) => core.request(text(type, "type"), payload, ms);
-    return this.#ask(type, ask, timeoutMs, this.#options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS);
-  }
-
-  /** Settles once: the core gives it a key and retries it over lost connections. */
-  #publish(room: string, type: string, data: unknown, options: PublishOptions = {}): Promise<Published> {
-    const { idempotencyKey: key, ephemeral = false, timeoutMs } = options;
-    const ask: Ask = (core, ms) =>
-      core.publish(
-        text(room, "room"),
-        text(type, "type"),
-        data,
-        ephemeral === true,
-        key === undefined ? undefined : text(key, "idempotencyKey"),
-        ms,
-      );
-    const total = this.#options.publishTimeoutMs ?? PUBLISH_TIMEOUT_MS;
-    return this.#ask("publish", ask, timeoutMs, total) as Promise<Published>;
-  }
-
-  /** `request("publish", …)`. */
-  #publishAs(payload: unknown, options?: RequestOptions): Promise<Published> {
-    const { room, type, data, ...rest } = (payload ?? {}) as RequestMap["publish"];
-    return this.#publish(room, type, data, { ...rest, ...options });
-  }
-
-  #ask(type: string, ask: Ask, timeoutMs: number | undefined, usual: number): Promise<unknown> {
+  #request(type: string, given: unknown, { timeoutMs }: RequestOptions = {}): Promise<unknown> {
+    // A publish settles once: with its key the core may send it again after a lost connection.
+    const publish = type === "publish";
+    const payload = publish ? keyed(given) : given;
+    const retry = publish && (given as Partial<Publish> | undefined)?.ephemeral !== true;
     return new Promise((resolve, reject) => {
       const promise = { resolve, reject };
-      if (this.#core !== undefined) return this.#replies.ask(this.#core, type, ask, timeoutMs, promise);
-      const total = timeoutMs ?? usual;
+      const ask = (core: Core, ms?: number) => this.#replies.ask(core, type, payload, ms, retry, promise);
+      if (this.#core !== undefined) return ask(this.#core, timeoutMs);
+      const { requestTimeoutMs = REQUEST_TIMEOUT_MS, publishTimeoutMs = PUBLISH_TIMEOUT_MS } = this.#options;
+      const total = timeoutMs ?? (retry ? publishTimeoutMs : requestTimeoutMs);
       const asked = Date.now();
-      const pass = (core: Core) =>
-        this.#replies.ask(core, type, ask, Math.max(1, total - (Date.now() - asked)), promise);
+      const pass = (core: Core) => ask(core, Math.max(1, total - (Date.now() - asked)));
       this.#early.add({ pass, refuse: reject }, this.#options.queueLimit ?? QUEUE_LIMIT, total);
     });
+  }
+
+  #publish(
+    room: string,
+    type: string,
+    data: unknown,
+    { timeoutMs, ...options }: PublishOptions = {},
+  ): Promise<Published> {
+    const payload = { room, type, data, ...options };
+    return this.#request("publish", payload, { timeoutMs }) as Promise<Published>;
   }
 
   #release(handle: RoomHandle): void {

@@ -1,5 +1,5 @@
 /** Requests under way in the core, and the promises that wait for them. */
-import type { Core } from "./core.js";
+import { type Core, text } from "./core.js";
 import { fromBody, messageOf, RealtimeError } from "./errors.js";
 
 interface Waiting {
@@ -7,9 +7,6 @@ interface Waiting {
   resolve(value: unknown): void;
   reject(error: RealtimeError): void;
 }
-
-/** Makes the request of a core; its id. Throws where the arguments can't be sent. */
-export type Ask = (core: Core, timeoutMs: number | undefined) => number;
 
 /** Matches answers to promises by the core's request ids. */
 export class Replies {
@@ -21,8 +18,9 @@ export class Replies {
   ask(
     core: Core,
     type: string,
-    make: Ask,
+    payload: unknown,
     timeoutMs: number | undefined,
+    retry: boolean,
     promise: Omit<Waiting, "type">,
   ): void {
     const outer = this.#onTheSpot;
@@ -30,7 +28,7 @@ export class Replies {
     this.#onTheSpot = answers;
     let id: number;
     try {
-      id = make(core, timeoutMs);
+      id = core.request(text(type, "type"), payload, timeoutMs, retry);
     } catch (cause) {
       promise.reject(new RealtimeError("bad_request", messageOf(cause), { messageType: type, cause }));
       return;

@@ -49,21 +49,8 @@ export class FakeCore implements Core {
     this.calls.push(["leave", room]);
     this.live = this.live.filter((state) => state.room !== room);
   }
-  request(type: string, payload: unknown, timeoutMs?: number): number {
-    this.calls.push(["request", type, payload, timeoutMs]);
-    const id = this.#nextId++;
-    this.onRequest?.(id);
-    return id;
-  }
-  publish(
-    room: string,
-    type: string,
-    data: unknown,
-    ephemeral: boolean,
-    idempotencyKey?: string,
-    timeoutMs?: number,
-  ): number {
-    this.calls.push(["publish", room, type, data, ephemeral, idempotencyKey, timeoutMs]);
+  request(type: string, payload: unknown, timeoutMs?: number, retry?: boolean): number {
+    this.calls.push(["request", type, payload, timeoutMs, ...(retry ? ["retry"] : [])]);
     const id = this.#nextId++;
     this.onRequest?.(id);
     return id;

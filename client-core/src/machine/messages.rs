@@ -13,8 +13,13 @@ impl Machine {
     /// Sends a request and returns its id; its failure is an [`Output::RequestFailed`], its success comes by
     /// [`Machine::settle`]. While there is no connection it waits in the queue.
     pub fn request(&mut self, kind: &str, payload: Option<String>, timeout_ms: Option<u64>, now_ms: u64) -> u64 {
+        self.ask(kind, payload, timeout_ms, false, now_ms)
+    }
+
+    /// As [`Self::request`]; with `retry` a `publish` whose payload has an idempotency key, and so as [`Self::publish`].
+    pub fn ask(&mut self, kind: &str, payload: Option<String>, timeout_ms: Option<u64>, retry: bool, now_ms: u64) -> u64 {
         let id = self.allocate_id();
-        self.handle(Input::Request { id, kind: kind.to_owned(), payload, timeout_ms }, now_ms);
+        self.handle(Input::Request { id, kind: kind.to_owned(), payload, timeout_ms, retry }, now_ms);
         id
     }
 
@@ -24,9 +29,11 @@ impl Machine {
     /// lost before the answer, or when the server refuses it for now: it is stored once. Events of one room keep their order
     /// over reconnects. After its time, or when the server may have forgotten the key, it fails: as `outcome_unknown` where
     /// it may have been stored.
-    pub fn publish(&mut self, event: Publish, now_ms: u64) -> u64 {
+    pub fn publish(&mut self, event: &Publish, now_ms: u64) -> u64 {
         let id = self.allocate_id();
-        self.handle(Input::Publish { id, event }, now_ms);
+        let (payload, retry) = (Some(self.keys.payload(event, id)), !event.ephemeral);
+        let request = Input::Request { id, kind: "publish".to_owned(), payload, timeout_ms: event.timeout_ms, retry };
+        self.handle(request, now_ms);
         id
     }
 
@@ -43,24 +50,18 @@ impl Machine {
         Settled::Request
     }
 
-    pub(super) fn publish_within(&mut self, id: u64, event: &Publish) {
-        let timeout = event.timeout_ms.unwrap_or(self.config.publish_timeout_ms);
-        let attempts = (!event.ephemeral).then(Attempts::default);
-        let payload = self.keys.payload(event, id);
-        self.request_within(id, "publish".to_owned(), Some(payload), timeout, attempts);
-    }
-
-    pub(super) fn request_within(
+    pub(super) fn take_request(
         &mut self,
         id: u64,
         kind: String,
         payload: Option<String>,
-        timeout_ms: u64,
-        attempts: Option<Attempts>,
+        timeout_ms: Option<u64>,
+        retry: bool,
     ) {
         self.next_id = self.next_id.max(id.saturating_add(1));
-        let request = Some((id, self.now.saturating_add(timeout_ms)));
-        self.enqueue(Message { request, kind, payload, attempts });
+        let usual = if retry { self.config.publish_timeout_ms } else { self.config.request_timeout_ms };
+        let request = Some((id, self.now.saturating_add(timeout_ms.unwrap_or(usual))));
+        self.enqueue(Message { request, kind, payload, attempts: retry.then(Attempts::default) });
     }
 
     pub(super) fn enqueue(&mut self, message: Message) {

@@ -4,7 +4,7 @@ use crate::{
     schedule::{Act, Ask, Kind, ROOMS},
     world::{Happening, World, note},
 };
-use osbackend_client_core::Input;
+use osbackend_client_core::{Input, Publish};
 use osbackend_protocol::{Classified, DeliveryClass, JsonObject, RoomName};
 
 fn room_name(room: &str) -> RoomName {
@@ -90,6 +90,12 @@ impl World {
                 let token = self.good_token(client);
                 self.input(client, Input::Token(Ok(Some(token))));
             }
+            Act::PublishAndCut { client, room, count } => {
+                for _ in 0..count {
+                    self.request(client, Ask::Publish(room));
+                }
+                self.act(Act::Cut { client, client_learns: Some(50), server_learns: None, spare: true });
+            }
             Act::Crash { down_ms } => self.server_down(down_ms),
             Act::Drain { window_ms, down_ms } => {
                 if !self.up || self.draining {
@@ -148,10 +154,7 @@ impl World {
     pub(crate) fn request(&mut self, client: usize, what: Ask) {
         let number = self.number();
         let (kind, payload) = match what {
-            Ask::Publish(room) => {
-                let room = ROOMS[room];
-                ("publish", format!("{{\"room\":\"{room}\",\"type\":\"by_client\",\"data\":{{\"n\":{number}}}}}"))
-            }
+            Ask::Publish(room) => ("publish", ROOMS[room].to_owned()),
             Ask::History(room) => ("history:get", format!("{{\"room\":\"{}\"}}", ROOMS[room])),
             Ask::Presence(room) => ("presence:get", format!("{{\"room\":\"{}\"}}", ROOMS[room])),
             Ask::Unknown => ("app:nothing", "{}".to_owned()),
@@ -159,7 +162,13 @@ impl World {
         let app = &mut self.apps[client];
         let clock = app.clock(self.now);
         // The driver's own `request` would tell an outcome before its id is known here.
-        let id = app.driver.machine.request(kind, Some(payload), None, clock);
+        let id = if kind == "publish" {
+            let data = Some(crate::oracle::by_client(number, client));
+            let event = Publish { room: payload, kind: "by_client".to_owned(), data, ..Publish::default() };
+            app.driver.machine.publish(&event, clock)
+        } else {
+            app.driver.machine.request(kind, Some(payload), None, clock)
+        };
         app.judge.requests.insert(id);
         if kind == "publish" {
             app.publishing.insert(id, number);

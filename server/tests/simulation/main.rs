@@ -94,6 +94,7 @@ fn any_schedule_of_faults_loses_nothing_in_silence() {
     // A run in which hardly anything happens would pass as well.
     assert!(total.delivered > count * 100, "too few events: {total:?}");
     assert!(total.skipped > count / 2, "too few conflated events: {total:?}");
+    assert!(total.retried > count / 4, "too few publishes were retried: {total:?}");
     assert!(total.recovered > count * 2 && total.lost > count * 2, "too few joins: {total:?}");
 }
 
@@ -138,4 +139,9 @@ fn a_client_that_is_stuck_is_noticed() {
 #[test]
 fn a_request_without_an_outcome_is_noticed() {
     is_noticed(Mutant::AnswerLost, "never had an outcome");
+}
+
+#[test]
+fn a_publish_that_is_stored_again_at_its_retry_is_noticed() {
+    is_noticed(Mutant::KeyLost, "was stored twice");
 }

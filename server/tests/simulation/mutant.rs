@@ -18,6 +18,8 @@ pub(crate) enum Mutant {
     DeafTimers,
     /// An answer to a request gets lost.
     AnswerLost,
+    /// Publishes lose their keys on the way.
+    KeyLost,
 }
 
 impl World {

@@ -26,6 +26,14 @@ pub(crate) struct Fact {
 pub(crate) struct History {
     pub(crate) facts: Vec<Fact>,
     newest: HashMap<(Arc<str>, String), usize>,
+    /// The data of what clients published with a key, and the number of each client's last one.
+    keyed: HashMap<String, u64>,
+    last: HashMap<String, u64>,
+}
+
+/// The data of what a client publishes.
+pub(crate) fn by_client(number: u64, client: usize) -> String {
+    format!("{{\"n\":{number},\"by\":{client}}}")
 }
 
 impl History {
@@ -48,6 +56,25 @@ impl History {
         held.filter(|(fact, _)| fact.key.is_some() && fact.superseded_by.is_none_or(|newer| newer > offset))
             .map(|(_, offset)| offset)
             .collect()
+    }
+
+    /// A publish with a key: stored once, and after what its client published before.
+    fn keyed(&mut self, event: &NewEvent, event_id: &str, offset: u64) -> Result<(), String> {
+        let data = event.data.get();
+        if event_id != &*event.event_id {
+            // Answered with what was stored before.
+            let same = self.fact(offset).is_some_and(|fact| *fact.event_id == *event_id && fact.data == data);
+            return if same { Ok(()) } else { Err(format!("{data} was answered with another event, {offset}")) };
+        }
+        if let Some(before) = self.keyed.insert(data.to_owned(), offset) {
+            return Err(format!("{data} was stored twice, as {before} and {offset}"));
+        }
+        let value: serde_json::Value = serde_json::from_str(data).map_err(|error| error.to_string())?;
+        let (number, client) = (value["n"].as_u64().unwrap_or_default(), value["by"].to_string());
+        match self.last.insert(client, number) {
+            Some(before) if before > number => Err(format!("{data} was stored after {before} of the same client")),
+            _ => Ok(()),
+        }
     }
 
     fn append(&mut self, event_id: Arc<str>, event: &NewEvent) {
@@ -119,7 +146,13 @@ impl Witness {
                     }
                     Some(offset) => {
                         let history = truth.rooms.entry((room.clone(), published.epoch.clone())).or_default();
-                        if offset == history.offset() + 1 {
+                        if *event.kind == *"by_client"
+                            && let Err(what) = history.keyed(&event, &published.event_id, offset)
+                        {
+                            truth.broken = Some(format!("{room} {}: {what}", published.epoch));
+                        } else if *published.event_id != *event.event_id {
+                            // Nothing new.
+                        } else if offset == history.offset() + 1 {
                             history.append(event.event_id.clone(), &event);
                         } else {
                             let (epoch, last) = (&published.epoch, history.offset());

@@ -53,6 +53,8 @@ pub(crate) struct Tally {
     pub(crate) recovered: u64,
     pub(crate) lost: u64,
     pub(crate) sessions: u64,
+    /// Publishes that were written again.
+    pub(crate) retried: u64,
     pub(crate) steps: u64,
 }
 
@@ -63,6 +65,7 @@ impl std::ops::AddAssign for Tally {
         self.recovered += other.recovered;
         self.lost += other.lost;
         self.sessions += other.sessions;
+        self.retried += other.retried;
         self.steps += other.steps;
     }
 }

@@ -1,7 +1,7 @@
 //! Publishes: keys, retries over lost connections and refusals, order, and outcomes that can't be known.
 
 use super::*;
-use crate::publish::{MOST_FLYING, WINDOW_MS};
+use crate::publish::{MOST_FLYING, Publish, WINDOW_MS};
 use osbackend_protocol::client_msg::Publish as Written;
 
 fn note(room: &str) -> Publish {
@@ -28,7 +28,7 @@ fn failures(outputs: Vec<Output>) -> Vec<(u64, String)> {
 
 impl Rig {
     fn publish(&mut self, event: Publish) -> (u64, Vec<Output>) {
-        let id = self.machine.publish(event, self.now);
+        let id = self.machine.publish(&event, self.now);
         (id, self.outputs())
     }
 
@@ -204,7 +204,7 @@ fn a_disconnect_resolves_what_flies_and_what_waits() {
 #[test]
 fn what_flies_is_bounded_and_an_answer_makes_room() {
     let mut rig = Rig::live(vec![]);
-    let ids: Vec<u64> = (0..MOST_FLYING + 2).map(|_| rig.machine.publish(note("agent:1"), rig.now)).collect();
+    let ids: Vec<u64> = (0..MOST_FLYING + 2).map(|_| rig.machine.publish(&note("agent:1"), rig.now)).collect();
     assert_eq!(published(rig.outputs()).len(), MOST_FLYING);
     assert_eq!(rig.machine.settle(ids[0]), Settled::Request);
     assert_eq!(published(rig.outputs())[0].0, ids[MOST_FLYING]);
