@@ -3,7 +3,7 @@
 use crate::publish::{Attempts, MOST_FLYING, WINDOW_MS};
 use osbackend_protocol::Limits;
 use serde::Serialize;
-use std::{borrow::Cow, sync::Arc};
+use std::borrow::Cow;
 
 /// Why a request, a send or a join failed. `code` is an error code of §6, `timeout`, or `outcome_unknown`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -28,7 +28,7 @@ impl Failure {
     }
 
     pub(crate) fn unknown() -> Self {
-        Self::local("outcome_unknown", "the answer never came: the event was stored once, or not at all")
+        Self::local("outcome_unknown", "no answer: the event was stored once, or not at all")
     }
 
     pub(crate) fn lost() -> Self {
@@ -133,7 +133,7 @@ pub(crate) struct Pending {
     /// Publishes wait until then, because the server refused one for now.
     paused_until: u64,
     /// Whose idempotency keys those of this session are.
-    scope: Option<Arc<str>>,
+    scope: u64,
     bucket: Option<Bucket>,
 }
 
@@ -176,18 +176,18 @@ impl Pending {
     /// A connection is live: it allows this much, and the keys of what is published on it are `scope`'s. The client was away
     /// for `away_ms`, as far as the server knows. Gives back the publishes that can't be written again: their first attempt
     /// may have been stored where the key would not be found.
-    pub(crate) fn connected(&mut self, limits: Limits, now: u64, scope: Arc<str>, away_ms: u64) -> Vec<Message> {
+    pub(crate) fn connected(&mut self, limits: Limits, now: u64, scope: u64, away_ms: u64) -> Vec<Message> {
         self.bucket = Bucket::new(limits, now);
-        self.scope = Some(scope.clone());
+        self.scope = scope;
         self.take(&mut |message| {
             let attempts = message.attempts.as_ref();
-            attempts.is_some_and(|attempts| attempts.lost && (away_ms >= WINDOW_MS || attempts.scope.as_ref() != Some(&scope)))
+            attempts.is_some_and(|attempts| attempts.lost && (away_ms >= WINDOW_MS || attempts.scope != scope))
         })
     }
 
     /// From here on the session is another's: of the user that it authenticated.
-    pub(crate) fn authenticated(&mut self, scope: Arc<str>) {
-        self.scope = Some(scope);
+    pub(crate) fn authenticated(&mut self, scope: u64) {
+        self.scope = scope;
     }
 
     /// The next message that may be written now, or when there may be one. It is to be given to [`Self::written`], or is over.
@@ -215,7 +215,7 @@ impl Pending {
             attempts.first_at = Some(now);
             message.request = Some((id, deadline.min(now.saturating_add(WINDOW_MS))));
         }
-        attempts.scope.clone_from(&self.scope);
+        attempts.scope = self.scope;
         attempts.flying = true;
         self.flying += 1;
         // Its place: ids ascend in the order of the calls.

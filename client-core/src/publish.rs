@@ -8,7 +8,6 @@ use crate::{
     frames::json,
     pending::{Failure, Message},
 };
-use std::sync::Arc;
 
 /// How long after its first attempt a publish may be written again, in milliseconds. The server remembers keys for 5 minutes;
 /// the rest is for frames on their way.
@@ -41,7 +40,7 @@ pub(crate) struct Attempts {
     /// When it was written first.
     pub(crate) first_at: Option<u64>,
     /// Whose its key was when it was written last.
-    pub(crate) scope: Option<Arc<str>>,
+    pub(crate) scope: u64,
     /// Whether an attempt may have been stored, though its answer never came.
     pub(crate) lost: bool,
     /// What the server said last.

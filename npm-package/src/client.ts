@@ -371,7 +371,7 @@ export class RealtimeClient {
     { timeoutMs, ...options }: PublishOptions = {},
   ): Promise<Published> {
     const payload = { room, type, data, ...options };
-    return this.#request("publish", payload, { timeoutMs }) as Promise<Published>;
+    return this.#request("publish", payload, { timeoutMs } as RequestOptions) as Promise<Published>;
   }
 
   #release(handle: RoomHandle): void {

@@ -27,7 +27,8 @@ impl Publisher<'_> {
         };
         // The length keeps a name that ends like another's key begins apart from it.
         let text = format!("{kind}\0{}\0{name}{key}", name.len());
-        let half = digest(&SHA256, text.as_bytes()).as_ref().iter().take(16).fold(0_u128, |all, byte| all << 8 | u128::from(*byte));
+        let half =
+            digest(&SHA256, text.as_bytes()).as_ref().iter().take(16).fold(0_u128, |all, byte| all << 8 | u128::from(*byte));
         format!("{half:032x}")
     }
 }

@@ -50,14 +50,7 @@ impl Machine {
         Settled::Request
     }
 
-    pub(super) fn take_request(
-        &mut self,
-        id: u64,
-        kind: String,
-        payload: Option<String>,
-        timeout_ms: Option<u64>,
-        retry: bool,
-    ) {
+    pub(super) fn take_request(&mut self, id: u64, kind: String, payload: Option<String>, timeout_ms: Option<u64>, retry: bool) {
         self.next_id = self.next_id.max(id.saturating_add(1));
         let usual = if retry { self.config.publish_timeout_ms } else { self.config.request_timeout_ms };
         let request = Some((id, self.now.saturating_add(timeout_ms.unwrap_or(usual))));

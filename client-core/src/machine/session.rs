@@ -10,7 +10,6 @@ use crate::{
     state::{Live, Phase, User},
 };
 use osbackend_protocol::{CloseCode, PROTOCOL_VERSION, RoomName, client_msg::Resume};
-use std::sync::Arc;
 
 /// How much longer than its heartbeat interval a server may be silent, in milliseconds (§8).
 const SILENCE_GRACE_MS: u64 = 10_000;
@@ -325,11 +324,11 @@ fn silent_until(live: &Live) -> u64 {
     }
 }
 
-/// Whose idempotency keys those of a session are: the user's, or the client's own (§3).
-fn scope(user: Option<&str>, client_id: &str) -> Arc<str> {
-    let mut scope = if user.is_some() { "u" } else { "c" }.to_owned();
-    scope.push_str(user.unwrap_or(client_id));
-    scope.into()
+/// Whose idempotency keys those of a session are: the user's, or the client's own (§3). A hash (FNV-1a): it is only compared
+/// with that of the session before, and a text would have to be owned by each publish.
+fn scope(user: Option<&str>, client_id: &str) -> u64 {
+    let begin = 0xCBF2_9CE4_8422_2325 ^ u64::from(user.is_some());
+    user.unwrap_or(client_id).bytes().fold(begin, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
 }
 
 fn user(id: Option<String>, role: Option<String>) -> Option<User> {

@@ -51,8 +51,13 @@ impl ResumeKeys {
     /// connects anew, and loses nothing but its id.
     pub fn grant(&self, client_id: &str, sub: Option<&str>, now_ms: u64) -> Option<ResumeGrant> {
         let expires_at = Timestamp(now_ms + RESUME_MS);
-        let claims =
-            Claims { v: VERSION, aud: AUDIENCE.to_owned(), cid: client_id.to_owned(), sub: sub.map(str::to_owned), exp: expires_at.0 / 1000 };
+        let claims = Claims {
+            v: VERSION,
+            aud: AUDIENCE.to_owned(),
+            cid: client_id.to_owned(),
+            sub: sub.map(str::to_owned),
+            exp: expires_at.0 / 1000,
+        };
         let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.encoding).ok()?;
         Some(ResumeGrant { token, expires_at })
     }
@@ -60,7 +65,10 @@ impl ResumeKeys {
     /// Whether `token` lets user `sub` go on as `client_id`.
     pub fn verify(&self, token: &str, client_id: &str, sub: Option<&str>, now_ms: u64) -> bool {
         jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation).is_ok_and(|data| {
-            data.claims.v == VERSION && data.claims.cid == client_id && data.claims.sub.as_deref() == sub && data.claims.exp > now_ms / 1000
+            data.claims.v == VERSION
+                && data.claims.cid == client_id
+                && data.claims.sub.as_deref() == sub
+                && data.claims.exp > now_ms / 1000
         })
     }
 }

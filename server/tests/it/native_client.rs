@@ -139,7 +139,8 @@ async fn publishes_over_cut_connections_are_stored_once_and_in_order() {
     }
     assert_eq!(offsets, (1..=60).collect::<Vec<u64>>());
     let history = client.request("history:get", &json!({"room": "agent:7", "limit": 100})).await.unwrap();
-    let stored: Vec<u64> = history["events"].as_array().unwrap().iter().map(|event| event["data"]["n"].as_u64().unwrap()).collect();
+    let stored: Vec<u64> =
+        history["events"].as_array().unwrap().iter().map(|event| event["data"]["n"].as_u64().unwrap()).collect();
     assert_eq!(stored, (1..=60).collect::<Vec<u64>>());
 }
 

@@ -144,7 +144,8 @@ impl World {
             }
             Todo::Write(text) => {
                 let text = if self.mutant == Mutant::KeyLost { text.replace("idempotencyKey", "lostKey") } else { text };
-                self.tally.retried += u64::from(text.contains("\"by_client\"") && !self.apps[client].written.insert(text.clone()));
+                self.tally.retried +=
+                    u64::from(text.contains("\"by_client\"") && !self.apps[client].written.insert(text.clone()));
                 note!(self, "client {client} -> {}", crate::short(&text));
                 if text.contains("\"send\":") {
                     let sends = &mut self.apps[client].sends;

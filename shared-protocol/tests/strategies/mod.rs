@@ -252,7 +252,6 @@ pub(crate) fn room_message() -> BoxedStrategy<ServerMessage> {
 }
 
 pub(crate) fn server_message() -> BoxedStrategy<ServerMessage> {
-    let authenticated = (text(), option::of(text()), timestamp(), room_results(), option::of(evaluated()))
         .prop_map(|(user_id, role, expires_at, rooms, policy)| Authenticated { user_id, role, expires_at, rooms, policy, resume: None });
     let point = (text(), timestamp(), btree_map(text(), point_value(), 0..4))
         .prop_map(|(metric, timestamp, values)| MetricPoint { metric, timestamp, values });
