@@ -252,7 +252,9 @@ pub(crate) fn room_message() -> BoxedStrategy<ServerMessage> {
 }
 
 pub(crate) fn server_message() -> BoxedStrategy<ServerMessage> {
-        .prop_map(|(user_id, role, expires_at, rooms, policy)| Authenticated { user_id, role, expires_at, rooms, policy, resume: None });
+    let authenticated = (text(), option::of(text()), timestamp(), room_results(), option::of(evaluated())).prop_map(
+        |(user_id, role, expires_at, rooms, policy)| Authenticated { user_id, role, expires_at, rooms, policy, resume: None },
+    );
     let point = (text(), timestamp(), btree_map(text(), point_value(), 0..4))
         .prop_map(|(metric, timestamp, values)| MetricPoint { metric, timestamp, values });
     let metrics = (option::of(text()), timestamp(), timestamp(), option::of(interval()), vec(point, 0..4))
