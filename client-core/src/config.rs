@@ -40,6 +40,9 @@ pub struct Config {
     pub backoff: BackoffConfig,
     /// Time for an answer, in milliseconds, where a request doesn't say its own.
     pub request_timeout_ms: u64,
+    /// Time for the answer to a publish, in milliseconds, over reconnects; where a publish doesn't say its own. Whatever it
+    /// is, none is written again 5 minutes after it was written first.
+    pub publish_timeout_ms: u64,
     /// Most messages that wait for the connection; beyond it the oldest is refused.
     pub queue_limit: usize,
     /// Time for each step of connecting (token, socket, greeting), in milliseconds.
@@ -54,6 +57,7 @@ impl Default for Config {
             schema: None,
             backoff: BackoffConfig::default(),
             request_timeout_ms: 10_000,
+            publish_timeout_ms: 60_000,
             queue_limit: 256,
             connect_timeout_ms: 10_000,
         }

@@ -35,6 +35,8 @@ pub enum Control {
         /// What was wrong.
         error: ErrorBody,
     },
+    /// `heartbeat` with a newer resume token
+    Resume(ResumeGrant),
     /// `token_expiring`
     TokenExpiring,
     /// `draining`
@@ -98,6 +100,15 @@ pub struct Authenticated {
     /// What the user may do now.
     #[serde(default)]
     pub policy: Option<EvaluatedPolicy>,
+    /// With what to resume from now on.
+    #[serde(default)]
+    pub resume: Option<ResumeGrant>,
+}
+
+#[derive(Deserialize)]
+struct Heartbeat {
+    #[serde(default)]
+    resume: Option<ResumeGrant>,
 }
 
 /// `RoomResult` (§4): joined when there is an epoch, refused when there is an error.
@@ -176,6 +187,7 @@ impl Control {
             "room_joined" => Self::RoomJoined { id, result: RoomOutcome::deserialize(data)? },
             "room_left" => Self::RoomLeft { id, left: RoomLeft::deserialize(data)? },
             "error" => Self::Error { id, error: ErrorBody::deserialize(data)? },
+            "heartbeat" => return Ok(Heartbeat::deserialize(data)?.resume.map(Self::Resume)),
             "token_expiring" => Self::TokenExpiring,
             "draining" => Self::Draining(Draining::deserialize(data)?),
             _ => return Ok(None),

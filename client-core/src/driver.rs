@@ -8,6 +8,7 @@ use crate::{
     control::Control,
     machine::{Input, Machine, Output},
     pending::{Failure, Settled},
+    publish::Publish,
     room::{Delivery, RoomState},
     state::ConnectionState,
 };
@@ -112,6 +113,13 @@ impl<H: Host> Driver<H> {
         id
     }
 
+    /// Publishes an event; see [`Machine::publish`]. The outcome comes by [`Host::reply`].
+    pub fn publish(&mut self, event: &Publish, now_ms: u64) -> u64 {
+        let id = self.machine.publish(event, now_ms);
+        self.drain();
+        id
+    }
+
     /// When [`Input::Timer`] is due.
     pub fn next_deadline(&self) -> Option<u64> {
         self.machine.next_deadline()
@@ -158,6 +166,7 @@ impl<H: Host> Driver<H> {
             Some(id) if kind != "error" => {
                 if self.machine.settle(id) == Settled::Request {
                     self.host.reply(id, Ok(data));
+                    self.drain();
                 }
             }
             Some(_) => {}

@@ -46,7 +46,7 @@ pub(crate) fn heartbeat(id: u64) -> String {
     envelope("heartbeat", Some(id), None)
 }
 
-fn json<T: Serialize + ?Sized>(value: &T) -> String {
+pub(crate) fn json<T: Serialize + ?Sized>(value: &T) -> String {
     // Only strings, numbers and structs of them come here: there is nothing that JSON can't hold.
     serde_json::to_string(value).unwrap_or_default()
 }

@@ -1,8 +1,10 @@
 //! The machine: inputs and time in, outputs and a deadline out.
 //!
-//! What happens between two sessions is in `machine/connecting.rs`, what happens within one in `machine/session.rs`.
+//! What happens between two sessions is in `machine/connecting.rs`, what happens within one in `machine/session.rs`, and how the
+//! application's messages are queued and written in `machine/messages.rs`.
 
 mod connecting;
+mod messages;
 mod session;
 
 use crate::{
@@ -12,7 +14,8 @@ use crate::{
     deadlines::{Deadlines, Due},
     frames,
     leaves::Leaves,
-    pending::{Failure, Message, Pending, Settled},
+    pending::{Failure, Message, Pending},
+    publish::Keys,
     room::{Delivery, RoomKey, RoomState},
     rooms::{Ask, Heal, Rooms},
     state::{ConnectionState, Phase},
@@ -73,6 +76,8 @@ pub enum Input {
         payload: Option<String>,
         /// Milliseconds for the answer, time in the queue included; the configured time when `None`.
         timeout_ms: Option<u64>,
+        /// It is a `publish` with an idempotency key; see [`Machine::publish`].
+        retry: bool,
     },
     /// A message without an answer.
     Send {
@@ -135,6 +140,7 @@ pub struct Machine {
     leaves: Leaves,
     pending: Pending,
     outputs: VecDeque<Output>,
+    keys: Keys,
     resume: Option<Resume>,
     /// The user of the last session: rooms of the server's own belong to them.
     user: Option<String>,
@@ -154,6 +160,7 @@ impl Machine {
             leaves: Leaves::default(),
             pending: Pending::default(),
             outputs: VecDeque::new(),
+            keys: Keys::new(seed),
             resume: None,
             user: None,
             next_id: 1,
@@ -177,13 +184,8 @@ impl Machine {
             Input::Malformed => self.malformed(),
             Input::Join { room, snapshot } => self.join(&room, snapshot),
             Input::Leave { room } => self.leave(room),
-            Input::Request { id, kind, payload, timeout_ms } => {
-                self.next_id = self.next_id.max(id.saturating_add(1));
-                let timeout = timeout_ms.unwrap_or(self.config.request_timeout_ms);
-                let request = Some((id, self.now.saturating_add(timeout)));
-                self.enqueue(Message { request, kind, payload });
-            }
-            Input::Send { kind, payload } => self.enqueue(Message { request: None, kind, payload }),
+            Input::Request { id, kind, payload, timeout_ms, retry } => self.take_request(id, kind, payload, timeout_ms, retry),
+            Input::Send { kind, payload } => self.enqueue(Message { request: None, kind, payload, attempts: None }),
             Input::Timer => {}
         }
         self.run_deadlines();
@@ -220,19 +222,6 @@ impl Machine {
     pub fn on_activity(&mut self, now_ms: u64) {
         self.now = self.now.max(now_ms);
         self.heard();
-    }
-
-    /// Sends a request and returns its id; its failure is an [`Output::RequestFailed`], its success comes by
-    /// [`Machine::settle`]. While there is no connection it waits in the queue.
-    pub fn request(&mut self, kind: &str, payload: Option<String>, timeout_ms: Option<u64>, now_ms: u64) -> u64 {
-        let id = self.allocate_id();
-        self.handle(Input::Request { id, kind: kind.to_owned(), payload, timeout_ms }, now_ms);
-        id
-    }
-
-    /// An answer that is not an `error` arrived for `id`: to whom does it belong?
-    pub fn settle(&mut self, id: u64) -> Settled {
-        if self.pending.settle(id) { Settled::Request } else { Settled::Nobody }
     }
 
     /// The key for the hot path, of a room that is joined or wanted.
@@ -301,8 +290,12 @@ impl Machine {
                 Due::Drain => self.slot_came(),
                 Due::Refresh => self.ask_for_newer_token(),
                 Due::Requests => {
-                    for id in self.pending.expired(self.now) {
+                    let (over, messages) = self.pending.expired(self.now);
+                    for id in over {
                         self.emit(Output::RequestFailed { id, failure: Failure::timeout() });
+                    }
+                    for message in messages {
+                        self.refuse(message, Failure::timeout());
                     }
                 }
                 Due::Joins => {
@@ -362,52 +355,6 @@ impl Machine {
             Heal::Resume => self.ask_for(key, true),
             Heal::Restart => self.ask_for(key, false),
             Heal::Reconnect => self.abandon("the stream of a room doesn't heal"),
-        }
-    }
-
-    fn enqueue(&mut self, message: Message) {
-        if matches!(self.phase, Phase::Closed { .. }) {
-            return self.refuse(message, Failure::closed());
-        }
-        // A live connection drains the queue in this same call, as far as the rate allows.
-        let writable = matches!(&self.phase, Phase::Live(live) if !live.closing);
-        let room_for_this = usize::from(writable && !self.pending.is_waiting());
-        for oldest in self.pending.push(message, self.config.queue_limit.max(room_for_this)) {
-            self.refuse(oldest, Failure::overflow());
-        }
-    }
-
-    fn refuse(&mut self, message: Message, failure: Failure) {
-        self.emit(match message.request {
-            Some((id, _)) => Output::RequestFailed { id, failure },
-            None => Output::SendRefused { kind: message.kind, payload: message.payload, failure },
-        });
-    }
-
-    /// Writes what waits, as far as the server's rate allows.
-    fn flush(&mut self) {
-        self.deadlines.clear(Due::Queue);
-        let most = match &self.phase {
-            Phase::Live(live) if !live.closing => live.limits.max_message_bytes as usize,
-            _ => return,
-        };
-        loop {
-            match self.pending.next(self.now) {
-                Ok(message) => {
-                    let id = message.request.map(|(id, _)| id);
-                    let text = frames::envelope(&message.kind, id, message.payload.as_deref());
-                    if most != 0 && text.len() > most {
-                        self.refuse(message, Failure::too_large());
-                        continue;
-                    }
-                    if let Some((id, deadline)) = message.request {
-                        self.pending.written(id, deadline);
-                    }
-                    self.emit(Output::Write(text));
-                }
-                Err(Some(at)) => return self.deadlines.set(Due::Queue, at),
-                Err(None) => return,
-            }
         }
     }
 }

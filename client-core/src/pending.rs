@@ -1,10 +1,11 @@
 //! Messages of the application: those that wait for the connection, and requests that wait for their answer.
 
+use crate::publish::{Attempts, MOST_FLYING, WINDOW_MS};
 use osbackend_protocol::Limits;
 use serde::Serialize;
-use std::{borrow::Cow, collections::VecDeque};
+use std::borrow::Cow;
 
-/// Why a request, a send or a join failed. `code` is an error code of §6, or `timeout`.
+/// Why a request, a send or a join failed. `code` is an error code of §6, `timeout`, or `outcome_unknown`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Failure {
@@ -24,6 +25,10 @@ impl Failure {
 
     pub(crate) fn timeout() -> Self {
         Self::local("timeout", "no answer in time; the server may still have carried it out")
+    }
+
+    pub(crate) fn unknown() -> Self {
+        Self::local("outcome_unknown", "no answer: the event was stored once, or not at all")
     }
 
     pub(crate) fn lost() -> Self {
@@ -71,13 +76,15 @@ pub enum Settled {
     Nobody,
 }
 
-/// A message of the application that isn't written yet.
+/// A message of the application that isn't written yet, or a publish that isn't answered yet.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Message {
     /// The id, and when to give up; `None` for a send, which nobody waits for.
     pub(crate) request: Option<(u64, u64)>,
     pub(crate) kind: String,
     pub(crate) payload: Option<String>,
+    /// Of a publish that may be written again: what became of it so far.
+    pub(crate) attempts: Option<Attempts>,
 }
 
 /// The rate that the server allows, in thousandths of a message, with some room left for joins and heartbeats.
@@ -115,81 +122,171 @@ impl Bucket {
 /// The queue and the requests in flight.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
-    queue: VecDeque<Message>,
-    /// The ids that were written, ascending, and when each gives up. A vector: a map is 3 KB more in the browser.
+    /// In the order of the calls. Publishes stay until they are answered: without an answer they are written again, from
+    /// their own place.
+    messages: Vec<Message>,
+    /// The ids of other requests that were written, ascending, and when each gives up. A vector: a map is 3 KB more in the
+    /// browser.
     in_flight: Vec<(u64, u64)>,
+    /// How many of the messages are written publishes.
+    flying: usize,
+    /// Publishes wait until then, because the server refused one for now.
+    paused_until: u64,
+    /// Whose idempotency keys those of this session are.
+    scope: u64,
     bucket: Option<Bucket>,
 }
 
 impl Pending {
-    /// Adds to the queue; gives back those that have to be refused because of it.
+    /// Adds to the queue; gives back those that have to be refused because of it. Publishes that were written before are not
+    /// counted: there are [`MOST_FLYING`] at most.
     pub(crate) fn push(&mut self, message: Message, limit: usize) -> Vec<Message> {
-        self.queue.push_back(message);
-        let over = self.queue.len().saturating_sub(limit);
-        self.queue.drain(..over).collect()
+        self.messages.push(message);
+        let mut over = self.messages.iter().filter(|message| message.is_new()).count().saturating_sub(limit);
+        self.take(&mut |message| {
+            let refused = over > 0 && message.is_new();
+            over -= usize::from(refused);
+            refused
+        })
     }
 
-    /// A connection is live: it allows this much.
-    pub(crate) fn connected(&mut self, limits: Limits, now: u64) {
-        self.bucket = Bucket::new(limits, now);
-    }
-
-    /// The next message that may be written now, or when there may be one.
-    pub(crate) fn next(&mut self, now: u64) -> Result<Message, Option<u64>> {
-        if self.queue.is_empty() {
-            return Err(None);
+    /// Takes out messages. One function for all, called by reference: each copy would be another KB in the browser.
+    fn take(&mut self, which: &mut dyn FnMut(&Message) -> bool) -> Vec<Message> {
+        let (mut taken, mut at) = (Vec::new(), 0);
+        while let Some(message) = self.messages.get(at) {
+            if which(message) {
+                taken.push(self.remove(at));
+            } else {
+                at += 1;
+            }
         }
+        taken
+    }
+
+    fn remove(&mut self, at: usize) -> Message {
+        let message = self.messages.remove(at);
+        self.flying -= usize::from(message.is_flying());
+        message
+    }
+
+    fn flying(&self, id: u64) -> Option<usize> {
+        self.messages.iter().position(|message| message.is_flying() && message.id() == Some(id))
+    }
+
+    /// A connection is live: it allows this much, and the keys of what is published on it are `scope`'s. The client was away
+    /// for `away_ms`, as far as the server knows. Gives back the publishes that can't be written again: their first attempt
+    /// may have been stored where the key would not be found.
+    pub(crate) fn connected(&mut self, limits: Limits, now: u64, scope: u64, away_ms: u64) -> Vec<Message> {
+        self.bucket = Bucket::new(limits, now);
+        self.scope = scope;
+        self.take(&mut |message| {
+            let attempts = message.attempts.as_ref();
+            attempts.is_some_and(|attempts| attempts.lost && (away_ms >= WINDOW_MS || attempts.scope != scope))
+        })
+    }
+
+    /// From here on the session is another's: of the user that it authenticated.
+    pub(crate) fn authenticated(&mut self, scope: u64) {
+        self.scope = scope;
+    }
+
+    /// The next message that may be written now, or when there may be one. It is to be given to [`Self::written`], or is over.
+    pub(crate) fn next(&mut self, now: u64) -> Result<Message, Option<u64>> {
+        let paused = self.paused_until > now;
+        let held = paused || self.flying >= MOST_FLYING;
+        let next = self.messages.iter().position(|message| !message.is_flying() && (!held || message.attempts.is_none()));
+        let Some(at) = next else {
+            return Err(Some(self.paused_until).filter(|_| paused && self.is_waiting()));
+        };
         if let Some(bucket) = &mut self.bucket {
             bucket.take(now).map_err(Some)?;
         }
-        self.queue.pop_front().ok_or(None)
+        Ok(self.remove(at))
     }
 
-    /// A request was written.
-    pub(crate) fn written(&mut self, id: u64, deadline: u64) {
-        let at = self.in_flight.partition_point(|(other, _)| *other < id);
-        self.in_flight.insert(at, (id, deadline));
+    /// A message was written.
+    pub(crate) fn written(&mut self, mut message: Message, now: u64) {
+        let Some((id, deadline)) = message.request else { return };
+        let Some(attempts) = &mut message.attempts else {
+            let at = self.in_flight.partition_point(|(other, _)| *other < id);
+            return self.in_flight.insert(at, (id, deadline));
+        };
+        if attempts.first_at.is_none() {
+            attempts.first_at = Some(now);
+            message.request = Some((id, deadline.min(now.saturating_add(WINDOW_MS))));
+        }
+        attempts.scope = self.scope;
+        attempts.flying = true;
+        self.flying += 1;
+        // Its place: ids ascend in the order of the calls.
+        let at = self.messages.iter().position(|other| other.id() > Some(id)).unwrap_or(self.messages.len());
+        self.messages.insert(at, message);
     }
 
     /// An answer came. True when a request waited for it.
     pub(crate) fn settle(&mut self, id: u64) -> bool {
-        let found = self.in_flight.binary_search_by_key(&id, |(other, _)| *other);
-        found.map(|at| self.in_flight.remove(at)).is_ok()
+        if let Ok(at) = self.in_flight.binary_search_by_key(&id, |(other, _)| *other) {
+            self.in_flight.remove(at);
+            return true;
+        }
+        self.flying(id).map(|at| self.remove(at)).is_some()
     }
 
-    /// The connection is gone: the requests that were in flight.
+    /// Whether it is a publish that was written and may be written again.
+    pub(crate) fn is_flying(&self, id: u64) -> bool {
+        self.flying(id).is_some()
+    }
+
+    /// A publish was refused for now: it is written again at `at`, and those that were not written yet stay behind it.
+    /// False where there is no such publish, or no time for that.
+    pub(crate) fn again(&mut self, id: u64, at: u64, failure: &Failure) -> bool {
+        let Some(place) = self.flying(id) else { return false };
+        let message = &mut self.messages[place];
+        let (Some((_, deadline)), Some(attempts)) = (message.request, &mut message.attempts) else { return false };
+        if at >= deadline {
+            return false;
+        }
+        attempts.flying = false;
+        attempts.refused = Some(failure.clone());
+        // Of anything else the server does not say that it was not carried out.
+        attempts.lost |= failure.code == "internal";
+        self.flying -= 1;
+        self.paused_until = self.paused_until.max(at);
+        true
+    }
+
+    /// The connection is gone: the requests that were in flight. Publishes wait again.
     pub(crate) fn disconnected(&mut self) -> Vec<u64> {
         self.bucket = None;
+        self.paused_until = 0;
+        self.flying = 0;
+        for attempts in self.messages.iter_mut().filter_map(|message| message.attempts.as_mut()) {
+            attempts.lost |= attempts.flying;
+            attempts.flying = false;
+        }
         std::mem::take(&mut self.in_flight).into_iter().map(|(id, _)| id).collect()
     }
 
     /// Everything that waits, given up.
     pub(crate) fn give_up(&mut self) -> Vec<Message> {
-        self.queue.drain(..).collect()
+        self.take(&mut |_| true)
     }
 
-    /// Requests that timed out at `now`, written or not.
-    pub(crate) fn expired(&mut self, now: u64) -> Vec<u64> {
-        let mut over: Vec<u64> = self.in_flight.iter().filter(|(_, at)| *at <= now).map(|(id, _)| *id).collect();
+    /// Requests that timed out at `now`: those in flight, and messages.
+    pub(crate) fn expired(&mut self, now: u64) -> (Vec<u64>, Vec<Message>) {
+        let over = self.in_flight.iter().filter(|(_, at)| *at <= now).map(|(id, _)| *id).collect();
         self.in_flight.retain(|(_, at)| *at > now);
-        self.queue.retain(|message| match message.request {
-            Some((id, at)) if at <= now => {
-                over.push(id);
-                false
-            }
-            _ => true,
-        });
-        over
+        (over, self.take(&mut |message| message.request.is_some_and(|(_, at)| at <= now)))
     }
 
     /// When the next request times out.
     pub(crate) fn next_deadline(&self) -> Option<u64> {
-        let queued = self.queue.iter().filter_map(|message| message.request.map(|(_, at)| at));
-        queued.chain(self.in_flight.iter().map(|(_, at)| *at)).min()
+        let messages = self.messages.iter().filter_map(|message| message.request);
+        messages.chain(self.in_flight.iter().copied()).map(|(_, at)| at).min()
     }
 
     /// Whether messages wait.
     pub(crate) fn is_waiting(&self) -> bool {
-        !self.queue.is_empty()
+        self.messages.len() > self.flying
     }
 }

@@ -179,10 +179,16 @@ fn every_system_message_is_understood_and_told() {
     let mut driver = live();
     driver.host.system.clear();
     let left = server_msg::RoomLeft { room: room("agent:7"), reason: server_msg::LeaveReason::PermissionLost };
-    let user =
-        server_msg::Authenticated { user_id: "u".to_owned(), role: None, expires_at: timestamp(), rooms: vec![], policy: None };
+    let user = server_msg::Authenticated {
+        user_id: "u".to_owned(),
+        role: None,
+        expires_at: timestamp(),
+        rooms: vec![],
+        policy: None,
+        resume: None,
+    };
     let messages = [
-        ServerMessage::Heartbeat(server_msg::Heartbeat { server_time: timestamp() }),
+        ServerMessage::Heartbeat(server_msg::Heartbeat { server_time: timestamp(), resume: None }),
         ServerMessage::TokenExpiring(server_msg::TokenExpiring { expires_at: timestamp() }),
         ServerMessage::Authenticated(user),
         ServerMessage::RoomLeft(left),

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use osbackend_client_core::{
-    Config, ConnectionState, Control, Delivery, Input, Machine, Output,
+    Config, ConnectionState, Control, Delivery, Input, Machine, Output, Publish,
     control::{Authenticated, Draining, ErrorBody, Greeting, ResumeGrant, RoomLeft, RoomOutcome},
 };
 use osbackend_protocol::{Limits, RoomName};
@@ -30,8 +30,16 @@ fn outcome() -> impl Strategy<Value = RoomOutcome> {
 }
 
 fn code() -> impl Strategy<Value = String> {
-    prop::sample::select(vec!["forbidden", "rate_limited", "unauthorized", "limit_reached", "from_the_future"])
-        .prop_map(str::to_owned)
+    prop::sample::select(vec![
+        "forbidden",
+        "rate_limited",
+        "unavailable",
+        "internal",
+        "unauthorized",
+        "limit_reached",
+        "from_the_future",
+    ])
+    .prop_map(str::to_owned)
 }
 
 fn greeting() -> impl Strategy<Value = Control> {
@@ -58,6 +66,7 @@ fn greeting() -> impl Strategy<Value = Control> {
 enum Step {
     Input(Input),
     Request,
+    Publish(Publish),
     Event { room: u8, offset: u64, skipped: u64, snapshot: bool },
     Advance(u64),
     Ring,
@@ -91,7 +100,7 @@ fn step() -> impl Strategy<Value = Step> {
             Step::Input(Input::Control(Control::Error { id, error }))
         }),
         1 => prop::collection::vec(outcome(), 0..2).prop_map(|rooms| {
-            Step::Input(Input::Control(Control::Authenticated(Authenticated { user_id: "v".to_owned(), role: None, rooms, policy: None })))
+            Step::Input(Input::Control(Control::Authenticated(Authenticated { user_id: "v".to_owned(), role: None, rooms, policy: None, resume: None })))
         }),
         1 => Just(Step::Input(Input::Control(Control::TokenExpiring))),
         1 => prop::sample::select(vec![0, 1_000, u64::MAX])
@@ -99,6 +108,10 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (any::<u8>(), any::<bool>()).prop_map(|(number, snapshot)| Step::Input(Input::Join { room: room(number), snapshot })),
         1 => any::<u8>().prop_map(|number| Step::Input(Input::Leave { room: room(number) })),
         2 => Just(Step::Request),
+        3 => (any::<u8>(), any::<bool>(), prop::option::of(0u64..400_000)).prop_map(|(number, ephemeral, timeout_ms)| {
+            let (room, kind) = (room(number).as_str().to_owned(), "note".to_owned());
+            Step::Publish(Publish { room, kind, data: Some("{}".to_owned()), ephemeral, timeout_ms, ..Publish::default() })
+        }),
         2 => Just(Step::Input(Input::Send { kind: "s".to_owned(), payload: None })),
         8 => (any::<u8>(), 0u64..14, 0u64..3, any::<bool>())
             .prop_map(|(room, offset, skipped, snapshot)| Step::Event { room, offset, skipped, snapshot }),
@@ -167,6 +180,10 @@ proptest! {
                 }
                 Step::Request => {
                     let id = machine.request("r", None, None, now);
+                    prop_assert!(witness.open_requests.insert(id), "an id was given twice");
+                }
+                Step::Publish(event) => {
+                    let id = machine.publish(&event, now);
                     prop_assert!(witness.open_requests.insert(id), "an id was given twice");
                 }
                 Step::Event { room: number, offset, skipped, snapshot } => {

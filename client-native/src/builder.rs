@@ -107,6 +107,13 @@ impl Builder {
         self
     }
 
+    /// How long an event is tried to be published, over reconnects; 1 minute by default, and at most 285 s once it was sent.
+    #[must_use]
+    pub fn publish_timeout(mut self, timeout: Duration) -> Self {
+        self.config.publish_timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        self
+    }
+
     /// How many notices may wait in [`Incoming`], at least 1 (1,024 by default), and what happens when they are that many.
     #[must_use]
     pub fn queue(mut self, capacity: usize, when_full: WhenFull) -> Self {

@@ -1,9 +1,10 @@
 //! The handle of a running client: what the application wants of it.
 
-use osbackend_client_core::{ConnectionState, Failure};
+use osbackend_client_core::{ConnectionState, Failure, Publish};
 use osbackend_protocol::RoomName;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::builder::Builder;
@@ -15,9 +16,21 @@ pub(crate) enum Command {
     Join { room: RoomName, snapshot: bool },
     Leave { room: RoomName },
     Request { kind: String, payload: String, reply: oneshot::Sender<Result<String, Failure>> },
+    Publish { event: Publish, reply: oneshot::Sender<Result<String, Failure>> },
     Send { kind: String, payload: String },
     RefreshToken,
     Close { done: oneshot::Sender<()> },
+}
+
+/// How an event is published.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PublishOptions {
+    /// Your own key, of 1 to 128 bytes: publishing again with it within five minutes stores nothing new.
+    pub idempotency_key: Option<String>,
+    /// For who is there now only: no offset, no history. It is sent once.
+    pub ephemeral: bool,
+    /// How long to try, over reconnects; [`Builder::publish_timeout`] when `None`.
+    pub timeout: Option<Duration>,
 }
 
 /// A running client; cheap to clone. When the last one is dropped, the connection is closed.
@@ -82,12 +95,35 @@ impl Client {
         serde_json::from_str(&answer).map_err(RequestError::Answer)
     }
 
-    /// Publishes an event into a room: `{room, offset, epoch, eventId}`.
+    /// Publishes an event into a room: `{room, offset, epoch, eventId}`. The event gets an idempotency key, is sent again after a
+    /// lost connection, and is stored once; events of one room keep their order.
     ///
     /// # Errors
-    /// See [`Client::request`].
+    /// The server's `error`, or no answer in [`Builder::publish_timeout`]: `timeout` where it was never sent, `outcome_unknown`
+    /// where it was.
     pub async fn publish(&self, room: &str, kind: &str, data: &impl Serialize) -> Result<Value, RequestError> {
-        self.request("publish", &json!({"room": RoomName::parse(room)?, "type": kind, "data": data})).await
+        self.publish_with(room, kind, data, PublishOptions::default()).await
+    }
+
+    /// The same, with options.
+    ///
+    /// # Errors
+    /// See [`Client::publish`].
+    pub async fn publish_with(
+        &self,
+        room: &str,
+        kind: &str,
+        data: &impl Serialize,
+        options: PublishOptions,
+    ) -> Result<Value, RequestError> {
+        let PublishOptions { idempotency_key, ephemeral, timeout } = options;
+        let (room, kind, data) = (RoomName::parse(room)?.to_string(), kind.to_owned(), Some(object(data)?));
+        let timeout_ms = timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
+        let event = Publish { room, kind, data, idempotency_key, ephemeral, timeout_ms };
+        let (reply, answer) = oneshot::channel();
+        self.tell(Command::Publish { event, reply }).await?;
+        let answer = answer.await.map_err(|_| Ended)?.map_err(RequestError::Failed)?;
+        serde_json::from_str(&answer).map_err(RequestError::Answer)
     }
 
     /// A message that nobody answers. Where it could not be written, [`crate::Notice::SendRefused`] tells.

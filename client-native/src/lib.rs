@@ -46,7 +46,7 @@ mod socket;
 mod task;
 
 pub use builder::{Builder, WhenFull};
-pub use client::Client;
+pub use client::{Client, PublishOptions};
 pub use error::{Ended, RequestError, StartError};
 pub use incoming::{Event, Incoming, Notice};
 pub use osbackend_client_core::{BackoffConfig, ConnectionState, Failure, RoomState, RoomStatus};

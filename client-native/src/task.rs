@@ -115,6 +115,15 @@ impl Shell {
         self.dropped > 0 || !self.waiting.is_empty()
     }
 
+    /// Where the outcome of a request goes, which may be there already.
+    fn answer_to(&mut self, id: u64, reply: Reply) {
+        let early = self.early.iter().position(|(other, _)| *other == id);
+        match early.map(|at| self.early.swap_remove(at)) {
+            Some((_, outcome)) => drop(reply.send(outcome)),
+            None => drop(self.replies.insert(id, reply)),
+        }
+    }
+
     /// Whether the socket may be read: with [`WhenFull::Drop`] always.
     fn may_read(&self) -> bool {
         self.when_full == WhenFull::Drop || self.waiting.is_empty()
@@ -277,12 +286,11 @@ fn wish(driver: &mut Driver<Shell>, command: Command, now: u64) {
         Command::RefreshToken => driver.host.need_token(),
         Command::Request { kind, payload, reply } => {
             let id = driver.request(&kind, Some(payload), None, now);
-            let shell = &mut driver.host;
-            let early = shell.early.iter().position(|(other, _)| *other == id);
-            match early.map(|at| shell.early.swap_remove(at)) {
-                Some((_, outcome)) => drop(reply.send(outcome)),
-                None => drop(shell.replies.insert(id, reply)),
-            }
+            driver.host.answer_to(id, reply);
+        }
+        Command::Publish { event, reply } => {
+            let id = driver.publish(&event, now);
+            driver.host.answer_to(id, reply);
         }
         // The loop ends by it before it comes here.
         Command::Close { done } => drop(done.send(())),

@@ -220,7 +220,10 @@ export class Receiver {
     if (typeof type !== "string") return core.malformed();
     const id = frame.id ?? undefined;
     // The server's own; one with an id may be the answer to a request of the page.
-    if (type === "heartbeat" && id === undefined) return;
+    if (type === "heartbeat" && id === undefined) {
+      if (frame.data?.resume) core.control(type, undefined, frame.data);
+      return;
+    }
     const own = typeof id === "number";
     if (own && type !== "error" && core.settle(id)) {
       try {

@@ -64,7 +64,8 @@ impl Client {
         }
     }
 
-    /// Sends a request, or queues it while offline, and returns its id; the outcome is told to `sink.reply`.
+    /// Sends a request, or queues it while offline, and returns its id; the outcome is told to `sink.reply`, once. `retry`: it is
+    /// a publish with an idempotency key, and is sent again after a lost connection.
     ///
     /// Throws when the payload is not an object that JSON can hold.
     pub fn request(
@@ -72,9 +73,10 @@ impl Client {
         #[wasm_bindgen(js_name = "type")] kind: &str,
         #[wasm_bindgen(unchecked_param_type = "unknown")] payload: &JsValue,
         #[wasm_bindgen(js_name = "timeoutMs")] timeout_ms: Option<f64>,
+        retry: Option<bool>,
     ) -> Result<f64, JsValue> {
         let payload = js::encode(payload)?;
-        Ok(self.shell.request(kind, payload, timeout_ms.map(|ms| ms as u64)) as f64)
+        Ok(self.shell.request(kind, payload, timeout_ms.map(|ms| ms as u64), retry == Some(true)) as f64)
     }
 
     /// Sends without an answer, or queues while offline; a refusal is told to `sink.sendRefused`.

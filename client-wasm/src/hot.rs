@@ -40,7 +40,12 @@ impl Core {
 
     /// Whether an answer belongs to a request of the application.
     pub fn settle(&self, id: f64) -> bool {
-        self.shell.machine().settle(id as u64) == Settled::Request
+        let settled = self.shell.machine().settle(id as u64) == Settled::Request;
+        if settled {
+            // A publish that waited for it may be written now.
+            self.shell.pump();
+        }
+        settled
     }
 
     /// A system message on which the machine acts.

@@ -121,9 +121,9 @@ impl Shell {
     }
 
     /// A request; its outcome goes to the sink.
-    pub(crate) fn request(&self, kind: &str, payload: Option<String>, timeout_ms: Option<u64>) -> u64 {
+    pub(crate) fn request(&self, kind: &str, payload: Option<String>, timeout_ms: Option<u64>, retry: bool) -> u64 {
         self.look_at_socket();
-        let id = self.machine().request(kind, payload, timeout_ms, now());
+        let id = self.machine().ask(kind, payload, timeout_ms, retry, now());
         self.pump();
         id
     }

@@ -27,6 +27,8 @@ export interface ClientOptions {
   };
   /** 10000. */
   requestTimeoutMs?: number;
+  /** For the answer to a publish, over reconnects. 60000. */
+  publishTimeoutMs?: number;
   /** Messages that wait while offline; beyond it the oldest is refused. 256. */
   queueLimit?: number;
   /** For each of token, socket and greeting. 10000. */
@@ -61,7 +63,7 @@ export interface RoomState {
 }
 
 export interface Failure {
-  /** An error code of the protocol, or `timeout`. */
+  /** An error code of the protocol, `timeout` or `outcome_unknown`. */
   code: string;
   message: string;
   retryAfterMs?: number;

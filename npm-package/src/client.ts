@@ -4,7 +4,8 @@ import { EarlyCalls } from "./early.js";
 import { type Call, Emitter } from "./emitter.js";
 import { fromBody, messageOf, RealtimeError } from "./errors.js";
 import { isLocal, type RealtimeEvent, type Remove, type Subscribe } from "./events.js";
-import type { Action, Published } from "./generated/protocol.js";
+import type { Action, Publish, Published } from "./generated/protocol.js";
+import { keyed } from "./keyed.js";
 import { MetricStore } from "./metrics.js";
 import { coreOptions, sameOptions } from "./options.js";
 import { PresenceStore } from "./presence.js";
@@ -25,6 +26,7 @@ import type {
 import { Waiter } from "./waiter.js";
 
 const QUEUE_LIMIT = 256;
+const PUBLISH_TIMEOUT_MS = 60_000;
 const REQUEST_TIMEOUT_MS = 10_000;
 
 /** One connection to a server. Nothing is touched before `connect`: making one is safe on a server. */
@@ -359,20 +361,31 @@ export class RealtimeClient {
       );
   }
 
-  #request(type: string, payload: unknown, { timeoutMs }: RequestOptions = {}): Promise<unknown> {
+  #request(type: string, given: unknown, { timeoutMs }: RequestOptions = {}): Promise<unknown> {
+    // A publish settles once: with its key the core may send it again after a lost connection.
+    const publish = type === "publish";
+    const payload = publish ? keyed(given) : given;
+    const retry = publish && (given as Partial<Publish> | undefined)?.ephemeral !== true;
     return new Promise((resolve, reject) => {
       const promise = { resolve, reject };
-      if (this.#core !== undefined) return this.#replies.ask(this.#core, type, payload, timeoutMs, promise);
-      const total = timeoutMs ?? this.#options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
+      const ask = (core: Core, ms?: number) => this.#replies.ask(core, type, payload, ms, retry, promise);
+      if (this.#core !== undefined) return ask(this.#core, timeoutMs);
+      const { requestTimeoutMs = REQUEST_TIMEOUT_MS, publishTimeoutMs = PUBLISH_TIMEOUT_MS } = this.#options;
+      const total = timeoutMs ?? (retry ? publishTimeoutMs : requestTimeoutMs);
       const asked = Date.now();
-      const pass = (core: Core) =>
-        this.#replies.ask(core, type, payload, Math.max(1, total - (Date.now() - asked)), promise);
+      const pass = (core: Core) => ask(core, Math.max(1, total - (Date.now() - asked)));
       this.#early.add({ pass, refuse: reject }, this.#options.queueLimit ?? QUEUE_LIMIT, total);
     });
   }
 
-  #publish(room: string, type: string, data: unknown, options: PublishOptions = {}): Promise<Published> {
-    return this.#request("publish", { room, type, data, ...options }) as Promise<Published>;
+  #publish(
+    room: string,
+    type: string,
+    data: unknown,
+    { timeoutMs, ...options }: PublishOptions = {},
+  ): Promise<Published> {
+    const payload = { room, type, data, ...options };
+    return this.#request("publish", payload, { timeoutMs } as RequestOptions) as Promise<Published>;
   }
 
   #release(handle: RoomHandle): void {

@@ -15,7 +15,8 @@ export interface Core {
   tokenFailed(message: string): void;
   join(room: string, snapshot: boolean): void;
   leave(room: string): void;
-  request(type: string, payload: unknown, timeoutMs?: number): number;
+  /** `retry`: a publish with a key, which may be sent again after a lost connection. */
+  request(type: string, payload: unknown, timeoutMs?: number, retry?: boolean): number;
   send(type: string, payload: unknown): void;
   can(room: string, action: Action): boolean;
   rooms(): RoomState[];

@@ -5,6 +5,8 @@ import type { ErrorBody, ErrorCode } from "./generated/protocol.js";
 export type LocalErrorCode =
   /** The request got no answer in time. */
   | "timeout"
+  /** The answer to a publish never came: the event was stored once, or not at all. */
+  | "outcome_unknown"
   /** `disconnect()` was called, or the server closed for good, before it was done. */
   | "disconnected"
   /** The connection is closed for good; `message` is the reason. */

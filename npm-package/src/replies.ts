@@ -20,6 +20,7 @@ export class Replies {
     type: string,
     payload: unknown,
     timeoutMs: number | undefined,
+    retry: boolean,
     promise: Omit<Waiting, "type">,
   ): void {
     const outer = this.#onTheSpot;
@@ -27,7 +28,7 @@ export class Replies {
     this.#onTheSpot = answers;
     let id: number;
     try {
-      id = core.request(text(type, "type"), payload, timeoutMs);
+      id = core.request(text(type, "type"), payload, timeoutMs, retry);
     } catch (cause) {
       promise.reject(new RealtimeError("bad_request", messageOf(cause), { messageType: type, cause }));
       return;

@@ -50,10 +50,12 @@ export interface RoomRemove {
 
 /** How an event is published. */
 export interface PublishOptions {
-  /** Publishing again with the same key within five minutes stores nothing new. */
+  /** Publishing again with the same key within five minutes stores nothing new. Each event has a key without this too. */
   idempotencyKey?: string;
-  /** For who is there now only: no offset, no history (§5). */
+  /** For who is there now only: no offset, no history (§5). It is not retried. */
   ephemeral?: boolean;
+  /** How long to try, over reconnects, in milliseconds. Default: `publishTimeoutMs` of the client. */
+  timeoutMs?: number;
 }
 
 /** `emit`, with the room left out. */

@@ -34,6 +34,8 @@ export interface ClientOptions {
   backoff?: BackoffOptions;
   /** How long a request waits for its answer, in milliseconds. Default 10000. */
   requestTimeoutMs?: number;
+  /** How long `emit` tries, over reconnects, in milliseconds; 285000 at most once it was sent. Default 60000. */
+  publishTimeoutMs?: number;
   /** How many messages are kept while offline. Default 256; past it the oldest is refused. */
   queueLimit?: number;
   /** How long one attempt to connect may take, in milliseconds. Default 10000. */

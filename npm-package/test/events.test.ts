@@ -124,6 +124,7 @@ test("requests: reply, refusal, refusal on the spot, what can't be sent", async 
     "publish",
     { room: "admin:broadcast", type: "clip_played", data: { clipId: "c", plays: 1 }, idempotencyKey: "k" },
     undefined,
+    "retry",
   ]);
   core.sink.reply(1, true, { room: "admin:broadcast", offset: 3, epoch: "e", eventId: "x" });
   expect(await published).toMatchObject({ offset: 3 });

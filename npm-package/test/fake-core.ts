@@ -49,8 +49,8 @@ export class FakeCore implements Core {
     this.calls.push(["leave", room]);
     this.live = this.live.filter((state) => state.room !== room);
   }
-  request(type: string, payload: unknown, timeoutMs?: number): number {
-    this.calls.push(["request", type, payload, timeoutMs]);
+  request(type: string, payload: unknown, timeoutMs?: number, retry?: boolean): number {
+    this.calls.push(["request", type, payload, timeoutMs, ...(retry ? ["retry"] : [])]);
     const id = this.#nextId++;
     this.onRequest?.(id);
     return id;

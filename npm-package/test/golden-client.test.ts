@@ -19,6 +19,12 @@ function body({ type, payload }: ClientFrame | GoldenFrame) {
   return { type, payload: payload ?? {} };
 }
 
+/** Without the key that the SDK gives to a publish that has none. */
+function withoutOwnKey({ type, payload }: ReturnType<typeof body>) {
+  const { idempotencyKey, ...rest } = payload as Record<string, unknown>;
+  return { type, payload: /^[0-9a-z.]+-\d+$/.test(String(idempotencyKey)) ? rest : payload };
+}
+
 test("connect, full", async () => {
   const frame = named("connect, full");
   const { client, connect, server } = await live();
@@ -112,7 +118,7 @@ describe("requests and publishing", () => {
       answer = await client.request(frame.type as "unknown", frame.payload as object);
     }
     expect(answer).toEqual({ to: frame.type });
-    expect(accepted.frames.map(body)).toEqual([body(frame)]);
+    expect(accepted.frames.map(body).map(withoutOwnKey)).toEqual([withoutOwnKey(body(frame))]);
   });
 
   test("without an answer", async () => {

@@ -124,6 +124,43 @@ test("requests: reply, refusal, time-out, and a loss while one is under way", as
   await expect(lost).rejects.toMatchObject({ code: "unavailable" });
 });
 
+test("a publish whose answer is lost is sent again with its key, and settles once", async () => {
+  const { client, connect, server } = await live();
+  const first = await connect();
+  const again = server.accepted();
+  const settled = vi.fn();
+  const published = [1, 2].map((n) => client.emit("agent:7", "note", { n }).finally(settled));
+  const ephemeral = client.emit("agent:7", "here", {}, { ephemeral: true });
+  const own = client.request("publish", { room: "agent:7", type: "own", data: {}, idempotencyKey: "mine" });
+  await vi.waitFor(() => expect(first.frames).toHaveLength(4));
+  server.script.answer = ({ type, payload }) =>
+    type === "publish"
+      ? { type: "published", data: { room: payload?.room, offset: 1, epoch: "e", eventId: payload?.type } }
+      : undefined;
+  first.socket.terminate();
+  await expect(ephemeral).rejects.toMatchObject({ code: "unavailable" });
+  expect(await Promise.all([...published, own])).toMatchObject([
+    { eventId: "note" },
+    { eventId: "note" },
+    { eventId: "own" },
+  ]);
+  const kept = first.frames.filter(({ payload }) => payload?.ephemeral !== true);
+  expect((await again).frames).toEqual(kept);
+  const keys = kept.map(({ payload }) => payload?.idempotencyKey);
+  expect([new Set(keys).size, keys[2]]).toEqual([3, "mine"]);
+  expect(settled).toHaveBeenCalledTimes(2);
+});
+
+test("a publish that can't be known to be stored fails as that", async () => {
+  const { client, connect } = await live({ publishTimeoutMs: 50 });
+  await expect(client.emit("agent:7", "note", {})).rejects.toMatchObject({ code: "timeout" });
+  await connect();
+  await expect(client.emit("agent:7", "note", {})).rejects.toMatchObject({ code: "outcome_unknown" });
+  await expect(client.emit("agent:7", "note", {}, { timeoutMs: 1 })).rejects.toMatchObject({
+    code: "outcome_unknown",
+  });
+});
+
 test("what can't be sent is refused: a payload that is no object, one that is circular", async () => {
   const { client, connect } = await live();
   await connect();

@@ -16,6 +16,7 @@ use crate::{
         registry::ConnectionHandle,
     },
     metrics::MetricStore,
+    publisher::Publisher,
     session::{Effect, Mode, Refusal, RoomRequest, Session, SessionSettings, Traffic, Verdict, Welcome},
     telemetry::meters::Meters,
 };
@@ -265,7 +266,11 @@ impl Connection {
                 }
                 Effect::Publish { room, kind, data, classified, idempotency_key, ephemeral, id } => {
                     let mut event = self.shared.hub.new_event(&kind, data, classified);
-                    event.idempotency_key = idempotency_key;
+                    let publisher = match self.session.identity() {
+                        Some(identity) => Publisher::User(&identity.sub),
+                        None => Publisher::Client(self.session.client_id()),
+                    };
+                    event.idempotency_key = idempotency_key.map(|key| publisher.key(&key));
                     event.ephemeral = ephemeral;
                     let outbox = self.handle.outbox.clone();
                     let about = room.to_string();

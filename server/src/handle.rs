@@ -9,6 +9,7 @@ use crate::{
     hooks::Hooks,
     hub::{RoomStatus, event::NewEvent},
     metrics::{MetricQuery, MetricsError},
+    publisher::Publisher,
     telemetry::{Exposition, meters::Via},
 };
 use osbackend_protocol::{
@@ -215,10 +216,22 @@ impl Handle {
         data: &T,
         idempotency_key: Option<String>,
     ) -> Result<Published, PublishError> {
+        self.publish_as(Publisher::Server, room, kind, data, idempotency_key).await
+    }
+
+    /// As [`Self::publish`]; the key is the publisher's own.
+    pub(crate) async fn publish_as<T: Serialize + ?Sized>(
+        &self,
+        publisher: Publisher<'_>,
+        room: RoomName,
+        kind: &str,
+        data: &T,
+        idempotency_key: Option<String>,
+    ) -> Result<Published, PublishError> {
         let data = JsonObject::from_serialize(data).map_err(|error| PublishError::Data(error.to_string()))?;
         let classified = event::classify(kind, &data)?;
         let mut event = self.shared.hub.new_event(kind, data, classified);
-        event.idempotency_key = idempotency_key;
+        event.idempotency_key = idempotency_key.map(|key| publisher.key(&key));
         self.publish_event(room, event).await
     }
 

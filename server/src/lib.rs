@@ -28,6 +28,7 @@ mod legacy;
 pub mod limits;
 pub mod metrics;
 pub mod proxy;
+pub mod publisher;
 pub mod realtime;
 pub mod session;
 pub mod storage;

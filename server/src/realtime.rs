@@ -1,7 +1,7 @@
 //! The server as a value: built from settings, mounted as a router, driven through a cloneable handle.
 
 use crate::{
-    auth::{Authenticator, SetupError, api_key::ApiKeys, mint, origin::OriginPolicy, resume::ResumeKeys},
+    auth::{Authenticator, SetupError, api_key::ApiKeys, origin::OriginPolicy, resume::ResumeKeys, resume_key::ResumeKeyError},
     clock::Clock,
     config::{Config, EngineKind},
     connection::Shared,
@@ -54,6 +54,9 @@ pub enum BuildError {
     /// What is kept can't be opened.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// The key of resume tokens can't be kept.
+    #[error(transparent)]
+    ResumeKey(#[from] ResumeKeyError),
     /// Built outside of a tokio runtime.
     #[error("build the server inside a tokio runtime")]
     NoRuntime,
@@ -117,12 +120,6 @@ impl Builder {
         if config.hooks.url.is_none() && policy.asks_backend() {
             return Err(BuildError::NoBackend);
         }
-        // Resume tokens need a key even where users' tokens are checked with public keys only. A random one lasts as long
-        // as the process, like the streams that are resumed.
-        let key = match config.auth.jwt_secret.as_ref().or(config.auth.supabase_jwt_secret.as_ref()) {
-            Some(secret) => secret.clone(),
-            None => mint::random_secret()?,
-        };
         let mut random = [0_u8; 8];
         getrandom::fill(&mut random)?;
         let process = format!("{:x}", u64::from_le_bytes(random));
@@ -135,6 +132,8 @@ impl Builder {
         let policy = Arc::new(policy);
         let retentions = Retentions::new(retention, policy.clone());
         let (engine, metrics) = storage::open(&config, &process, retentions, &clock)?;
+        // After the engine, which has made the directory and locked it.
+        let resume = ResumeKeys::from_config(&config)?;
         let grace_ms = u64::try_from(config.liveness.presence_grace.as_millis()).unwrap_or(u64::MAX / 4);
         let presence = PresenceOptions::new(grace_ms, config.liveness.presence_limit.unwrap_or(0), clock.now_ms());
         let hub = Hub::shared(engine, process, presence);
@@ -150,7 +149,7 @@ impl Builder {
             }
         });
         let authenticator = Authenticator::from_config(&config)?;
-        let settings = Arc::new(SessionSettings::new(&config, policy, ResumeKeys::new(&key)));
+        let settings = Arc::new(SessionSettings::new(&config, policy, resume));
         let hooks = Hooks::new(&config.hooks, hub.clone(), clock.clone(), &runtime)?;
         let shared = Shared {
             hub,

@@ -107,6 +107,10 @@ pub struct Authenticated {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(optional))]
     pub policy: Option<EvaluatedPolicy>,
+    /// How to resume from now on: the token of the greeting was for who the client was then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub resume: Option<ResumeGrant>,
 }
 
 /// `room_joined`: where a member stands.
@@ -278,12 +282,16 @@ pub struct Published {
 }
 
 /// `heartbeat`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Heartbeat {
     /// The server's clock.
     pub server_time: Timestamp,
+    /// How to resume from now on, where the token that the client has grows old.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub resume: Option<ResumeGrant>,
 }
 
 /// `token_expiring`: refresh it by `auth`.

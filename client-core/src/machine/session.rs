@@ -33,6 +33,9 @@ impl Machine {
             (Phase::Live(_), Control::RoomJoined { id, result }) => self.room_joined(id, result),
             (Phase::Live(_), Control::RoomLeft { id, left }) => self.room_left(id, left),
             (Phase::Live(_), Control::Error { id: Some(id), error }) => self.refused(id, error),
+            (Phase::Live(live), Control::Resume(grant)) => {
+                self.resume = Some(Resume { client_id: live.client_id.clone(), token: grant.token });
+            }
             (Phase::Live(_), Control::TokenExpiring) => self.ask_for_newer_token(),
             (Phase::Live(_), Control::Draining(draining)) => {
                 let at = self.now.saturating_add(draining.reconnect_after_ms);
@@ -59,7 +62,11 @@ impl Machine {
         }
         self.resume = greeting.resume.map(|grant| Resume { client_id: greeting.client_id.clone(), token: grant.token });
         self.deadlines.clear(Due::Connecting);
-        self.pending.connected(greeting.limits, self.now);
+        let own = greeting.user_id.as_deref().filter(|_| greeting.authenticated);
+        let (scope, away_ms) = (scope(own, &greeting.client_id), greeting.downtime_ms.unwrap_or(0));
+        for message in self.pending.connected(greeting.limits, self.now, scope, away_ms) {
+            self.refuse(message, Failure::unknown());
+        }
         self.phase = Phase::Live(Box::new(Live {
             since: self.now,
             client_id: greeting.client_id,
@@ -172,6 +179,12 @@ impl Machine {
 
     fn refused(&mut self, id: u64, error: ErrorBody) {
         let failure = Failure::from(error);
+        if failure.is_transient() && self.pending.is_flying(id) {
+            let at = self.later(&failure);
+            if self.pending.again(id, at, &failure) {
+                return;
+            }
+        }
         if self.pending.settle(id) {
             self.emit(Output::RequestFailed { id, failure });
         } else if let Some(key) = self.rooms.asked_with(id) {
@@ -197,6 +210,10 @@ impl Machine {
         let before = live.user.take();
         live.user = user(Some(answer.user_id.clone()), answer.role);
         live.policy = answer.policy.unwrap_or_default();
+        if let Some(grant) = answer.resume {
+            self.resume = Some(Resume { client_id: live.client_id.clone(), token: grant.token });
+        }
+        self.pending.authenticated(scope(Some(&answer.user_id), &live.client_id));
         let changed = before != live.user;
         self.user = Some(answer.user_id);
         self.deadlines.clear(Due::Refresh);
@@ -305,6 +322,13 @@ fn silent_until(live: &Live) -> u64 {
         Some(at) => at.saturating_add(SILENCE_GRACE_MS).min(unasked),
         None => unasked,
     }
+}
+
+/// Whose idempotency keys those of a session are: the user's, or the client's own (§3). A hash (FNV-1a): it is only compared
+/// with that of the session before, and a text would have to be owned by each publish.
+fn scope(user: Option<&str>, client_id: &str) -> u64 {
+    let begin = 0xCBF2_9CE4_8422_2325 ^ u64::from(user.is_some());
+    user.unwrap_or(client_id).bytes().fold(begin, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
 }
 
 fn user(id: Option<String>, role: Option<String>) -> Option<User> {

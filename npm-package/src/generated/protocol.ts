@@ -504,7 +504,11 @@ rooms?: Array<RoomResult>,
 /**
  * What this user may do with this token; it replaces what the greeting told.
  */
-policy?: EvaluatedPolicy, };
+policy?: EvaluatedPolicy, 
+/**
+ * How to resume from now on: the token of the greeting was for who the client was then.
+ */
+resume?: ResumeGrant, };
 
 /**
  * Why a room was left.
@@ -758,7 +762,11 @@ export type Heartbeat = {
 /**
  * The server's clock.
  */
-serverTime: string, };
+serverTime: string, 
+/**
+ * How to resume from now on, where the token that the client has grows old.
+ */
+resume?: ResumeGrant, };
 
 /**
  * `token_expiring`: refresh it by `auth`.

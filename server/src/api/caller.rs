@@ -7,6 +7,7 @@ use osbackend_protocol::Identity;
 
 use super::{Api, ApiError};
 use crate::auth::{AuthError, extract};
+use crate::publisher::Publisher;
 use crate::telemetry::meters::Via;
 
 /// Anyone: the identity of a valid token, or nobody. An invalid token is refused, here as everywhere.
@@ -27,10 +28,20 @@ pub(super) struct MaybeAdmin(pub(super) bool);
 
 impl Admin {
     /// Whom permissions are checked for: a backend may do what the role `service_role` may.
-    pub(super) fn identity(self) -> Identity {
+    pub(super) fn identity(&self) -> Identity {
         match self {
-            Self::User(user) => user,
+            Self::User(user) => user.clone(),
             Self::Backend(name) => Identity::new(format!("api-key:{name}"), Some("service_role")),
+        }
+    }
+}
+
+impl Admin {
+    /// Whose idempotency keys it uses.
+    pub(super) fn publisher(&self) -> Publisher<'_> {
+        match self {
+            Self::User(user) => Publisher::User(&user.sub),
+            Self::Backend(name) => Publisher::ApiKey(name),
         }
     }
 }

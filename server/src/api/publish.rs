@@ -46,7 +46,7 @@ pub(super) async fn broadcast(State(api): State<Api>, admin: Admin, body: JsonTe
         return Err(ApiError::invalid("idempotencyKey", "must be 1 to 128 bytes"));
     }
     let recipients = api.handle.client_count(&room);
-    let published = api.handle.publish(room, &asked.kind, &asked.data, asked.idempotency_key).await?;
+    let published = api.handle.publish_as(admin.publisher(), room, &asked.kind, &asked.data, asked.idempotency_key).await?;
     let (offset, epoch, event_id) = (published.offset, published.epoch, published.event_id);
     Ok(Json(Taken { room: published.room, offset, epoch, event_id, recipients }))
 }

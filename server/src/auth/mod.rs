@@ -20,6 +20,7 @@ mod moment;
 pub mod origin;
 mod remote;
 pub mod resume;
+pub mod resume_key;
 mod signature;
 
 pub use authenticator::{Authenticator, SetupError};

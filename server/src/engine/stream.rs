@@ -9,8 +9,8 @@ use std::{
 
 /// How long a publish with an idempotency key is remembered, in milliseconds.
 const IDEMPOTENCY_MS: u64 = 300_000;
-/// Idempotency keys that one room remembers at most.
-const IDEMPOTENCY_KEYS: usize = 10_000;
+/// Idempotency keys that one room remembers at most: those of 166 events a second for the whole window.
+const IDEMPOTENCY_KEYS: usize = 50_000;
 /// Keys that one room's snapshot holds at most; the ones that were updated longest ago go first.
 pub(super) const SNAPSHOT_KEYS: usize = 10_000;
 

@@ -20,7 +20,7 @@ pub struct NewEvent {
     pub event_id: Arc<str>,
     /// Without an offset, kept nowhere.
     pub ephemeral: bool,
-    /// Publishing again with the same key stores nothing new.
+    /// Publishing again with the same key stores nothing new; made by `Publisher::key`.
     pub idempotency_key: Option<String>,
 }
 

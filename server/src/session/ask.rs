@@ -181,7 +181,7 @@ impl Session {
     /// answers, unless it has to know first who the user is.
     pub(super) fn behind(&mut self, frame: ClientFrame, now: u64) {
         if matches!(frame.message, ClientMessage::Heartbeat) && self.greeted {
-            return self.send(ServerMessage::Heartbeat(Heartbeat { server_time: Timestamp(now) }), frame.id, now);
+            return self.send(ServerMessage::Heartbeat(Heartbeat { server_time: Timestamp(now), resume: None }), frame.id, now);
         }
         if let ClientMessage::Leave(leave) = &frame.message {
             self.waiting.iter_mut().filter(|waiting| waiting.joins(&leave.room)).for_each(|waiting| waiting.left = true);

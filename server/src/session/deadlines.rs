@@ -20,9 +20,11 @@ pub(super) enum Timer {
     TokenExpired,
     /// This client's slot of the drain (§4).
     Drain,
+    /// The client's resume token grows old (§4).
+    Resume,
 }
 
-const TIMERS: [Timer; 8] = [
+const TIMERS: [Timer; 9] = [
     Timer::Handshake,
     Timer::Authenticate,
     Timer::Ping,
@@ -31,6 +33,7 @@ const TIMERS: [Timer; 8] = [
     Timer::TokenWarning,
     Timer::TokenExpired,
     Timer::Drain,
+    Timer::Resume,
 ];
 
 /// When each timer is due, in milliseconds since 1970.

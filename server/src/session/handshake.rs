@@ -7,13 +7,13 @@ use super::{
     effect::{Effect, Refusal, RoomRequest, VerifyFor, Welcome},
     legacy::Joins,
 };
-use crate::{auth::Verified, engine::Position, hub::JoinRequest};
+use crate::{auth::Verified, auth::resume::RESUME_MS, engine::Position, hub::JoinRequest};
 use osbackend_protocol::{
     Action, Authenticated, ClientFrame, ClientMessage, CloseCode, ErrorBody, ErrorCode, EvaluatedPolicy, Greeting,
     PROTOCOL_VERSION, RequestId, RoomName, RoomPosition, RoomResult, ServerMessage, SystemFrame, Timestamp,
     client_msg::Connect,
     schema,
-    server_msg::{LeaveReason, RoomError, RoomRefused},
+    server_msg::{LeaveReason, ResumeGrant, RoomError, RoomRefused},
 };
 use std::collections::HashSet;
 
@@ -304,9 +304,20 @@ impl Session {
         }
     }
 
+    /// A token with which this client may be resumed as who it is now, and the time of the next one: a connection may live
+    /// longer than its token.
+    pub(super) fn grant_resume(&mut self, now: u64) -> Option<ResumeGrant> {
+        if !matches!(self.state, State::Closed) {
+            self.deadlines.set(Timer::Resume, now + RESUME_MS / 2);
+        }
+        let sub = self.identity().map(|who| who.sub.as_str());
+        self.settings.resume.grant(&self.client_id, sub, now)
+    }
+
     /// The answer once its rooms are joined; `away_ms` is how long a resumed client was gone.
-    pub fn welcome(&self, welcome: Welcome, rooms: Vec<RoomResult>, away_ms: u64, now: u64) -> SystemFrame {
+    pub fn welcome(&mut self, welcome: Welcome, rooms: Vec<RoomResult>, away_ms: u64, now: u64) -> SystemFrame {
         let timestamp = Timestamp(now);
+        let resume = if self.is_legacy() { None } else { self.grant_resume(now) };
         let identity = self.identity();
         let (user_id, role) = (identity.map(|who| who.sub.clone()), identity.and_then(|who| who.role.clone()));
         let expires_at = self.who.as_ref().map(|who| Timestamp(who.expires_at_ms));
@@ -319,6 +330,7 @@ impl Session {
                     expires_at,
                     rooms,
                     policy: Some(self.evaluated()),
+                    resume,
                 };
                 SystemFrame { message: ServerMessage::Authenticated(data), id, timestamp }
             }
@@ -326,7 +338,7 @@ impl Session {
                 let greeting = Greeting {
                     client_id: self.client_id.to_string(),
                     authenticated: identity.is_some(),
-                    resume: self.settings.resume.grant(&self.client_id, user_id.as_deref(), now),
+                    resume,
                     user_id,
                     role,
                     expires_at,

@@ -232,6 +232,10 @@ impl Session {
                     self.close(CloseCode::TokenExpired);
                 }
                 Timer::Drain => self.close(CloseCode::Restart),
+                Timer::Resume => {
+                    let resume = self.grant_resume(now);
+                    self.send(ServerMessage::Heartbeat(Heartbeat { server_time: Timestamp(now), resume }), None, now);
+                }
             }
         }
     }
@@ -281,7 +285,7 @@ impl Session {
         if silent_until > now {
             return self.deadlines.set(Timer::Heartbeat, silent_until);
         }
-        self.send(ServerMessage::Heartbeat(Heartbeat { server_time: Timestamp(now) }), None, now);
+        self.send(ServerMessage::Heartbeat(Heartbeat { server_time: Timestamp(now), resume: None }), None, now);
         self.deadlines.set(Timer::Heartbeat, now + interval);
     }
 

@@ -89,7 +89,7 @@ impl Session {
                 return;
             }
             ClientMessage::Heartbeat => {
-                self.send(ServerMessage::Heartbeat(Heartbeat { server_time: Timestamp(now) }), id, now);
+                self.send(ServerMessage::Heartbeat(Heartbeat { server_time: Timestamp(now), resume: None }), id, now);
                 return;
             }
             ClientMessage::Custom(custom) => {

@@ -341,3 +341,31 @@ fn binary_frames_are_not_part_of_the_protocol() {
     bench.text(r#"{"type":"heartbeat"}"#);
     assert!(bench.effects().is_empty(), "nothing is answered after the end");
 }
+
+/// The resume tokens among the messages of these effects.
+fn resume_tokens(session: &mut Session) -> Vec<String> {
+    let token = |effect| match effect {
+        Effect::Send(SystemFrame { message: ServerMessage::Heartbeat(Heartbeat { resume, .. }), .. }) => resume,
+        _ => None,
+    };
+    std::iter::from_fn(|| session.poll_effect()).filter_map(token).map(|grant| grant.token).collect()
+}
+
+#[test]
+fn on_a_connection_that_lives_for_days_a_client_always_has_a_resume_token_that_is_good() {
+    let mut bench = Bench::new(Mode::V1, Ok(None), |config| {
+        config.auth.allow_anonymous = true;
+        config.liveness.heartbeat = None;
+    });
+    bench.text(r#"{"type":"connect","payload":{"protocol":1}}"#);
+    bench.effects();
+    let greeting = bench.session.welcome(Welcome::Greeting { rooms: vec![], id: None }, vec![], 0, START);
+    let ServerMessage::ConnectionEstablished(greeting) = greeting.message else { panic!("{greeting:?}") };
+    let mut newest = greeting.resume.expect("granted").token;
+    for _ in 0..3 * 24 {
+        bench.now += 3_600_000;
+        bench.session.on_timer(bench.now);
+        newest = resume_tokens(&mut bench.session).pop().unwrap_or(newest);
+        assert!(bench.session.settings.resume.verify(&newest, "c-1", None, bench.now));
+    }
+}

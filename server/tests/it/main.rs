@@ -37,6 +37,7 @@ mod readme;
 mod recovery;
 mod remote_check;
 mod requests;
+mod resume;
 mod rooms;
 mod slow;
 mod stopping;

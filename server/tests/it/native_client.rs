@@ -111,6 +111,40 @@ async fn requests_are_answered_and_a_close_is_clean() {
 }
 
 #[tokio::test]
+async fn publishes_over_cut_connections_are_stored_once_and_in_order() {
+    let server = TestServer::start().await;
+    let proxy = Proxy::to(server.ws).await;
+    let (client, _incoming) = builder(proxy.address).token(admin_token()).start().unwrap();
+    let publishes: Vec<_> = (1..=60)
+        .map(|n| {
+            let client = client.clone();
+            async move { client.publish("agent:7", "note", &json!({"n": n})).await }
+        })
+        .collect();
+    let mut offsets = Vec::new();
+    // Ten at a time are under way when the connection is cut, somewhere between the first and the last answer.
+    let mut publishes = publishes.into_iter();
+    loop {
+        let ten: Vec<_> = publishes.by_ref().take(10).collect();
+        if ten.is_empty() {
+            break;
+        }
+        let together = futures_util::future::join_all(ten);
+        let cut = async {
+            client.settled().await.unwrap();
+            proxy.cut();
+        };
+        let (answers, ()) = soon("the answers", futures_util::future::join(together, cut)).await;
+        offsets.extend(answers.into_iter().map(|answer| answer.unwrap()["offset"].as_u64().unwrap()));
+    }
+    assert_eq!(offsets, (1..=60).collect::<Vec<u64>>());
+    let history = client.request("history:get", &json!({"room": "agent:7", "limit": 100})).await.unwrap();
+    let stored: Vec<u64> =
+        history["events"].as_array().unwrap().iter().map(|event| event["data"]["n"].as_u64().unwrap()).collect();
+    assert_eq!(stored, (1..=60).collect::<Vec<u64>>());
+}
+
+#[tokio::test]
 async fn a_cut_connection_comes_back_with_what_was_missed() {
     let server = TestServer::start().await;
     let proxy = Proxy::to(server.ws).await;

@@ -9,7 +9,7 @@ use osbackend_client_core::{
     ConnectionState, Failure, RoomState,
     driver::{Driver, Event, Host},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the machine asked for.
 pub(crate) enum Todo {
@@ -108,6 +108,8 @@ pub(crate) struct App {
     pub(crate) bad_token: bool,
     /// What it published by a request, by the request's id: the number in its data.
     pub(crate) publishing: BTreeMap<u64, u64>,
+    /// Publishes that were written at least once.
+    pub(crate) written: BTreeSet<String>,
     /// Numbers of the sends that were neither written nor refused yet.
     pub(crate) sends: BTreeMap<u64, String>,
 }
@@ -128,6 +130,7 @@ impl App {
             offline: false,
             bad_token: false,
             publishing: BTreeMap::new(),
+            written: BTreeSet::new(),
             sends: BTreeMap::new(),
         }
     }

@@ -92,7 +92,7 @@ impl World {
         let right = {
             let truth = self.book.read();
             let fact = truth.rooms.get(&place).and_then(|history| history.fact(offset));
-            fact.is_some_and(|fact| fact.data == format!("{{\"n\":{number}}}") && *fact.event_id == *text("eventId"))
+            fact.is_some_and(|fact| fact.data == crate::oracle::by_client(number, client) && *fact.event_id == *text("eventId"))
         };
         if !right {
             self.fail(format!("client {client}: publish {number} was answered with another event: {answer}"));
@@ -148,6 +148,9 @@ impl World {
                 }
             }
             Todo::Write(text) => {
+                let text = if self.mutant == Mutant::KeyLost { text.replace("idempotencyKey", "lostKey") } else { text };
+                self.tally.retried +=
+                    u64::from(text.contains("\"by_client\"") && !self.apps[client].written.insert(text.clone()));
                 note!(self, "client {client} -> {}", crate::short(&text));
                 if text.contains("\"send\":") {
                     let sends = &mut self.apps[client].sends;

@@ -4,7 +4,7 @@ use crate::{
     schedule::{Act, Ask, Kind, ROOMS},
     world::{Happening, World, note},
 };
-use osbackend_client_core::Input;
+use osbackend_client_core::{Input, Publish};
 use osbackend_protocol::{Classified, DeliveryClass, JsonObject, RoomName};
 
 fn room_name(room: &str) -> RoomName {
@@ -91,6 +91,12 @@ impl World {
                 let token = self.good_token(client);
                 self.input(client, Input::Token(Ok(Some(token))));
             }
+            Act::PublishAndCut { client, room, count } => {
+                for _ in 0..count {
+                    self.request(client, Ask::Publish(room));
+                }
+                self.act(Act::Cut { client, client_learns: Some(50), server_learns: None, spare: true });
+            }
             Act::Crash { down_ms } => self.server_down(down_ms),
             Act::Drain { window_ms, down_ms } => {
                 if !self.up || self.draining {
@@ -149,18 +155,16 @@ impl World {
     pub(crate) fn request(&mut self, client: usize, what: Ask) {
         let number = self.number();
         let (kind, payload) = match what {
-            Ask::Publish(room) => {
-                let room = ROOMS[room];
-                ("publish", format!("{{\"room\":\"{room}\",\"type\":\"by_client\",\"data\":{{\"n\":{number}}}}}"))
-            }
+            Ask::Publish(room) => ("publish", ROOMS[room].to_owned()),
             Ask::History(room) => ("history:get", format!("{{\"room\":\"{}\"}}", ROOMS[room])),
             Ask::Presence(room) => ("presence:get", format!("{{\"room\":\"{}\"}}", ROOMS[room])),
             Ask::Unknown => ("app:nothing", "{}".to_owned()),
         };
-        let id = self.begin(client, kind, payload);
-        if kind == "publish" {
-            self.apps[client].publishing.insert(id, number);
-        }
+        let id = if let Ask::Publish(_) = what {
+            self.begin_publish(client, payload, number)
+        } else {
+            self.begin(client, kind, payload)
+        };
         self.apps[client].driver.drain();
         self.settle(client);
     }
@@ -173,6 +177,19 @@ impl World {
         let id = app.driver.machine.request(kind, Some(payload), None, clock);
         app.judge.requests.insert(id);
         note!(self, "client {client}: request {id} {kind}");
+        id
+    }
+
+    /// As [`Self::begin`], for event `number` of the client's own.
+    fn begin_publish(&mut self, client: usize, room: String, number: u64) -> u64 {
+        let app = &mut self.apps[client];
+        let clock = app.clock(self.now);
+        let data = Some(crate::oracle::by_client(number, client));
+        let event = Publish { room, kind: "by_client".to_owned(), data, ..Publish::default() };
+        let id = app.driver.machine.publish(&event, clock);
+        app.judge.requests.insert(id);
+        app.publishing.insert(id, number);
+        note!(self, "client {client}: request {id} publish");
         id
     }
 }

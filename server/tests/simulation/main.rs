@@ -96,6 +96,7 @@ fn any_schedule_of_faults_loses_nothing_in_silence() {
     assert!(total.delivered > count * 100, "too few events: {total:?}");
     assert!(total.skipped > count / 2, "too few conflated events: {total:?}");
     assert!(total.pictures > count, "too few pictures of presence: {total:?}");
+    assert!(total.retried > count / 4, "too few publishes were retried: {total:?}");
     assert!(total.recovered > count * 2 && total.lost > count * 2, "too few joins: {total:?}");
 }
 
@@ -145,4 +146,9 @@ fn a_lost_word_of_who_came_or_went_is_noticed() {
 #[test]
 fn a_request_without_an_outcome_is_noticed() {
     is_noticed(Mutant::AnswerLost, "never had an outcome");
+}
+
+#[test]
+fn a_publish_that_is_stored_again_at_its_retry_is_noticed() {
+    is_noticed(Mutant::KeyLost, "was stored twice");
 }

@@ -20,6 +20,8 @@ pub(crate) enum Mutant {
     AnswerLost,
     /// Nobody hears who comes and goes.
     PresenceLost,
+    /// Publishes lose their keys on the way.
+    KeyLost,
 }
 
 impl World {

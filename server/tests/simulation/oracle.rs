@@ -6,7 +6,7 @@ use osbackend_server::{
     hub::event::NewEvent,
 };
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -26,6 +26,14 @@ pub(crate) struct Fact {
 pub(crate) struct History {
     pub(crate) facts: Vec<Fact>,
     newest: HashMap<(Arc<str>, String), usize>,
+    /// The data of what clients published with a key, and the number of each client's last one.
+    keyed: HashMap<String, u64>,
+    last: HashMap<usize, u64>,
+}
+
+/// The data of what a client publishes.
+pub(crate) fn by_client(number: u64, client: usize) -> String {
+    format!("{{\"n\":{number},\"by\":{client}}}")
 }
 
 impl History {
@@ -50,6 +58,28 @@ impl History {
             .collect()
     }
 
+    /// A publish with a key: stored once, and after what its client published before.
+    fn keyed(&mut self, event: &NewEvent, event_id: &str, offset: u64, unordered: &BTreeSet<usize>) -> Result<(), String> {
+        let data = event.data.get();
+        if event_id != &*event.event_id {
+            // Answered with what was stored before.
+            let same = self.fact(offset).is_some_and(|fact| *fact.event_id == *event_id && fact.data == data);
+            return if same { Ok(()) } else { Err(format!("{data} was answered with another event, {offset}")) };
+        }
+        if let Some(before) = self.keyed.insert(data.to_owned(), offset) {
+            return Err(format!("{data} was stored twice, as {before} and {offset}"));
+        }
+        let value: serde_json::Value = serde_json::from_str(data).map_err(|error| error.to_string())?;
+        let number = |field: &str| value[field].as_u64().unwrap_or_default();
+        let (number, client) = (number("n"), number("by") as usize);
+        match self.last.insert(client, number) {
+            Some(before) if before > number && !unordered.contains(&client) => {
+                Err(format!("{data} was stored after {before} of the same client"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn append(&mut self, event_id: Arc<str>, event: &NewEvent) {
         let key = event.classified.key.clone().filter(|_| event.classified.class == DeliveryClass::Latest);
         if let Some(key) = &key {
@@ -68,6 +98,8 @@ impl History {
 pub(crate) struct Truth {
     pub(crate) rooms: BTreeMap<(String, String), History>,
     pub(crate) ephemeral: HashMap<String, String>,
+    /// Clients of which the server refused a publish for now: what was under way behind it may have passed it.
+    pub(crate) unordered: BTreeSet<usize>,
     /// How the server broke its own numbering, if it did.
     pub(crate) broken: Option<String>,
 }
@@ -112,18 +144,26 @@ impl Witness {
         let done = std::mem::replace(&mut pending.done, Box::new(|_| {}));
         pending.done = Box::new(move |result| {
             if let Ok(published) = &result {
-                let mut truth = book.read();
+                let mut book = book.read();
+                let truth = &mut *book;
                 match published.offset {
                     None => {
                         truth.ephemeral.insert(event.event_id.to_string(), room);
                     }
                     Some(offset) => {
                         let history = truth.rooms.entry((room.clone(), published.epoch.clone())).or_default();
-                        if offset == history.offset() + 1 {
+                        if *event.kind == *"by_client"
+                            && let Err(what) = history.keyed(&event, &published.event_id, offset, &truth.unordered)
+                        {
+                            // The first of them tells most.
+                            truth.broken.get_or_insert(format!("{room} {}: {what}", published.epoch));
+                        } else if *published.event_id != *event.event_id {
+                            // Nothing new.
+                        } else if offset == history.offset() + 1 {
                             history.append(event.event_id.clone(), &event);
                         } else {
                             let (epoch, last) = (&published.epoch, history.offset());
-                            truth.broken = Some(format!("{room} {epoch}: offset {offset} was given after {last}"));
+                            truth.broken.get_or_insert(format!("{room} {epoch}: offset {offset} was given after {last}"));
                         }
                     }
                 }

@@ -120,6 +120,12 @@ pub(crate) enum Act {
     Refresh {
         client: usize,
     },
+    /// The connection is lost before the answers to what is published: all of it may have been stored, or only the first.
+    PublishAndCut {
+        client: usize,
+        room: usize,
+        count: u64,
+    },
     Crash {
         down_ms: u64,
     },
@@ -225,6 +231,10 @@ pub(crate) fn draw(dice: &mut Dice, clients: usize) -> Vec<(u64, Act)> {
     }
     for _ in 0..*dice.pick(&[0, 1, 3]) {
         storm(dice, clients, &mut plan);
+    }
+    for _ in 0..*dice.pick(&[0, 2, 5]) {
+        let (client, room) = (dice.below(clients as u64) as usize, dice.below(ROOMS.len() as u64) as usize);
+        plan.push((dice.below(CHAOS_MS), Act::PublishAndCut { client, room, count: dice.range(1, 8) }));
     }
     // Clients that an application closed or that gave up are connected again now and then.
     for at in [30_000, 60_000] {

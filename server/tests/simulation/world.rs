@@ -55,6 +55,8 @@ pub(crate) struct Tally {
     pub(crate) sessions: u64,
     /// Of who is in a room, judged.
     pub(crate) pictures: u64,
+    /// Publishes that were written again.
+    pub(crate) retried: u64,
     pub(crate) steps: u64,
 }
 
@@ -66,6 +68,7 @@ impl std::ops::AddAssign for Tally {
         self.lost += other.lost;
         self.sessions += other.sessions;
         self.pictures += other.pictures;
+        self.retried += other.retried;
         self.steps += other.steps;
     }
 }

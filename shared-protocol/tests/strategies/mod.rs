@@ -251,8 +251,9 @@ pub(crate) fn room_message() -> BoxedStrategy<ServerMessage> {
 }
 
 pub(crate) fn server_message() -> BoxedStrategy<ServerMessage> {
-    let authenticated = (text(), option::of(text()), timestamp(), room_results(), option::of(evaluated()))
-        .prop_map(|(user_id, role, expires_at, rooms, policy)| Authenticated { user_id, role, expires_at, rooms, policy });
+    let authenticated = (text(), option::of(text()), timestamp(), room_results(), option::of(evaluated())).prop_map(
+        |(user_id, role, expires_at, rooms, policy)| Authenticated { user_id, role, expires_at, rooms, policy, resume: None },
+    );
     let point = (text(), timestamp(), btree_map(text(), point_value(), 0..4))
         .prop_map(|(metric, timestamp, values)| MetricPoint { metric, timestamp, values });
     let metrics = (option::of(text()), timestamp(), timestamp(), option::of(interval()), vec(point, 0..4))
@@ -265,7 +266,7 @@ pub(crate) fn server_message() -> BoxedStrategy<ServerMessage> {
         authenticated.prop_map(ServerMessage::Authenticated),
         room_message(),
         metrics.prop_map(ServerMessage::Metrics),
-        timestamp().prop_map(|server_time| ServerMessage::Heartbeat(Heartbeat { server_time })),
+        timestamp().prop_map(|server_time| ServerMessage::Heartbeat(Heartbeat { server_time, resume: None })),
         timestamp().prop_map(|expires_at| ServerMessage::TokenExpiring(TokenExpiring { expires_at })),
         integer().prop_map(|reconnect_after_ms| ServerMessage::Draining(Draining { reconnect_after_ms })),
         error.prop_map(ServerMessage::Error),

@@ -2,11 +2,12 @@
 
 mod connecting;
 mod messages;
+mod publishing;
 mod rooms;
 mod session;
 
 use super::*;
-use crate::{control::*, room::RoomStatus};
+use crate::{control::*, pending::Settled, room::RoomStatus};
 use osbackend_protocol::{ClientMessage, EvaluatedPolicy, Identity, Limits, Policy, decode_client};
 
 /// What a server tells of its default policy.

@@ -189,7 +189,8 @@ fn losing_the_permission_ends_the_membership() {
     assert!(matches!(&outputs[..], [Output::Room(state)] if state.status == RoomStatus::Refused));
     assert_eq!(rig.event("agent:7", 6), Delivery::NotJoined);
     // A new token may allow it again.
-    let user = Authenticated { user_id: "u1".to_owned(), role: Some("admin".to_owned()), rooms: vec![], policy: None };
+    let user =
+        Authenticated { user_id: "u1".to_owned(), role: Some("admin".to_owned()), rooms: vec![], policy: None, resume: None };
     join_of(rig.control(Control::Authenticated(user)));
 }
 

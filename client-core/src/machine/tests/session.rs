@@ -49,7 +49,8 @@ fn the_token_is_refreshed_in_place() {
     assert_eq!(rig.advance(5_000), [Output::NeedToken]);
     let sent = writes(rig.input(Input::Token(Ok(Some("t2".to_owned())))));
     assert!(matches!(&sent[0].1, ClientMessage::Auth(auth) if auth.token == "t2"));
-    let user = Authenticated { user_id: "u1".to_owned(), role: Some("user".to_owned()), rooms: vec![], policy: None };
+    let user =
+        Authenticated { user_id: "u1".to_owned(), role: Some("user".to_owned()), rooms: vec![], policy: None, resume: None };
     assert_eq!(rig.control(Control::Authenticated(user)), []);
     rig.machine.on_activity(rig.now + 20_000);
     assert_eq!(rig.advance(30_000), []);
@@ -91,7 +92,7 @@ fn an_anonymous_session_becomes_a_users() {
     rig.input(Input::Token(Ok(Some("t".to_owned()))));
     let rooms = vec![outcome("user:u1", "e", 0, false)];
     let policy = policy("u1", "admin");
-    let user = Authenticated { user_id: "u1".to_owned(), role: Some("admin".to_owned()), rooms, policy };
+    let user = Authenticated { user_id: "u1".to_owned(), role: Some("admin".to_owned()), rooms, policy, resume: None };
     let outputs = rig.control(Control::Authenticated(user));
     assert!(matches!(&outputs[0], Output::State(ConnectionState::Connected { authenticated: true, .. })));
     assert_eq!(rig.event("user:u1", 1), Delivery::Deliver);
@@ -108,7 +109,8 @@ fn a_refresh_replaces_what_the_user_may_do_and_silence_allows_nothing() {
     rig.control(Control::Greeting(Box::new(admin)));
     let can = |rig: &Rig, action| rig.machine.can(&room("agent:7"), action);
     assert!(can(&rig, Action::Join) && can(&rig, Action::Publish));
-    let refreshed = |policy| Authenticated { user_id: "u1".to_owned(), role: Some("user".to_owned()), rooms: vec![], policy };
+    let refreshed =
+        |policy| Authenticated { user_id: "u1".to_owned(), role: Some("user".to_owned()), rooms: vec![], policy, resume: None };
     rig.control(Control::Authenticated(refreshed(policy("u1", "user"))));
     assert!(can(&rig, Action::Join) && !can(&rig, Action::Publish));
     rig.control(Control::Authenticated(refreshed(None)));
