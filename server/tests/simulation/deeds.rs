@@ -160,11 +160,12 @@ impl World {
             Ask::Presence(room) => ("presence:get", format!("{{\"room\":\"{}\"}}", ROOMS[room])),
             Ask::Unknown => ("app:nothing", "{}".to_owned()),
         };
-        let id = if let Ask::Publish(_) = what {
-            self.begin_publish(client, payload, number)
-        } else {
-            self.begin(client, kind, payload)
-        };
+        match what {
+            Ask::Publish(_) => self.begin_publish(client, payload, number),
+            _ => {
+                self.begin(client, kind, payload);
+            }
+        }
         self.apps[client].driver.drain();
         self.settle(client);
     }
@@ -181,7 +182,7 @@ impl World {
     }
 
     /// As [`Self::begin`], for event `number` of the client's own.
-    fn begin_publish(&mut self, client: usize, room: String, number: u64) -> u64 {
+    fn begin_publish(&mut self, client: usize, room: String, number: u64) {
         let app = &mut self.apps[client];
         let clock = app.clock(self.now);
         let data = Some(crate::oracle::by_client(number, client));
@@ -190,6 +191,5 @@ impl World {
         app.judge.requests.insert(id);
         app.publishing.insert(id, number);
         note!(self, "client {client}: request {id} publish");
-        id
     }
 }
