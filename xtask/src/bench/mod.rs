@@ -165,11 +165,8 @@ const STORM_SCALE: f64 = 1.0;
 const DRAIN_WINDOW: Duration = Duration::from_secs(20);
 
 fn storm(programs: &Programs) -> Result<serde_json::Value> {
-    let amounts = [
-        ("clients", STORM_CLIENTS.to_string()),
-        ("down-ms", DOWN.as_millis().to_string()),
-        ("scale", STORM_SCALE.to_string()),
-    ];
+    let amounts =
+        [("clients", STORM_CLIENTS.to_string()), ("down-ms", DOWN.as_millis().to_string()), ("scale", STORM_SCALE.to_string())];
     programs.storm("storm", &amounts)
 }
 

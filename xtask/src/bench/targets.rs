@@ -53,13 +53,7 @@ pub(crate) fn check(figures: &Figures) -> Vec<Verdict> {
         ("of these not authenticated", storm("notAuthenticated"), 0.0, "clients", true),
         ("most that come back in one second", storm("mostReturnsInASecond"), 1000.0, "clients", true),
         ("memory at its most, of the server that they come back to", storm("timesResident"), 1.5, "× before", true),
-        (
-            "most arrivals in a second of a drained server's clients",
-            median(OURS, "drain", "timesMean"),
-            2.0,
-            "× the mean",
-            true,
-        ),
+        ("most arrivals in a second of a drained server's clients", median(OURS, "drain", "timesMean"), 2.0, "× the mean", true),
         ("an event in Chromium, server with a backlog", client("microsPerEvent"), 8.0, "µs", true),
         ("the SDK's dispatch", client("timesBareDispatch"), 1.2, "× JSON.parse + call", true),
     ];
