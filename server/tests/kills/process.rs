@@ -16,14 +16,16 @@ pub(crate) type Address = Option<(u64, SocketAddr)>;
 pub(crate) struct Server {
     engine: &'static str,
     dir: PathBuf,
+    /// `CONNECT_RATE`; 0: any.
+    connect_rate: u32,
     child: Option<Child>,
     life: u64,
     address: watch::Sender<Address>,
 }
 
 impl Server {
-    pub(crate) fn new(engine: &'static str, dir: &Path) -> Self {
-        Self { engine, dir: dir.to_owned(), child: None, life: 0, address: watch::Sender::new(None) }
+    pub(crate) fn new(engine: &'static str, dir: &Path, connect_rate: u32) -> Self {
+        Self { engine, dir: dir.to_owned(), connect_rate, child: None, life: 0, address: watch::Sender::new(None) }
     }
 
     pub(crate) fn address(&self) -> watch::Receiver<Address> {
@@ -35,7 +37,7 @@ impl Server {
         let mut command = Command::new(env!("CARGO_BIN_EXE_osbackend"));
         command.env_clear().args(["serve", "--host", "127.0.0.1", "--port", "0", "--ws-port", "0"]);
         command.env("JWT_SECRET", SECRET).env("ENGINE", self.engine).env("DATA_DIR", &self.dir);
-        command.envs([("MAX_CONNECTIONS_PER_IP", "0"), ("MESSAGE_RATE", "0"), ("CONNECT_RATE", "0")]);
+        command.envs([("MAX_CONNECTIONS_PER_IP", "0"), ("MESSAGE_RATE", "0")]).env("CONNECT_RATE", self.connect_rate.to_string());
         command.envs([("HISTORY_SIZE", "0"), ("RUST_LOG", "warn")]);
         command.stdout(Stdio::piped()).stderr(Stdio::inherit()).kill_on_drop(true);
         let mut child = command.spawn().unwrap();

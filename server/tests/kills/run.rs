@@ -1,6 +1,7 @@
 //! One run: clients that publish and listen, a server that is killed where the plan says, and the judgment in the end.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use osbackend_client_core::Rng;
 use osbackend_server::auth::mint::Token;
@@ -22,7 +23,22 @@ pub(crate) struct Plan {
     pub(crate) kills: u64,
     pub(crate) clients: u64,
     pub(crate) rooms: u64,
+    /// New connections a second, as many at once; 0: any.
+    pub(crate) connect_rate: u32,
     pub(crate) seed: u64,
+}
+
+/// What came of a run.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// Joins that recovered.
+    pub(crate) recovered: u64,
+    /// Joins with a position that did not.
+    pub(crate) refused: u64,
+    /// Publishes that were acknowledged.
+    pub(crate) acknowledged: usize,
+    /// From the last start until everyone was back.
+    pub(crate) returned_in: Duration,
 }
 
 /// When a life ends.
@@ -65,15 +81,16 @@ struct Crowd {
     publishing: watch::Sender<bool>,
 }
 
-/// Runs a plan: joins that recovered, that did not, and acknowledged publishes.
+/// Runs a plan.
 ///
 /// # Panics
 /// With the first contradiction, the log of whom it concerns, and the seed.
-pub(crate) async fn survive(plan: Plan) -> (u64, u64, usize) {
-    let dir = std::env::temp_dir().join(format!("osbackend-kills-{}-{}", std::process::id(), plan.engine));
+pub(crate) async fn survive(plan: Plan) -> Outcome {
+    let name = format!("osbackend-kills-{}-{}-{}", std::process::id(), plan.engine, plan.clients);
+    let dir = std::env::temp_dir().join(name);
     std::fs::create_dir_all(&dir).unwrap();
     let oracle = Arc::new(Oracle::new(plan.expected));
-    let mut server = Server::new(plan.engine, &dir);
+    let mut server = Server::new(plan.engine, &dir, plan.connect_rate);
     let mut rng = Rng::new(plan.seed);
     let crowd = gather(&plan, &mut rng, &oracle, &server).await;
     let mut kills = Vec::new();
@@ -86,15 +103,18 @@ pub(crate) async fn survive(plan: Plan) -> (u64, u64, usize) {
         server.kill().await;
     }
     oracle.new_life(plan.kills + 1);
+    let began = Instant::now();
     let address = server.start().await;
     reached(&plan, &kills, &oracle, |progress| progress.returned >= plan.clients).await;
+    let returned_in = began.elapsed();
     finish(&plan, &kills, &oracle, crowd, address).await;
     server.kill().await;
     // Left where it is when something failed: it is evidence then.
     std::fs::remove_dir_all(&dir).unwrap();
-    let totals = oracle.totals();
-    println!("{plan:?}: {} recoveries, {} refused, {} acknowledged", totals.0, totals.1, totals.2);
-    totals
+    let (recovered, refused, acknowledged) = oracle.totals();
+    let outcome = Outcome { recovered, refused, acknowledged, returned_in };
+    println!("{plan:?}: {outcome:?}");
+    outcome
 }
 
 fn fail_if_violated(plan: &Plan, kills: &[Kill], oracle: &Oracle) {
@@ -105,8 +125,7 @@ fn fail_if_violated(plan: &Plan, kills: &[Kill], oracle: &Oracle) {
 
 async fn reached(plan: &Plan, kills: &[Kill], oracle: &Oracle, due: impl Fn(&Progress) -> bool) {
     let mut progress = oracle.progress();
-    let waited =
-        tokio::time::timeout(std::time::Duration::from_secs(60), progress.wait_for(|now| now.violated || due(now))).await;
+    let waited = tokio::time::timeout(Duration::from_secs(60), progress.wait_for(|now| now.violated || due(now))).await;
     fail_if_violated(plan, kills, oracle);
     if waited.is_err() {
         let now = *oracle.progress().borrow();
