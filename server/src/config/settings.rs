@@ -271,7 +271,7 @@ pub const SETTINGS: &[Setting] = &[
         into!(limits.max_connections_per_user, limit),
     )
     .dev("0"),
-    setting("limits", "CONNECT_RATE", Some("500"), NUMBER, "New connections a second.", into!(limits.connect_rate, limit)),
+    setting("limits", "CONNECT_RATE", Some("500"), NUMBER, "New connections a second; more wait up to 8 s for their turn.", into!(limits.connect_rate, limit)),
     setting(
         "limits",
         "MAX_MESSAGE_BYTES",

@@ -8,7 +8,7 @@ pub mod upgrade;
 
 use crate::{
     auth::{extract, origin::OriginPolicy},
-    limits::{Admission, NotAdmitted, address},
+    limits::{Admission, NotAdmitted, Place, address},
     realtime::Handle,
     session::{Mode, Refusal},
     telemetry::meters::{Meters, Via},
@@ -26,6 +26,7 @@ use std::{
     convert::Infallible,
     net::{IpAddr, SocketAddr},
     sync::Arc,
+    time::Duration,
 };
 use upgrade::{Bounds, Upgrade};
 
@@ -78,10 +79,13 @@ async fn serve(
         not_admitted(meters, "origin", address);
         return refusal(StatusCode::FORBIDDEN, ErrorCode::Forbidden, "this origin may not connect: see ALLOWED_ORIGINS", None);
     }
-    if gateway.handle.is_draining() {
+    let going_away = || {
         not_admitted(meters, "draining", address);
         let message = "the server is going away: connect again";
-        return refusal(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, message, Some(DRAINING_RETRY_MS));
+        refusal(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, message, Some(DRAINING_RETRY_MS))
+    };
+    if gateway.handle.is_draining() {
+        return going_away();
     }
     let now_ms = gateway.handle.now_ms();
     // Browsers can't see an HTTP status, but only a close code tells them not to come back (§6).
@@ -97,6 +101,13 @@ async fn serve(
             (None, Some(Refusal::ConnectionLimit))
         }
     };
+    if let Some(wait_ms) = place.as_ref().map(Place::wait_ms).filter(|wait_ms| *wait_ms > 0) {
+        // A client that goes away meanwhile drops this, and its place with it.
+        tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+        if gateway.handle.is_draining() {
+            return going_away();
+        }
+    }
     let token = match (refused, extract::token(&headers, uri.query())) {
         (Some(refusal), _) => Err(refusal),
         (None, Ok(token)) => Ok(token.map(|token| token.as_str().to_owned())),

@@ -10,7 +10,8 @@ use crate::config::Limits;
 /// Why a connection is not let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAdmitted {
-    /// `MAX_CONNECTIONS` are open, or new ones come faster than `CONNECT_RATE`: not this client's fault, try later.
+    /// `MAX_CONNECTIONS` are open, or so many new ones wait by `CONNECT_RATE` that this one would wait longer than
+    /// [`CONNECT_PATIENCE_MS`]: not this client's fault, try later.
     #[error("the server has no room for another connection now")]
     Full {
         /// When to try again, in milliseconds.
@@ -47,7 +48,13 @@ pub struct Place {
     counts: Arc<Mutex<Counts>>,
     ip: Option<IpAddr>,
     user: Option<String>,
+    wait_ms: u64,
 }
+
+/// How long a connection that comes faster than `CONNECT_RATE` is kept waiting at most, in milliseconds. A client that is
+/// turned away comes back after a delay that doubles, and a browser is not even told which: when a server's clients come back
+/// all together, waiting here is sooner, and no more work. Less than a client waits for its connection (10 s).
+pub const CONNECT_PATIENCE_MS: u64 = 8_000;
 
 /// After how long to try again when all places are taken, in milliseconds: nobody knows when one becomes free.
 pub const FULL_RETRY_MS: u64 = 5_000;
@@ -77,16 +84,25 @@ impl Admission {
         {
             return Err(NotAdmitted::Address);
         }
-        counts.new.take(&counts.rate, now_ms).map_err(|retry_after_ms| NotAdmitted::Full { retry_after_ms })?;
+        let wait_ms = counts
+            .new
+            .reserve(&counts.rate, CONNECT_PATIENCE_MS, now_ms)
+            .map_err(|retry_after_ms| NotAdmitted::Full { retry_after_ms })?;
         counts.total += 1;
         if let Some(ip) = counted {
             *counts.by_ip.entry(ip).or_default() += 1;
         }
-        Ok(Place { counts: self.counts.clone(), ip, user: None })
+        Ok(Place { counts: self.counts.clone(), ip, user: None, wait_ms })
     }
 }
 
 impl Place {
+    /// After how many milliseconds the connection may be opened, so that new ones come at `CONNECT_RATE`; 0: now. It is
+    /// counted meanwhile.
+    pub fn wait_ms(&self) -> u64 {
+        self.wait_ms
+    }
+
     /// The client's address, where it is known.
     pub fn ip(&self) -> Option<IpAddr> {
         self.ip
@@ -195,11 +211,29 @@ mod tests {
     }
 
     #[test]
-    fn new_connections_come_at_the_connect_rate() {
+    fn new_connections_come_at_the_connect_rate_and_wait_for_their_turn() {
         let admission = admission(|limits| limits.connect_rate = Some(2));
-        let places: Vec<_> = (0..2).map(|_| admission.admit(None, 0).unwrap()).collect();
-        assert_eq!(admission.admit(None, 0).unwrap_err(), NotAdmitted::Full { retry_after_ms: 500 });
-        assert!(admission.admit(None, 500).is_ok());
-        drop(places);
+        let mut places: Vec<_> = (0..2 + 16).map(|_| admission.admit(None, 0).unwrap()).collect();
+        let waits: Vec<u64> = places.iter().map(Place::wait_ms).collect();
+        let expected: Vec<u64> = [0, 0].into_iter().chain((1..=16).map(|n| n * 500)).collect();
+        assert_eq!(waits, expected, "the burst at once, the others at the rate");
+        assert_eq!(admission.admit(None, 0).unwrap_err(), NotAdmitted::Full { retry_after_ms: 8_500 });
+        // A client that doesn't wait gives its place back, and not its turn.
+        places.clear();
+        assert_eq!(admission.admit(None, 500).unwrap().wait_ms(), 8_000);
+        assert_eq!(admission.admit(None, 60_000).unwrap().wait_ms(), 0);
+    }
+
+    #[test]
+    fn five_thousand_at_once_are_let_in_at_the_rate_as_far_as_the_patience_goes() {
+        let admission = admission(|limits| limits.max_connections_per_ip = None);
+        let (let_in, refused): (Vec<_>, Vec<_>) = (0..5_000).map(|_| admission.admit(None, 0)).partition(Result::is_ok);
+        assert_eq!((let_in.len(), refused.len()), (4_500, 500));
+        let waits: Vec<u64> = let_in.into_iter().map(|place| place.unwrap().wait_ms()).collect();
+        assert_eq!(waits.iter().filter(|wait| **wait == 0).count(), 500);
+        for second in 0..8 {
+            let within = waits.iter().filter(|wait| **wait > second * 1000 && **wait <= (second + 1) * 1000).count();
+            assert_eq!(within, 500, "in the second {second}");
+        }
     }
 }

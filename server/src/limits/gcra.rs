@@ -73,6 +73,21 @@ impl Gcra {
         Ok(())
     }
 
+    /// Takes one in advance, unless it would have to be waited for longer than `patience_ms`: after so many milliseconds, 0 for
+    /// now, it is there. Who is told to wait has it, and those who ask next wait behind.
+    ///
+    /// # Errors
+    /// The wait would be longer, and nothing was taken; this is how long.
+    pub fn reserve(&mut self, quota: &Quota, patience_ms: u64, now_ms: u64) -> Result<u64, u64> {
+        let Some((arrival_ns, over_ns)) = self.after(quota, 1, now_ms) else { return Ok(0) };
+        let wait_ms = over_ns.div_ceil(NS_PER_MS);
+        if wait_ms > patience_ms {
+            return Err(wait_ms);
+        }
+        self.arrival_ns = arrival_ns;
+        Ok(wait_ms)
+    }
+
     /// Charges for `units` that have come already, whether the quota allows them or not.
     ///
     /// # Errors
@@ -113,6 +128,16 @@ mod tests {
         assert!(limit.take(&quota, NOW).is_err(), "a clock that goes back gives nothing");
         let after_long = [0; 4].map(|_| limit.take(&quota, NOW + 1_000_000).is_ok());
         assert_eq!(after_long, [true, true, true, false], "never more than the burst");
+    }
+
+    #[test]
+    fn what_is_reserved_comes_at_the_rate_and_not_after_the_patience() {
+        let (quota, mut limit) = (Quota::new(Some(10), 2), Gcra::default());
+        let waits = [0; 6].map(|_| limit.reserve(&quota, 300, NOW));
+        assert_eq!(waits, [Ok(0), Ok(0), Ok(100), Ok(200), Ok(300), Err(400)]);
+        assert_eq!(limit.reserve(&quota, 300, NOW + 100), Ok(300), "who was refused took nothing");
+        assert_eq!(limit.reserve(&quota, 0, NOW + 10_000), Ok(0));
+        assert_eq!(Gcra::default().reserve(&Quota::new(None, 1), 0, NOW), Ok(0));
     }
 
     #[test]

@@ -4,5 +4,5 @@ pub mod address;
 mod admission;
 mod gcra;
 
-pub use admission::{Admission, FULL_RETRY_MS, NotAdmitted, Place};
+pub use admission::{Admission, CONNECT_PATIENCE_MS, FULL_RETRY_MS, NotAdmitted, Place};
 pub use gcra::{Gcra, Overdrawn, Quota};

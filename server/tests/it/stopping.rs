@@ -78,3 +78,24 @@ async fn a_second_signal_ends_it_at_once() {
     assert_eq!(served.ended().await.0.code(), Some(0));
     assert!(begin.elapsed() < DRAIN, "{:?}", begin.elapsed());
 }
+
+#[tokio::test]
+async fn many_clients_of_a_drained_server_get_slots_that_no_second_has_too_many_of() {
+    let server = crate::support::TestServer::with(|config| config.limits.max_connections_per_ip = None).await;
+    let mut clients = Vec::new();
+    for number in 0..150 {
+        clients.push(server.user(&format!("u{number}")).await);
+    }
+    let handle = server.handle.clone();
+    let draining = tokio::spawn(async move { handle.drain(Duration::from_secs(20)).await });
+    let mut seconds = [0; 20];
+    for client in &mut clients {
+        // Those whose slot has come are told before they are closed.
+        let draining = client.expect("draining").await;
+        let slot = draining["data"]["reconnectAfterMs"].as_u64().unwrap();
+        seconds[usize::try_from(slot / 1000).unwrap()] += 1;
+    }
+    draining.abort();
+    // The mean is 7.5.
+    assert!(seconds.iter().all(|count| *count == 7 || *count == 8), "{seconds:?}");
+}

@@ -76,6 +76,12 @@ pub(crate) fn run(project: &Project, args: &[String]) -> Result<()> {
             }
         }
     }
+    if options.has(Part::Storm) {
+        for _ in 0..amounts.repeat {
+            figures.take(Server::Ours.name(), "storm", storm(&programs));
+            figures.take(Server::Ours.name(), "drain", drain(&programs));
+        }
+    }
     if options.has(Part::Client) {
         client::measure(project, &programs, &options, &mut figures)?;
     }
@@ -147,6 +153,26 @@ fn publish(programs: &Programs, rate: u64, amounts: &Amounts) -> Result<serde_js
             ("window-ms", amounts.window.as_millis().to_string()),
         ],
     )
+}
+
+/// Clients of a server that dies or is drained, each in two rooms of its own.
+const STORM_CLIENTS: usize = 5000;
+/// How long a killed server is away.
+const DOWN: Duration = Duration::from_secs(2);
+/// What the SDK's delays are multiplied with. 1: they are the product's.
+const STORM_SCALE: f64 = 1.0;
+/// The default of `DRAIN`.
+const DRAIN_WINDOW: Duration = Duration::from_secs(20);
+
+fn storm(programs: &Programs) -> Result<serde_json::Value> {
+    let amounts =
+        [("clients", STORM_CLIENTS.to_string()), ("down-ms", DOWN.as_millis().to_string()), ("scale", STORM_SCALE.to_string())];
+    programs.storm("storm", &amounts)
+}
+
+fn drain(programs: &Programs) -> Result<serde_json::Value> {
+    let window = DRAIN_WINDOW.as_millis().to_string();
+    programs.storm("drain", &[("clients", STORM_CLIENTS.to_string()), ("window-ms", window)])
 }
 
 fn ramp(programs: &Programs, server: Server, connections: usize) -> Result<serde_json::Value> {

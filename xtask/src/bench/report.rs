@@ -43,6 +43,17 @@ const DURABLE_ROWS: [(&str, &str, &str, usize); 5] = [
     ("p99", "publish2000", "ackMillisP99", 2),
 ];
 
+const STORM_ROWS: [(&str, &str, &str, f64, usize); 8] = [
+    ("s until half of them are back", "storm", "secondsUntilHalfAreBack", 1.0, 1),
+    ("s until all of them are back", "storm", "secondsUntilAllAreBack", 1.0, 1),
+    ("most that come back in one second", "storm", "mostReturnsInASecond", 1.0, 0),
+    ("not recovered", "storm", "notRecovered", 1.0, 0),
+    ("server CPU µs a return, start included", "storm", "cpuMicrosPerReturn", 1.0, 0),
+    ("MiB of the server before its death", "storm", "residentBefore", 1_048_576.0, 0),
+    ("MiB at most while they come", "storm", "residentPeak", 1_048_576.0, 0),
+    ("drained: most arrivals in a second ÷ the mean", "drain", "timesMean", 1.0, 2),
+];
+
 /// The tables and the verdicts.
 pub(crate) fn markdown(figures: &Figures, verdicts: &[Verdict]) -> String {
     let mut text = String::from("\nMedian (lowest–highest) of the rounds; the ratio is to `ws` in the same run.\n\n");
@@ -71,6 +82,15 @@ pub(crate) fn markdown(figures: &Figures, verdicts: &[Verdict]) -> String {
         for (head, measurement, figure, decimals) in DURABLE_ROWS {
             if let Some(spread) = figures.get("osbackend", measurement, figure) {
                 let _ = writeln!(text, "| {head} | {} |", number(spread, 1.0, decimals));
+            }
+        }
+        text.push('\n');
+    }
+    if figures.get("osbackend", "storm", "notRecovered").is_some() {
+        text.push_str("| 5,000 clients of a server that was killed, two rooms each | |\n|---|---|\n");
+        for (head, measurement, figure, unit, decimals) in STORM_ROWS {
+            if let Some(spread) = figures.get("osbackend", measurement, figure) {
+                let _ = writeln!(text, "| {head} | {} |", number(spread, unit, decimals));
             }
         }
         text.push('\n');

@@ -175,6 +175,18 @@ impl Programs {
         Ok(figures)
     }
 
+    /// A measurement of servers that the load generator starts and kills by itself.
+    pub(crate) fn storm(&self, what: &str, amounts: &[(&str, String)]) -> Result<Value> {
+        let mut load = cmd(&self.load).args([what, "--secret", SECRET, "--server"]).arg(&self.osbackend);
+        load = load.arg("--dir").arg(self.fresh_data()?);
+        for (name, value) in amounts {
+            load = load.arg(format!("--{name}")).arg(value);
+        }
+        let figures = serde_json::from_str(&load.read()?).context("the load generator did not print JSON")?;
+        eprintln!("  {what}: {figures}");
+        Ok(figures)
+    }
+
     /// The data directory, without what an earlier measurement left.
     fn fresh_data(&self) -> Result<&PathBuf> {
         if self.data.exists() {

@@ -24,6 +24,7 @@ pub(crate) fn check(figures: &Figures) -> Vec<Verdict> {
     let connection = |figure| median(OURS, "connections", figure);
     let slow = |figure| median(OURS, "slow", figure);
     let client = |figure| median(OURS, "client", figure);
+    let storm = |figure| median(OURS, "storm", figure);
 
     let times_memory = |measurement| Some(delivery(OURS, measurement)? / delivery("osbackend, memory engine", measurement)?);
 
@@ -47,6 +48,12 @@ pub(crate) fn check(figures: &Figures) -> Vec<Verdict> {
         ("connect + JWT + join", connection("cpuMicrosPerConnection"), 120.0, "µs", true),
         ("p99 of 1,000 members while 100 others don't read", slow("timesP99"), 1.2, "× before", true),
         ("a member that doesn't read", slow("bytesPerStalled").map(|bytes| bytes / 1024.0), 1024.0, "KiB", true),
+        ("5,000 clients of a killed server are back", storm("secondsUntilAllAreBack"), 15.0, "s", true),
+        ("of these not recovered", storm("notRecovered"), 0.0, "clients", true),
+        ("of these not authenticated", storm("notAuthenticated"), 0.0, "clients", true),
+        ("most that come back in one second", storm("mostReturnsInASecond"), 1000.0, "clients", true),
+        ("memory at its most, of the server that they come back to", storm("timesResident"), 1.5, "× before", true),
+        ("most arrivals in a second of a drained server's clients", median(OURS, "drain", "timesMean"), 2.0, "× the mean", true),
         ("an event in Chromium, server with a backlog", client("microsPerEvent"), 8.0, "µs", true),
         ("the SDK's dispatch", client("timesBareDispatch"), 1.2, "× JSON.parse + call", true),
     ];

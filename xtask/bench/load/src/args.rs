@@ -11,7 +11,7 @@ use crate::dialect::Dialect;
 
 /// What to measure, at which server, and how much of it.
 pub(crate) struct Args {
-    /// `fanout`, `ramp`, `slow` or `publish`.
+    /// One of those that `main` knows.
     pub(crate) command: String,
     options: HashMap<String, String>,
 }
@@ -20,7 +20,7 @@ impl Args {
     /// Reads the process's arguments.
     pub(crate) fn from_env() -> Result<Self> {
         let mut words = std::env::args().skip(1);
-        let command = words.next().context("usage: osbackend-bench-load fanout|ramp|slow|publish --name value …")?;
+        let command = words.next().context("usage: osbackend-bench-load fanout|ramp|slow|publish|storm|drain --name value …")?;
         let mut options = HashMap::new();
         while let Some(word) = words.next() {
             let name = word.strip_prefix("--").with_context(|| format!("expected --name, got {word}"))?;

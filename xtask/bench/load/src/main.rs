@@ -1,10 +1,12 @@
 //! The load generator of `cargo xtask bench`: one measurement of one server, printed as one JSON line.
 //!
 //! It is a program of its own so that its CPU is never counted as the server's, and single-threaded with
-//! hand-written frame scanning so that it leaves the second core to the server as far as possible. `publish` is the
-//! exception: it measures the server as a library, in this process.
+//! hand-written frame scanning so that it leaves the second core to the server as far as possible. `publish` is an
+//! exception: it measures the server as a library, in this process. `storm` and `drain` are others: they run the SDK's native
+//! clients, because their delays are what is measured, and start the server by themselves, because it has to die.
 
 mod args;
+mod crowd;
 mod dialect;
 mod fanout;
 mod frames;
@@ -12,8 +14,10 @@ mod process;
 mod publish;
 mod ramp;
 mod slow;
+mod storm;
 mod swarm;
 mod token;
+mod victim;
 
 use anyhow::Result;
 
@@ -25,7 +29,9 @@ fn main() -> Result<()> {
         "ramp" => ramp::run(&args)?,
         "slow" => slow::run(&args)?,
         "publish" => publish::run(&args)?,
-        other => anyhow::bail!("unknown command {other}: use fanout, ramp, slow or publish"),
+        "storm" => storm::storm(&args)?,
+        "drain" => storm::drain(&args)?,
+        other => anyhow::bail!("unknown command {other}: use fanout, ramp, slow, publish, storm or drain"),
     };
     println!("{result}");
     Ok(())
