@@ -22,8 +22,8 @@ pub(super) enum Admin {
     Backend(String),
 }
 
-/// Anyone, and whether it is an [`Admin`].
-pub(super) struct MaybeAdmin(pub(super) bool);
+/// Anyone, and who it is where it is an [`Admin`].
+pub(super) struct MaybeAdmin(pub(super) Option<Admin>);
 
 impl Admin {
     /// Whom permissions are checked for: a backend may do what the role `service_role` may.
@@ -85,11 +85,11 @@ impl FromRequestParts<Api> for MaybeAdmin {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
-        if backend(&parts.headers, api)?.is_some() {
-            return Ok(Self(true));
+        if let Some(name) = backend(&parts.headers, api)? {
+            return Ok(Self(Some(Admin::Backend(name.to_owned()))));
         }
         let Caller(caller) = Caller::from_request_parts(parts, api).await?;
-        Ok(Self(caller.is_some_and(|user| user.is_admin())))
+        Ok(Self(caller.filter(Identity::is_admin).map(Admin::User)))
     }
 }
 
