@@ -36,13 +36,11 @@ pub fn database(config: &Config) -> Result<Option<DatabaseUrl>, ConnectError> {
     engine.database_url.as_ref().map(|url| DatabaseUrl::parse(url.reveal(), engine.database_ca.as_deref())).transpose()
 }
 
+/// Where events go, and where points are read.
+pub(crate) type Opened = (Box<dyn Engine>, Arc<dyn MetricStore>);
+
 /// Opens both; to be called in a tokio runtime.
-pub(crate) fn open(
-    config: &Config,
-    process: &str,
-    retentions: Retentions,
-    clock: &Clock,
-) -> Result<(Box<dyn Engine>, Arc<dyn MetricStore>), StorageError> {
+pub(crate) fn open(config: &Config, process: &str, retentions: Retentions, clock: &Clock) -> Result<Opened, StorageError> {
     let engine = &config.engine;
     let keep = Keep { raw: engine.metrics_raw, minutes: engine.metrics_minutes, hours: engine.metrics_hours };
     let database = database(config)?;

@@ -20,10 +20,12 @@ use std::{
 
 use crate::support::Postgres;
 
+type Record = Box<dyn Fn(&[Point]) + Send + Sync>;
+
 /// A store with a way to put points into it.
 struct Store {
     store: Arc<dyn MetricStore>,
-    record: Box<dyn Fn(&[Point]) + Send + Sync>,
+    record: Record,
     /// Dropped after the store.
     _of: Box<dyn std::any::Any + Send + Sync>,
 }
