@@ -7,7 +7,7 @@ use osbackend_protocol::Identity;
 
 use super::{Api, ApiError};
 use crate::auth::{AuthError, extract};
-use crate::telemetry::meters::Via;
+use crate::telemetry::{http, meters::Via};
 
 /// Anyone: the identity of a valid token, or nobody. An invalid token is refused, here as everywhere.
 pub(super) struct Caller(pub(super) Option<Identity>);
@@ -112,8 +112,8 @@ fn backend<'a>(headers: &HeaderMap, api: &'a Api) -> Result<Option<&'a str>, Api
 }
 
 /// The call's name for the log: its path. Never the query, in which a token may stand.
-fn call(parts: &Parts) -> &str {
-    parts.uri.path()
+fn call(parts: &Parts) -> String {
+    http::logged_path(&http::route_of(&parts.extensions), parts.uri.path())
 }
 
 async fn user(token: &str, api: &Api) -> Result<Identity, ApiError> {

@@ -120,6 +120,9 @@ async fn run(format: &str) -> (String, Secrets) {
         assert_eq!(answer.status, 200);
     }
     Connecting::new(served.ws).query(key).open().await.closed().await;
+    // A token where a room or a call should stand.
+    request(served.http, "GET", &format!("/api/ws/rooms/{user}/history"), Some(&user), "").await.expect_error(400, "bad_request");
+    request(served.http, "GET", &format!("/api/ws/{user}"), None, "").await.expect_error(404, "not_found");
     let broken = format!("GET /ws?token={user} HTTP/9.9\r\nauthorization: Bearer {admin}\r\n\r\n");
     send(served.http, broken.as_bytes()).await;
 
