@@ -71,7 +71,8 @@ impl FromRequestParts<Api> for Admin {
             tracing::info!(call = call(parts), api_key = name, "API call");
             return Ok(Self::Backend(name.to_owned()));
         }
-        let User(user) = User::from_request_parts(parts, api).await?;
+        let Caller(caller) = Caller::from_request_parts(parts, api).await?;
+        let user = caller.ok_or_else(ApiError::admin_needed)?;
         if user.is_admin() {
             tracing::info!(call = call(parts), user = user.sub, "API call");
             Ok(Self::User(user))
