@@ -150,9 +150,9 @@ impl Handle {
         self.publish_everywhere(rooms, new).await
     }
 
-    /// Whether [`Self::emit_json`] would take this.
-    pub fn check_json(&self, kind: &str, data: &JsonObject) -> Result<(), EventError> {
-        self.check_event(kind, data.clone()).map(|_| ())
+    /// The rooms that [`Self::emit_json`] would publish this into, if it would.
+    pub fn check_json(&self, kind: &str, data: &JsonObject) -> Result<Vec<RoomName>, EventError> {
+        self.check_event(kind, data.clone()).map(|(rooms, _)| rooms)
     }
 
     fn check_event(&self, kind: &str, data: JsonObject) -> Result<(Vec<RoomName>, NewEvent), EventError> {

@@ -36,8 +36,8 @@ pub fn database(config: &Config) -> Result<Option<DatabaseUrl>, ConnectError> {
     engine.database_url.as_ref().map(|url| DatabaseUrl::parse(url.reveal(), engine.database_ca.as_deref())).transpose()
 }
 
-/// An engine, and the store that its metrics are read from.
-type Opened = (Box<dyn Engine>, Arc<dyn MetricStore>);
+/// Where events go, and where points are read.
+pub(crate) type Opened = (Box<dyn Engine>, Arc<dyn MetricStore>);
 
 /// Opens both; to be called in a tokio runtime.
 pub(crate) fn open(config: &Config, process: &str, retentions: Retentions, clock: &Clock) -> Result<Opened, StorageError> {

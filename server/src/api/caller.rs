@@ -8,7 +8,7 @@ use osbackend_protocol::Identity;
 use super::{Api, ApiError};
 use crate::auth::{AuthError, extract};
 use crate::publisher::Publisher;
-use crate::telemetry::meters::Via;
+use crate::telemetry::{http, meters::Via};
 
 /// Anyone: the identity of a valid token, or nobody. An invalid token is refused, here as everywhere.
 pub(super) struct Caller(pub(super) Option<Identity>);
@@ -23,8 +23,8 @@ pub(super) enum Admin {
     Backend(String),
 }
 
-/// Anyone, and whether it is an [`Admin`].
-pub(super) struct MaybeAdmin(pub(super) bool);
+/// Anyone, and who it is where it is an [`Admin`].
+pub(super) struct MaybeAdmin(pub(super) Option<Admin>);
 
 impl Admin {
     /// Whom permissions are checked for: a backend may do what the role `service_role` may.
@@ -82,7 +82,8 @@ impl FromRequestParts<Api> for Admin {
             tracing::info!(call = call(parts), api_key = name, "API call");
             return Ok(Self::Backend(name.to_owned()));
         }
-        let User(user) = User::from_request_parts(parts, api).await?;
+        let Caller(caller) = Caller::from_request_parts(parts, api).await?;
+        let user = caller.ok_or_else(ApiError::admin_needed)?;
         if user.is_admin() {
             tracing::info!(call = call(parts), user = user.sub, "API call");
             Ok(Self::User(user))
@@ -96,11 +97,11 @@ impl FromRequestParts<Api> for MaybeAdmin {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
-        if backend(&parts.headers, api)?.is_some() {
-            return Ok(Self(true));
+        if let Some(name) = backend(&parts.headers, api)? {
+            return Ok(Self(Some(Admin::Backend(name.to_owned()))));
         }
         let Caller(caller) = Caller::from_request_parts(parts, api).await?;
-        Ok(Self(caller.is_some_and(|user| user.is_admin())))
+        Ok(Self(caller.filter(Identity::is_admin).map(Admin::User)))
     }
 }
 
@@ -123,8 +124,8 @@ fn backend<'a>(headers: &HeaderMap, api: &'a Api) -> Result<Option<&'a str>, Api
 }
 
 /// The call's name for the log: its path. Never the query, in which a token may stand.
-fn call(parts: &Parts) -> &str {
-    parts.uri.path()
+fn call(parts: &Parts) -> String {
+    http::logged_path(&http::route_of(&parts.extensions), parts.uri.path())
 }
 
 async fn user(token: &str, api: &Api) -> Result<Identity, ApiError> {

@@ -43,7 +43,13 @@ impl ApiError {
 
     /// 401: a token is needed.
     pub(super) fn token_needed() -> Self {
-        let how = "a token or an API key is needed: send it as `Authorization: Bearer …`";
+        let how = "a token is needed: send it as `Authorization: Bearer …`";
+        Self::new(StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized, how)
+    }
+
+    /// 401: an admin's token or an API key is needed.
+    pub(super) fn admin_needed() -> Self {
+        let how = "an admin's token or an API key is needed: send it as `Authorization: Bearer …`";
         Self::new(StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized, how)
     }
 

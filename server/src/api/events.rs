@@ -3,7 +3,8 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use osbackend_protocol::JsonObject;
+use osbackend_protocol::permission::within_token;
+use osbackend_protocol::{Identity, JsonObject};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -39,14 +40,15 @@ impl From<Emitted> for Taken {
     }
 }
 
-pub(super) async fn events(State(api): State<Api>, _: Admin, body: JsonText) -> Result<Response, ApiError> {
+pub(super) async fn events(State(api): State<Api>, admin: Admin, body: JsonText) -> Result<Response, ApiError> {
+    let caller = admin.identity();
     if !body.as_str().trim_start().starts_with('[') {
-        let event = check(&api, "", body.as_str())?;
+        let event = check(&api, &caller, "", body.as_str())?;
         return Ok(Json(Taken::from(api.handle.emit_json(&event.kind, event.data).await?)).into_response());
     }
     let given: Vec<Box<RawValue>> = body.parse()?;
     let checked: Result<Vec<_>, _> =
-        given.iter().enumerate().map(|(index, one)| check(&api, &format!("[{index}]."), one.get())).collect();
+        given.iter().enumerate().map(|(index, one)| check(&api, &caller, &format!("[{index}]."), one.get())).collect();
     let mut taken = Vec::with_capacity(given.len());
     for event in checked? {
         taken.push(Taken::from(api.handle.emit_json(&event.kind, event.data).await?));
@@ -54,9 +56,11 @@ pub(super) async fn events(State(api): State<Api>, _: Admin, body: JsonText) -> 
     Ok(Json(taken).into_response())
 }
 
-fn check(api: &Api, prefix: &str, text: &str) -> Result<Given, ApiError> {
+fn check(api: &Api, caller: &Identity, prefix: &str, text: &str) -> Result<Given, ApiError> {
     let given: Given = object(prefix, text)?;
     super::publish::check_size(api, &given.data)?;
-    api.handle.check_json(&given.kind, &given.data).map_err(|error| ApiError::of_event(prefix, &error))?;
+    let rooms = api.handle.check_json(&given.kind, &given.data).map_err(|error| ApiError::of_event(prefix, &error))?;
+    // No policy decides here, but a `rooms` claim narrows an admin's token as well.
+    rooms.iter().try_for_each(|room| within_token(Some(caller), room))?;
     Ok(given)
 }

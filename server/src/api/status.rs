@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
+use osbackend_protocol::permission::within_token;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -30,10 +31,11 @@ struct RoomTotals {
     client_count: usize,
 }
 
-pub(super) async fn status(State(api): State<Api>, MaybeAdmin(sees_rooms): MaybeAdmin) -> Json<Status> {
+pub(super) async fn status(State(api): State<Api>, MaybeAdmin(admin): MaybeAdmin) -> Json<Status> {
     let stats = api.handle.stats();
-    let rooms = sees_rooms.then(|| {
-        let rooms = stats.rooms.into_iter();
+    let rooms = admin.map(|admin| {
+        let admin = admin.identity();
+        let rooms = stats.rooms.into_iter().filter(|room| within_token(Some(&admin), &room.room).is_ok());
         rooms.map(|room| (room.room.to_string(), RoomTotals { client_count: room.client_count })).collect()
     });
     Json(Status {

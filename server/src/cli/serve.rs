@@ -151,15 +151,18 @@ async fn serve(config: Config, policy: Policy, own_secret: bool, page: Option<Pa
     if config.auth.supabase_url.as_ref().is_some_and(|url| url.starts_with("http://")) {
         tracing::warn!("SUPABASE_URL is no https:// address: who is between here and there could make up users");
     }
+    let mut metrics_at = String::new();
     if let Some(listener) = metrics {
-        tracing::info!(address = %listener.local_addr()?, "metrics");
+        let address = listener.local_addr()?;
+        tracing::info!(%address, "metrics");
+        metrics_at = format!(" metrics={address}");
         tokio::spawn(telemetry::http::serve(listener, handle.clone()));
     }
     tracing::info!(version = env!("CARGO_PKG_VERSION"), %ws, %http, engine = handle.stats().engine, dev = config.dev, "listening");
     // For programs that start this one: the real ports, whatever the log's form and filter.
     let secure = if tls { "s" } else { "" };
     let legacy = listeners.legacy_address.map(|address| format!(" metrics-ws{secure}={address}")).unwrap_or_default();
-    say(&format!("listening ws{secure}={ws} http{secure}={http}{legacy}"));
+    say(&format!("listening ws{secure}={ws} http{secure}={http}{legacy}{metrics_at}"));
 
     let (stop, stopped) = watch::channel(());
     let serving = tokio::spawn(listeners.serve(routers, stopped));

@@ -50,6 +50,14 @@ impl Durations {
     pub fn total_micros(&self) -> u64 {
         self.micros.load(Ordering::Relaxed)
     }
+
+    /// Sum in seconds, count, and each bucket's upper bound in seconds with its own count: as an exporter wants it.
+    pub fn read(&self) -> (f64, u64, Vec<(f64, u64)>) {
+        let bounds = BUCKETS_MS.iter().map(|ms| Duration::from_millis(*ms).as_secs_f64()).chain([f64::MAX]);
+        let buckets: Vec<_> = bounds.zip(self.buckets()).collect();
+        let count = buckets.iter().map(|(_, count)| count).sum();
+        (Duration::from_micros(self.total_micros()).as_secs_f64(), count, buckets)
+    }
 }
 
 /// What became of the questions and notifications of a server.
@@ -90,5 +98,7 @@ mod tests {
         let buckets = durations.buckets();
         assert_eq!((buckets[0], buckets[1], buckets[9], buckets[10]), (2, 1, 1, 2));
         assert_eq!((durations.count(), durations.total_micros()), (6, 96_004_000));
+        let (sum, count, read) = durations.read();
+        assert_eq!((sum, count, read[0], read[10]), (96.004, 6, (0.001, 2), (f64::MAX, 2)));
     }
 }

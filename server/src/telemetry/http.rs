@@ -11,13 +11,14 @@ use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use axum::routing::get;
+use osbackend_protocol::RoomName;
 use tokio::net::TcpListener;
 
 use super::prometheus::CONTENT_TYPE;
 use crate::realtime::Handle;
 
-/// Longer paths are logged up to here, in bytes.
-const MAX_LOGGED_PATH: usize = 256;
+/// The route of what matches no call.
+const OTHER: &str = "other";
 
 /// `METRICS_ADDR` could not be taken.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +60,7 @@ pub(crate) async fn observe(State(handle): State<Handle>, request: Request, next
     let began = Instant::now();
     let method = request.method().clone();
     let route = route(&request);
-    let path = logged_path(request.uri().path()).to_owned();
+    let path = logged_path(&route, request.uri().path());
     let response = next.run(request).await;
     let status = response.status();
     let ms = began.elapsed().as_secs_f64() * 1000.0;
@@ -77,13 +78,56 @@ pub(crate) async fn observe(State(handle): State<Handle>, request: Request, next
 
 /// The route's template; what matches no call is all one.
 fn route(request: &Request) -> String {
-    match request.extensions().get::<MatchedPath>().map(MatchedPath::as_str) {
+    route_of(request.extensions())
+}
+
+/// The same of a request's parts.
+pub(crate) fn route_of(extensions: &axum::http::Extensions) -> String {
+    match extensions.get::<MatchedPath>().map(MatchedPath::as_str) {
         Some(template) if !template.contains("{*") => template.to_owned(),
-        _ => "other".to_owned(),
+        _ => OTHER.to_owned(),
     }
 }
 
-/// A path is ASCII: it was parsed as a URI.
-fn logged_path(path: &str) -> &str {
-    path.get(..MAX_LOGGED_PATH).unwrap_or(path)
+/// What the log tells of a path: as it is where it names a call and a room. Anything else that stands in it may be a token that got
+/// into the wrong place, and is left out.
+pub(crate) fn logged_path(route: &str, path: &str) -> String {
+    if let Some((before, _)) = route.split_once("{room}") {
+        let room = path.strip_prefix(before).and_then(|rest| rest.split('/').next()).unwrap_or_default();
+        let is_room = RoomName::parse(&room.replace("%3A", ":").replace("%3a", ":")).is_ok();
+        return if is_room { path.to_owned() } else { route.to_owned() };
+    }
+    if route != OTHER {
+        return path.to_owned();
+    }
+    let is_word = |segment: &str| segment.len() <= 24 && segment.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+    let mut told = String::new();
+    for segment in path.split('/').skip(1) {
+        if !is_word(segment) || told.len() > 100 {
+            return told + "/…";
+        }
+        told = told + "/" + segment;
+    }
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_room_and_no_word_is_not_logged() {
+        let history = "/api/ws/rooms/{room}/history";
+        for room in ["agent:7", "agent%3A7", "user:a%40b"] {
+            let path = format!("/api/ws/rooms/{room}/history");
+            assert_eq!(logged_path(history, &path), path);
+        }
+        for token in ["eyJhbGciOi.eyJzdWIiOi.c2lnbmF0dXJl", "osb_0123", "", "%"] {
+            assert_eq!(logged_path(history, &format!("/api/ws/rooms/{token}/history")), history);
+        }
+        assert_eq!(logged_path("/api/ws/status", "/api/ws/status"), "/api/ws/status");
+        assert_eq!(logged_path(OTHER, "/api/ws/no-such-call"), "/api/ws/no-such-call");
+        assert_eq!(logged_path(OTHER, "/api/ws/eyJhbGciOi.eyJzdWIiOi.c2ln/x"), "/api/ws/…");
+        assert!(logged_path(OTHER, &"/word".repeat(1000)).len() < 128);
+    }
 }

@@ -11,6 +11,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::connection::Shared;
+use crate::hooks::Hooks;
 use crate::hub::registry::QueueTotals;
 
 /// What the answer's form is called in HTTP.
@@ -66,7 +67,7 @@ impl fmt::Debug for Looked {
 
 impl Collector for Looked {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let Shared { hub, meters, .. } = &*self.0;
+        let Shared { hub, meters, hooks, .. } = &*self.0;
         let mut out = Out(encoder);
 
         let labels = [("version", env!("CARGO_PKG_VERSION")), ("engine", hub.engine_name())];
@@ -104,17 +105,40 @@ impl Collector for Looked {
         let bytes = [([("direction", "in")], traffic.bytes_in), ([("direction", "out")], traffic.bytes_out)];
         out.counters("frame_bytes", "Bytes of WebSocket messages", bytes)?;
 
-        let (sum, count, buckets) = meters.publish_time.read();
         let help = "From the decision to publish until the event is queued for every member";
-        let mut histogram = out.0.encode_descriptor("publish_duration", help, Some(&Unit::Seconds), MetricType::Histogram)?;
-        histogram.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
+        out.durations("publish_duration", help, meters.publish_time.read())?;
+        hooks.as_ref().map_or(Ok(()), |hooks| webhooks(&mut out, hooks))
     }
+}
+
+/// What became of the questions and notifications of `WEBHOOK_URL`; not there without one.
+fn webhooks(out: &mut Out<'_>, hooks: &Hooks) -> fmt::Result {
+    let stats = hooks.stats();
+    let results = [("allowed", &stats.allowed), ("denied", &stats.denied), ("unavailable", &stats.unavailable)];
+    let results = results.map(|(result, count)| ([("result", result)], count.get()));
+    out.counters("webhook_questions", "Questions to the webhook backend, by what became of them", results)?;
+    out.durations("webhook_question_duration", "Time of questions to the webhook backend", stats.questions.read())?;
+    out.counter("webhook_published_events", "Events that answers of the webhook backend published", stats.published.get())?;
+    let results = [("delivered", &stats.delivered), ("failed", &stats.failed), ("dropped", &stats.dropped)];
+    let results = results.map(|(result, count)| ([("result", result)], count.get()));
+    out.counters("webhook_notifications", "Notifications for the webhook backend, by what became of them", results)?;
+    out.counter("webhook_retries", "Deliveries of notifications that failed and are tried again", stats.retried.get())?;
+    let waiting = i64::try_from(hooks.waiting()).unwrap_or(i64::MAX);
+    out.gauge("webhook_notifications_waiting", "Notifications that wait or are on their way", waiting)?;
+    out.counter("webhook_breaker_openings", "How often the circuit breaker opened", stats.opened.get())?;
+    out.gauge("webhook_breaker_open", "1 while the webhook backend is left alone", i64::from(hooks.is_open()))
 }
 
 /// Writes metrics of one kind a call.
 struct Out<'a>(DescriptorEncoder<'a>);
 
 impl Out<'_> {
+    /// A histogram: sum in seconds, count, buckets.
+    fn durations(&mut self, name: &str, help: &str, (sum, count, buckets): (f64, u64, Vec<(f64, u64)>)) -> fmt::Result {
+        let mut histogram = self.0.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
+        histogram.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
+    }
+
     fn gauge(&mut self, name: &str, help: &str, value: i64) -> fmt::Result {
         ConstGauge::new(value).encode(self.0.encode_descriptor(name, help, None, MetricType::Gauge)?)
     }

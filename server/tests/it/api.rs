@@ -1,8 +1,9 @@
 //! The HTTP API (§9): who may call what, answers, and an error for each bad body.
 
+use osbackend_server::auth::mint::Token;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, TestServer, admin_token, request, send, user_token};
+use crate::support::{Answer, SECRET, TestServer, admin_token, request, send, user_token};
 
 struct Api {
     server: TestServer,
@@ -72,6 +73,20 @@ async fn rooms_are_those_that_one_may_join() {
     assert!(all["rooms"][0]["epoch"].is_string());
     assert_eq!(names(all), ["agent:7", "user:ada", "user:bob"]);
     assert_eq!(names(api.get("/api/ws/rooms", Some(&api.user)).await.ok()), ["agent:7", "user:ada"]);
+    // An admin's token that its `rooms` claim narrows is told of no other rooms, by neither call.
+    let narrow = Token::for_user("root").role("admin").claim("rooms", json!(["agent:*"])).sign(&SECRET.into()).unwrap();
+    assert_eq!(names(api.get("/api/ws/rooms", Some(&narrow)).await.ok()), ["agent:7"]);
+    let status = api.get("/api/ws/status", Some(&narrow)).await.ok();
+    assert_eq!(status["rooms"], json!({"agent:7": {"clientCount": 0}}));
+    // Nor does it publish there: this event would go to dashboard:overview too, and none of the array is published.
+    let events = json!([
+        {"type": "agent_status_change", "data": {"agentId": "7", "status": "busy"}},
+        {"type": "clip_played", "data": {"clipId": "c", "plays": 1}},
+    ]);
+    for body in [events[0].to_string(), events[1].to_string(), events.to_string()] {
+        request(api.server.http, "POST", EVENTS, Some(&narrow), body).await.expect_error(403, "forbidden");
+    }
+    assert_eq!((api.offset("agent:7").await, api.offset("clips:analytics").await), (json!(1), json!(0)));
     api.get("/api/ws/rooms", None).await.expect_error(401, "unauthorized");
 }
 

@@ -113,6 +113,8 @@ async fn a_key_opens_nothing_else() {
     let as_user = format!("authorization: Bearer {}\r\n", user_token("ada"));
     assert!(keyed.broadcast(&as_user).await.expect_error(403, "forbidden").contains("API key"));
     keyed.call("GET", "/api/ws/rooms", &as_user, "").await.ok();
+    // Where no key helps, none is asked for.
+    assert!(!keyed.call("GET", "/api/ws/rooms", "", "").await.expect_error(401, "unauthorized").contains("API key"));
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! `osbackend emit`: from words, from stdin, and what it says of events that are refused.
 
+use osbackend_server::auth::api_key::generate;
+use osbackend_server::config::Config;
 use serde_json::json;
 
 use crate::support::{Ended, TestServer, admin_token, osbackend, run_at, run_with, user_token};
@@ -86,4 +88,32 @@ async fn who_may_not_is_told_what_to_do() {
     run_at("127.0.0.1", &event).await.failed(2, &["--url=", "http://"]);
     run_at(&url, &["emit", "agent_status_change", "busy"]).await.failed(2, &["\"busy\" is no field", "name=text"]);
     run_at(&url, &["emit", "agent_status_change", "--data", "[1]"]).await.failed(2, &["--data"]);
+}
+
+#[tokio::test]
+async fn an_api_key_publishes_by_flag_and_by_variable() {
+    let made = generate("deployer").unwrap();
+    let keys = Config::resolve(false, |name| (name == "API_KEYS").then(|| made.entry.clone())).unwrap().auth.api_keys;
+    let server = TestServer::with(|config| config.auth.api_keys = keys).await;
+    let url = format!("http://{}", server.http);
+    let mut client = server.user("ada").await;
+    client.join("agent:7").await;
+    let event = ["emit", "deploy", "--room", "agent:7", "version=1.4"];
+    run_at(&url, &[&event[..], &["--api-key", &made.key]].concat()).await.ok();
+    assert_eq!(client.expect("deploy").await["data"], json!({"version": "1.4"}));
+    let by_variable = |args: &[&str]| {
+        let mut command = osbackend(args);
+        command.env("OSBACKEND_URL", &url).env("OSBACKEND_API_KEY", &made.key);
+        command
+    };
+    let line = "{\"type\":\"agent_status_change\",\"data\":{\"agentId\":\"7\",\"status\":\"busy\"}}\n";
+    run_with(by_variable(&["emit", "--json"]), line).await.ok();
+    assert_eq!(client.expect("agent_status_change").await["offset"], 2);
+    let status = run_with(by_variable(&["status", "--json"]), "").await.ok().json();
+    assert_eq!(status["rooms"]["agent:7"], json!({"clientCount": 1}));
+
+    let wrong = format!("{}x", made.key);
+    let ended = run_at(&url, &[&event[..], &["--api-key", &wrong]].concat()).await;
+    ended.failed(1, &["API key", "API_KEYS"]);
+    assert!(!ended.err.contains(&made.key), "{ended:?}");
 }

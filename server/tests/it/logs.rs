@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
+use osbackend_server::auth::api_key::generate;
 use osbackend_server::auth::mint::Token;
 
 use crate::support::{Connecting, Served, osbackend, request, send};
 
 const SECRET: &str = "a secret for the log's tests, 32 bytes and more";
-const API_KEY: &str = "a-backends-very-own-key";
 
 /// Everything that was given to the server, or by it, and must not be logged.
 #[derive(Default)]
@@ -41,9 +41,13 @@ impl Secrets {
 async fn run(format: &str) -> (String, Secrets) {
     let mut secrets = Secrets::default();
     secrets.keep(SECRET);
-    secrets.keep(API_KEY);
+    let billing = generate("billing").unwrap();
+    secrets.keep(&billing.key);
+    secrets.keep(billing.entry.split_once(':').unwrap().1);
+    secrets.keep("osb_a-key-of-nobody");
     let mut command = osbackend(&["serve", "--port", "0", "--ws-port", "0", "--host", "127.0.0.1", "--drain", "50ms"]);
     command.env("JWT_SECRET", SECRET).env("LOG_FORMAT", format).env("ALLOWED_ORIGINS", "https://good.example");
+    command.env("API_KEYS", &billing.entry);
     // Directives for the modules that log frames and heads: longer ones than a cap on their crates would be.
     let filter =
         "trace,tungstenite::protocol=trace,tokio_tungstenite=trace,hyper::proto=trace,hyper_util=trace,axum::rejection=trace";
@@ -98,10 +102,27 @@ async fn run(format: &str) -> (String, Secrets) {
     request(served.http, "GET", "/api/ws/rooms", Some(&tampered), "").await.expect_error(401, "unauthorized");
     let event = json!({"type": "clip_played", "data": {"clipId": "c", "plays": 1}}).to_string();
     request(served.http, "POST", "/api/ws/events", Some(&admin), event).await.ok();
-    for header in [format!("x-api-key: {API_KEY}"), format!("authorization: Bearer {API_KEY}"), format!("x-auth-token: {user}")] {
-        let head = format!("GET /api/ws/rooms HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n{header}\r\n\r\n", served.http);
-        send(served.http, head.as_bytes()).await;
+    let key = &billing.key;
+    for (header, path, answer) in [
+        (format!("x-api-key: {key}"), "/api/ws/status", 200),
+        (format!("authorization: Bearer {key}"), "/api/ws/status", 200),
+        (format!("x-api-key: {key}"), "/api/ws/rooms", 403),
+        ("x-api-key: osb_a-key-of-nobody".to_owned(), "/api/ws/rooms", 401),
+        ("authorization: Bearer osb_a-key-of-nobody".to_owned(), "/api/ws/rooms", 401),
+        (format!("x-auth-token: {user}"), "/api/ws/rooms", 200),
+    ] {
+        let head = format!("GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n{header}\r\n\r\n", served.http);
+        assert_eq!(send(served.http, head.as_bytes()).await.status, answer, "{path}");
     }
+    for header in [format!("x-api-key: {key}"), format!("authorization: Bearer {key}")] {
+        let head = format!("POST /api/ws/disconnect HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n{header}\r\n", served.http);
+        let answer = send(served.http, format!("{head}content-length: 19\r\n\r\n{{\"userId\":\"nobody\"}}").as_bytes()).await;
+        assert_eq!(answer.status, 200);
+    }
+    Connecting::new(served.ws).query(key).open().await.closed().await;
+    // A token where a room or a call should stand.
+    request(served.http, "GET", &format!("/api/ws/rooms/{user}/history"), Some(&user), "").await.expect_error(400, "bad_request");
+    request(served.http, "GET", &format!("/api/ws/{user}"), None, "").await.expect_error(404, "not_found");
     let broken = format!("GET /ws?token={user} HTTP/9.9\r\nauthorization: Bearer {admin}\r\n\r\n");
     send(served.http, broken.as_bytes()).await;
 
@@ -125,6 +146,7 @@ async fn text_logs_tell_what_happened_and_hold_no_secret() {
         "token of an API call refused",
         "path=\"/api/ws/events\" status=200",
         "path=\"/api/ws/rooms\" status=401",
+        "call=\"/api/ws/disconnect\" api_key=\"billing\"",
         "draining",
         "drained",
     ] {

@@ -13,6 +13,7 @@ mod cli_emit;
 mod cli_listen;
 mod cli_load;
 mod cli_status;
+mod client_address;
 mod custom;
 mod durable;
 mod emit;

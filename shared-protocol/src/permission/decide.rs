@@ -67,8 +67,11 @@ pub fn may_publish(policy: &Policy, identity: Option<&Identity>, room: &RoomName
     answer
 }
 
-/// The token's `rooms` claim can only take away.
-fn within_token(identity: Option<&Identity>, room: &RoomName) -> Result<(), Denied> {
+/// Whether the token's claim `rooms`, which can only take away, leaves this room: an admin's too.
+///
+/// # Errors
+/// [`Denied::OutsideToken`].
+pub fn within_token(identity: Option<&Identity>, room: &RoomName) -> Result<(), Denied> {
     match identity.and_then(claims::rooms) {
         Some(entries) if !entries.iter().any(|entry| covers(entry, room.as_str())) => Err(Denied::OutsideToken),
         _ => Ok(()),

@@ -13,7 +13,7 @@ mod wire;
 
 pub use access::{Access, AccessError, AnyOf};
 pub use claims::MAX_CLAIM_VALUES;
-pub use decide::{Denied, allowed, may_publish};
+pub use decide::{Denied, allowed, may_publish, within_token};
 pub use explain::{Explanation, LookedAt, Outcome, explain};
 pub use pattern::{Pattern, PatternError};
 pub use policy::{Policy, RoomOptions, Rule};

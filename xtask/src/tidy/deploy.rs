@@ -1,9 +1,11 @@
-//! Rules about `deploy/`: the image is built from a context with every crate in it, by the Rust that the workspace asks for.
+//! Rules about `deploy/`: the image is built from a context with every crate in it, by the Rust that the workspace asks for; the
+//! service may read what it recovers by.
 
 use super::tree::{Finding, Tree};
 
 const DOCKERFILE: &str = "deploy/Dockerfile";
 const IGNORED: &str = "deploy/Dockerfile.dockerignore";
+const UNIT: &str = "deploy/osbackend.service";
 
 /// No crate of the workspace is left out of the build's context: cargo would not take the lock file.
 pub(super) fn image_is_built_from_all_crates(tree: &Tree) -> Vec<Finding> {
@@ -55,6 +57,15 @@ pub(super) fn image_names_what_exists(tree: &Tree) -> Vec<Finding> {
     findings
 }
 
+/// The engine tells a crash of the process from one of the machine by the boot's name (`engine/sqlite/file.rs`). A unit that hides it makes
+/// clients start anew after each crash.
+pub(super) fn service_may_read_the_boot(tree: &Tree) -> Vec<Finding> {
+    let Some(unit) = tree.text(UNIT) else { return Vec::new() };
+    let hides = |line: &str| ["ProcSubset=pid", "InaccessiblePaths=/proc"].iter().any(|what| line.starts_with(what));
+    let hiding = unit.lines().enumerate().filter(|(_, line)| hides(line.trim()));
+    hiding.map(|(index, line)| finding(UNIT, index, format!("{line} hides /proc/sys/kernel/random/boot_id"))).collect()
+}
+
 fn finding(path: &str, index: usize, what: String) -> Finding {
     Finding { path: path.to_owned(), line: index + 1, what }
 }
@@ -84,5 +95,12 @@ mod tests {
         assert_eq!(of(good), []);
         assert_eq!(of("COPY Cargo.toml gone /src/\n").len(), 1);
         assert_eq!(of("FROM rust:1.95\nFROM docker.io/library/rust:1.90\n").len(), 1);
+    }
+
+    #[test]
+    fn a_service_that_cannot_see_the_boot_is_found() {
+        let of = |unit| service_may_read_the_boot(&Tree::of(UNIT, unit));
+        assert_eq!(of("[Service]\nProtectProc=invisible\n# No ProcSubset=pid: it hides the boot\n"), []);
+        assert_eq!(of("[Service]\nProcSubset=pid\n")[0].line, 2);
     }
 }

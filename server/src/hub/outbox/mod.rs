@@ -29,6 +29,10 @@ const TAKE_BYTES: usize = 64 * 1024;
 /// What a queued message costs beside its text.
 const ITEM_BYTES: usize = 48;
 
+/// Events of replays and snapshots that may wait for one connection: what 100 rooms hold, three times over, some 16 MiB of
+/// pointers. More are only asked for by who joins again and again and doesn't read.
+const MAX_REPLAYS: usize = 350_000;
+
 /// One thing to write.
 #[derive(Clone, Debug)]
 pub enum Item {
@@ -108,8 +112,14 @@ impl Item {
             Self::Text(text) => ITEM_BYTES + text.len(),
             Self::Binary(data) => ITEM_BYTES + data.len(),
             Self::Event(event) if event.counted => ITEM_BYTES + event.event.text.len(),
-            Self::Event(_) | Self::Ping => ITEM_BYTES,
+            // Counted by itself, see `MAX_REPLAYS`.
+            Self::Event(_) => 0,
+            Self::Ping => ITEM_BYTES,
         }
+    }
+
+    fn is_replay(&self) -> bool {
+        matches!(self, Self::Event(event) if !event.counted)
     }
 }
 
@@ -130,6 +140,8 @@ enum Slot {
 struct Queue {
     slots: VecDeque<Slot>,
     bytes: usize,
+    /// Queued events of replays and snapshots, which `bytes` leaves out.
+    replays: usize,
     /// How many slots were taken before the first that is queued: `place - base` is an index.
     base: u64,
     gone: usize,
@@ -179,7 +191,7 @@ impl Outbox {
                 }
                 item => queue.add(item),
             }
-            if queue.bytes > self.limit {
+            if queue.bytes > self.limit || (queue.replays > MAX_REPLAYS && self.limit < usize::MAX) {
                 queue.compact();
                 queue.close = Some(CloseCode::SlowConsumer);
             }
@@ -254,7 +266,7 @@ impl Outbox {
         queue.closed = true;
         queue.slots = VecDeque::new();
         queue.latest = HashMap::new();
-        queue.bytes = 0;
+        (queue.bytes, queue.replays) = (0, 0);
         queue.waker = None;
     }
 
@@ -288,7 +300,7 @@ impl Outbox {
             // The reader doesn't read: what is queued is not worth the wait. It recovers when it comes back.
             queue.drop_for_slowness();
             queue.slots.clear();
-            queue.bytes = 0;
+            (queue.bytes, queue.replays) = (0, 0);
         }
         queue.take_into(&mut taken.items);
         if queue.slots.is_empty() {
@@ -341,6 +353,7 @@ impl Queue {
 
     fn append(&mut self, item: Item) {
         self.bytes += item.bytes();
+        self.replays += usize::from(item.is_replay());
         if self.indexed
             && let Item::Event(event) = &item
             && let Some(key) = event.event.conflation
@@ -462,6 +475,7 @@ impl Queue {
                     }
                     budget = budget.saturating_sub(bytes.max(text));
                     self.bytes = self.bytes.saturating_sub(bytes);
+                    self.replays -= usize::from(item.is_replay());
                     if let Some(Slot::Item(item)) = self.slots.pop_front() {
                         out.push(item);
                     }

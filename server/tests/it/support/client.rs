@@ -1,7 +1,7 @@
 //! A WebSocket client that follows docs/PROTOCOL.md and nothing else.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -20,6 +20,7 @@ pub(crate) struct Connecting {
     query: String,
     headers: Vec<(&'static str, String)>,
     small_buffer: bool,
+    from: Option<IpAddr>,
 }
 
 /// The upgrade was refused with this HTTP status.
@@ -28,7 +29,7 @@ pub(crate) struct Refused(pub(crate) StatusCode);
 
 impl Connecting {
     pub(crate) fn new(address: SocketAddr) -> Self {
-        Self { address, path: "/ws", query: String::new(), headers: Vec::new(), small_buffer: false }
+        Self { address, path: "/ws", query: String::new(), headers: Vec::new(), small_buffer: false, from: None }
     }
 
     pub(crate) fn query(mut self, token: &str) -> Self {
@@ -61,18 +62,33 @@ impl Connecting {
         self
     }
 
+    /// Connects from this address of the machine.
+    pub(crate) fn from(mut self, address: impl Into<IpAddr>) -> Self {
+        self.from = Some(address.into());
+        self
+    }
+
     async fn tcp(&self) -> TcpStream {
         let socket = TcpSocket::new_v4().unwrap();
         if self.small_buffer {
             socket.set_recv_buffer_size(8 * 1024).unwrap();
+        }
+        if let Some(address) = self.from {
+            socket.bind((address, 0).into()).unwrap();
         }
         soon("a connection", socket.connect(self.address)).await.unwrap()
     }
 
     fn request(&self) -> Request<()> {
         let mut request = format!("ws://{}{}{}", self.address, self.path, self.query).into_client_request().unwrap();
-        for (name, value) in &self.headers {
-            request.headers_mut().insert(*name, HeaderValue::from_str(value).unwrap());
+        for (index, (name, value)) in self.headers.iter().enumerate() {
+            let value = HeaderValue::from_str(value).unwrap();
+            // One that is given twice is sent twice; the first takes the place of what the library would send.
+            if self.headers[..index].iter().any(|(before, _)| before == name) {
+                request.headers_mut().append(*name, value);
+            } else {
+                request.headers_mut().insert(*name, value);
+            }
         }
         request
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use osbackend_server::config::{Config, HookEvent};
 use serde_json::json;
 
-use crate::support::{Backend, TestServer, soon, user_token};
+use crate::support::{Backend, Scrape, TestServer, soon, user_token};
 
 async fn telling(change: impl FnOnce(&mut Config)) -> (Backend, TestServer) {
     let backend = Backend::start().await;
@@ -62,6 +62,15 @@ async fn a_failed_one_is_tried_again_with_the_same_id_and_body() {
     let stats = hooks.stats();
     assert_eq!((stats.retried.get(), stats.delivered.get(), stats.failed.get()), (6, 1, 0));
     assert!(stats.opened.get() >= 1, "questions and notifications share the breaker");
+    Scrape::of(server.http).await.expect(&[
+        ("osbackend_webhook_retries_total", 6.0),
+        (r#"osbackend_webhook_notifications_total{result="delivered"}"#, 1.0),
+        (r#"osbackend_webhook_notifications_total{result="failed"}"#, 0.0),
+        (r#"osbackend_webhook_notifications_total{result="dropped"}"#, 0.0),
+        ("osbackend_webhook_notifications_waiting", 0.0),
+        ("osbackend_webhook_breaker_openings_total", stats.opened.get() as f64),
+        ("osbackend_webhook_breaker_open", 0.0),
+    ]);
     backend.is_quiet();
 }
 
