@@ -368,7 +368,7 @@ export class RealtimeClient {
     const retry = publish && (given as Partial<Publish> | undefined)?.ephemeral !== true;
     return new Promise((resolve, reject) => {
       const promise = { resolve, reject };
-      const ask = (core: Core, ms?: number) => this.#replies.ask(core, type, payload, ms, retry, promise);
+      const ask = (core: Core, ms?: number) => this.#replies.ask(core, type, payload, ms, promise, retry);
       if (this.#core !== undefined) return ask(this.#core, timeoutMs);
       const { requestTimeoutMs = REQUEST_TIMEOUT_MS, publishTimeoutMs = PUBLISH_TIMEOUT_MS } = this.#options;
       const total = timeoutMs ?? (retry ? publishTimeoutMs : requestTimeoutMs);

@@ -20,8 +20,8 @@ export class Replies {
     type: string,
     payload: unknown,
     timeoutMs: number | undefined,
-    retry: boolean,
     promise: Omit<Waiting, "type">,
+    retry?: boolean,
   ): void {
     const outer = this.#onTheSpot;
     const answers = new Map<number, [boolean, unknown]>();
