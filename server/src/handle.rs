@@ -7,7 +7,7 @@ use crate::{
     engine::EngineError,
     handlers::{Answer, CustomRequest},
     hooks::Hooks,
-    hub::{RoomStatus, event::NewEvent},
+    hub::{RoomStatus, event::NewEvent, registry::drain_slots},
     metrics::{MetricQuery, MetricsError},
     publisher::Publisher,
     telemetry::{Exposition, meters::Via},
@@ -339,10 +339,9 @@ impl Handle {
     pub async fn drain(&self, window: Duration) {
         let connections = self.shared.hub.registry.begin_drain();
         let window_ms = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
-        let count = connections.len().max(1) as u64;
         tracing::info!(clients = connections.len(), window_ms, "draining");
-        for (index, connection) in connections.iter().enumerate() {
-            connection.drain(index as u64 * window_ms / count);
+        for (connection, slot) in connections.iter().zip(drain_slots(connections.len(), window_ms)) {
+            connection.drain(slot);
         }
         let gone = std::future::poll_fn(|cx| self.shared.hub.registry.poll_empty(cx));
         if tokio::time::timeout(window + DRAIN_GRACE, gone).await.is_ok() {

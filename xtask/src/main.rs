@@ -31,7 +31,9 @@ const COMMANDS: &[Command] = &[
         run: demo::run,
     },
     Command {
-        name: "test", about: "run every check and test [STAGE…: only these and what they need] [--list]", run: test::run
+        name: "test",
+        about: "run every check and test [STAGE…: only these and what they need] [--list] [simulation --seeds COUNT]",
+        run: test::run,
     },
     Command { name: "wasm", about: "build the browser client into npm-package/wasm", run: wasm::run },
     Command {

@@ -37,6 +37,12 @@ pub struct ConnectionHandle {
     control: Mutex<Option<Waker>>,
 }
 
+/// The slots of a drain (§4): how long each of `count` clients waits, in milliseconds, evenly spread over the window.
+pub fn drain_slots(count: usize, window_ms: u64) -> impl Iterator<Item = u64> {
+    let count = count as u64;
+    (0..count).map(move |index| index * window_ms / count)
+}
+
 impl ConnectionHandle {
     fn new(id: ConnectionId, outbox: Arc<Outbox>) -> Self {
         Self {

@@ -97,6 +97,14 @@ pub(crate) struct App {
     pub(crate) watch: Watch,
     pub(crate) user: String,
     pub(crate) admin: bool,
+    /// It was an admin, and may have a token yet that says so.
+    pub(crate) demoted: bool,
+    pub(crate) anonymous: bool,
+    /// Its id, which it keeps, and its newest resume token.
+    pub(crate) client_id: Option<String>,
+    pub(crate) grant: Option<(String, String)>,
+    /// When its slot comes, since the server has told it of a drain.
+    pub(crate) slot_at: Option<u64>,
     pub(crate) attempts_limited: bool,
     /// The world's time at which its clock would show 0; wraps below the world's beginning.
     base: u64,
@@ -123,6 +131,11 @@ impl App {
             watch: Watch::default(),
             user: format!("u{number}"),
             admin: settings.admin,
+            demoted: false,
+            anonymous: settings.anonymous,
+            client_id: None,
+            grant: None,
+            slot_at: None,
             attempts_limited: settings.config.backoff.attempts > 0,
             base: now - settings.clock,
             link: None,
@@ -145,7 +158,7 @@ impl App {
         if self.hidden { None } else { self.driver.next_deadline().map(|at| at + self.base) }
     }
 
-    pub(crate) fn own_room(&self) -> String {
-        format!("user:{}", self.user)
+    pub(crate) fn own_room(&self) -> Option<String> {
+        (!self.anonymous).then(|| format!("user:{}", self.user))
     }
 }

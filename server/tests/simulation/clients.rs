@@ -55,7 +55,7 @@ impl World {
             }
             Seen::Room(room) => {
                 note!(self, "client {client}: {room:?}");
-                let verdict = self.apps[client].judge.room(&room, &self.book.read());
+                let verdict = self.apps[client].judge.room(&room, &self.book.read(), self.now);
                 if let Err(what) = verdict {
                     self.fail(format!("client {client}: {what}"));
                 }
@@ -100,6 +100,7 @@ impl World {
     }
 
     fn state(&mut self, client: usize, state: &ConnectionState) {
+        self.judge_session(client, state);
         match state {
             ConnectionState::Connected { .. } => {
                 self.apps[client].bad_token = false;
@@ -170,7 +171,11 @@ impl World {
     }
 
     pub(crate) fn good_token(&mut self, client: usize) -> String {
-        let life = if self.calm { 3_600_000 } else { self.dice.range(self.settings.token_ms.0, self.settings.token_ms.1) };
+        let life = if self.calm {
+            self.settings.calm_token_ms
+        } else {
+            self.dice.range(self.settings.token_ms.0, self.settings.token_ms.1)
+        };
         self.token(client, self.now + life)
     }
 
@@ -181,7 +186,13 @@ impl World {
     }
 
     pub(crate) fn give_token(&mut self, client: usize) {
+        if self.serene && self.mutant == Mutant::ProviderSilent {
+            return;
+        }
         let delay = self.dice.below(300);
+        if self.apps[client].anonymous {
+            return self.after(delay, Happening::Token(client, Ok(None)));
+        }
         let bad = !self.calm && self.dice.chance(self.settings.bad_tokens);
         let answer = match if bad { self.dice.below(4) } else { 9 } {
             // The provider never answers.

@@ -6,8 +6,9 @@ use crate::{
 };
 use osbackend_client_core::{Input, Publish};
 use osbackend_protocol::{Classified, DeliveryClass, JsonObject, RoomName};
+use osbackend_server::hub::event::NewEvent;
 
-fn room_name(room: &str) -> RoomName {
+pub(crate) fn room_name(room: &str) -> RoomName {
     RoomName::parse(room).expect("the simulation's rooms have good names")
 }
 
@@ -25,7 +26,7 @@ impl World {
                 self.input(client, Input::Join { room: room_name(ROOMS[room]), snapshot });
             }
             // Its own room isn't the application's to leave: the server joins it again at the next greeting.
-            Act::Leave { client, room } if self.apps[client].own_room() == ROOMS[room] => {}
+            Act::Leave { client, room } if self.apps[client].own_room().as_deref() == Some(ROOMS[room]) => {}
             Act::Leave { client, room } => {
                 self.apps[client].judge.left(ROOMS[room]);
                 self.apps[client].watch.forget(ROOMS[room]);
@@ -87,6 +88,7 @@ impl World {
                 self.apps[client].offline = false;
                 self.input(client, Input::Online);
             }
+            Act::Refresh { client } if self.apps[client].anonymous => {}
             Act::Refresh { client } => {
                 let token = self.good_token(client);
                 self.input(client, Input::Token(Ok(Some(token))));
@@ -97,21 +99,31 @@ impl World {
                 }
                 self.act(Act::Cut { client, client_learns: Some(50), server_learns: None, spare: true });
             }
+            Act::Steal { client, by } => self.steal(client, by),
+            Act::Takeover { client } => self.take_over(client),
+            Act::Demote { client } => {
+                self.apps[client].demoted |= self.apps[client].admin;
+                self.apps[client].admin = false;
+                self.act(Act::Refresh { client });
+            }
             Act::Crash { down_ms } => self.server_down(down_ms),
+            Act::PowerLoss { down_ms } => self.power_fails(down_ms),
+            Act::DiskFull { ms } => self.disk_full_until = self.disk_full_until.max(self.now + ms),
+            Act::Order { room, kind } => self.order(room, kind),
+            Act::OrderAndCrash { room, count, exactly, after_ms, down_ms } => {
+                (0..count).for_each(|_| self.order(room, Kind::Reliable));
+                if exactly && self.writer.is_some() {
+                    self.ends_at_commit = Some(down_ms);
+                } else {
+                    self.after(after_ms, Happening::ServerDown(down_ms));
+                }
+            }
             Act::Drain { window_ms, down_ms } => {
                 if !self.up || self.draining {
                     return;
                 }
                 self.draining = true;
-                let now = self.now;
-                let links: Vec<u64> = self.nodes.keys().copied().collect();
-                for id in links {
-                    let slot = self.dice.below(window_ms);
-                    if let Some(node) = self.nodes.get_mut(&id) {
-                        node.connection.on_drain(slot, now);
-                    }
-                }
-                self.pump_all();
+                self.drain(window_ms);
                 self.after(window_ms, Happening::ServerDown(down_ms));
             }
         }
@@ -129,27 +141,33 @@ impl World {
                 return;
             }
             let number = self.number();
-            let padding = "x".repeat(self.settings.padding);
-            let data = JsonObject::parse(&format!("{{\"n\":{number},\"padding\":\"{padding}\"}}")).expect("an object");
-            let latest = match kind {
-                Kind::Latest => true,
-                Kind::Mixed => self.dice.chance(60),
-                Kind::Reliable | Kind::Ephemeral => false,
-            };
-            let classified = if latest {
-                Classified { class: DeliveryClass::Latest, key: Some(format!("k{}", self.dice.below(4))) }
-            } else {
-                osbackend_server::hub::reliable()
-            };
-            let name = if latest { *self.dice.pick(&["metric", "status"]) } else { "milestone" };
-            let mut event = self.shared.hub.new_event(name, data, classified);
-            event.ephemeral = kind == Kind::Ephemeral;
+            let event = self.event(number, kind);
             let (room, now_ms) = (room_name(ROOMS[room]), self.now);
             pending.push(osbackend_server::engine::Pending { room, event, now_ms, done: Box::new(|_| {}) });
         }
         let parts = if self.dice.chance(50) { vec![pending] } else { pending.into_iter().map(|one| vec![one]).collect() };
         parts.into_iter().for_each(|part| self.shared.hub.publish_all(part));
         self.wake_all();
+    }
+
+    /// A new event with this number in it.
+    pub(crate) fn event(&mut self, number: u64, kind: Kind) -> NewEvent {
+        let padding = "x".repeat(self.settings.padding);
+        let data = JsonObject::parse(&format!("{{\"n\":{number},\"padding\":\"{padding}\"}}")).expect("an object");
+        let latest = match kind {
+            Kind::Latest => true,
+            Kind::Mixed => self.dice.chance(60),
+            Kind::Reliable | Kind::Ephemeral => false,
+        };
+        let classified = if latest {
+            Classified { class: DeliveryClass::Latest, key: Some(format!("k{}", self.dice.below(4))) }
+        } else {
+            osbackend_server::hub::reliable()
+        };
+        let name = if latest { *self.dice.pick(&["metric", "status"]) } else { "milestone" };
+        let mut event = self.shared.hub.new_event(name, data, classified);
+        event.ephemeral = kind == Kind::Ephemeral;
+        event
     }
 
     pub(crate) fn request(&mut self, client: usize, what: Ask) {

@@ -1,6 +1,6 @@
 //! What one application was told, held against the truth at every step (§5).
 
-use crate::oracle::Truth;
+use crate::{oracle::Truth, schedule::PUBLIC_ROOM};
 use osbackend_client_core::{ConnectionState, RoomState, RoomStatus};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -63,7 +63,7 @@ impl Judge {
         }
     }
 
-    pub(crate) fn room(&mut self, state: &RoomState, truth: &Truth) -> Verdict {
+    pub(crate) fn room(&mut self, state: &RoomState, truth: &Truth, now: u64) -> Verdict {
         let room = &state.room;
         match state.status {
             RoomStatus::Joining => return Ok(()),
@@ -90,6 +90,11 @@ impl Judge {
             return Ok(());
         }
         self.lost += 1;
+        if let Some(goes_on) = &truth.goes_on
+            && goes_on != epoch
+        {
+            return Err(format!("{room}: joined in {epoch}, though the streams go on in {goes_on}"));
+        }
         let none = Default::default();
         let history = truth.rooms.get(&(room.clone(), epoch.clone())).unwrap_or(&none);
         if offset > history.offset() {
@@ -100,6 +105,13 @@ impl Judge {
             && view.offset > offset
         {
             return Err(format!("{room}: joined at {epoch}/{offset}, behind what was delivered: {view:?}"));
+        }
+        if let Some(view) = self.views.get(room)
+            && view.epoch == *epoch
+            && view.snapshot.is_empty()
+            && history.held(view.offset, offset, truth.retention, now)
+        {
+            return Err(format!("{room}: not recovered at {epoch}/{offset}, though all since {} is held", view.offset));
         }
         let snapshot = if *self.wanted.get(room).unwrap_or(&true) { history.snapshot(offset).into() } else { VecDeque::new() };
         self.views.insert(room.clone(), View { epoch: epoch.clone(), offset, snapshot });
@@ -161,20 +173,25 @@ impl Judge {
     }
 
     /// Once all is quiet: the application has everything, of every room that it may be in.
+    #[allow(clippy::too_many_arguments, reason = "what is right depends on who it is")]
     pub(crate) fn at_rest(
         &self,
         rooms: &[RoomState],
-        own: &str,
+        own: Option<&str>,
         admin: bool,
+        anonymous: bool,
         truth: &Truth,
         current: &[(String, String)],
     ) -> Verdict {
         if let Some(id) = self.requests.first() {
             return Err(format!("request {id} never had an outcome"));
         }
-        let allowed = |room: &str| !room.starts_with("user:") || room == own || admin;
+        let allowed = |room: &str| match anonymous {
+            true => room == PUBLIC_ROOM,
+            false => !room.starts_with("user:") || Some(room) == own || admin,
+        };
         let mut expected: BTreeSet<&str> = self.wanted.keys().map(String::as_str).collect();
-        expected.insert(own);
+        expected.extend(own);
         let known: BTreeSet<&str> = rooms.iter().map(|state| state.room.as_str()).collect();
         if expected != known {
             return Err(format!("the rooms should be {expected:?} and are {known:?}"));

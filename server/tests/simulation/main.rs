@@ -1,7 +1,8 @@
 //! Both machines of the protocol in one deterministic simulation: virtual time, unreliable sockets, a server that restarts.
 //!
-//! After any schedule of drops, delays, restarts and slow readers every client has, for each room, each event exactly once
-//! and in order, or was told `recovered: false`; and no state but `closed` is ever stuck. Everything follows from one seed.
+//! After any schedule of drops, delays, restarts, losses of power, drains and slow readers every client has, for each room,
+//! each event exactly once and in order, or was told `recovered: false`; what was acknowledged is still there, and once; a
+//! session is its client's only; and no state but `closed` is ever stuck. Everything follows from one seed.
 //! `SIM_SEED=…` runs one seed and prints what happened, `SIM_SEEDS=…` says how many are run, `SIM_FROM=…` from which on.
 
 #![allow(clippy::unwrap_used, reason = "a failed assumption of a test is a failed test")]
@@ -10,15 +11,18 @@ mod app;
 mod clients;
 mod deeds;
 mod dice;
+mod durable;
 mod judge;
 mod mutant;
 mod network;
 mod node;
 mod oracle;
+mod orders;
 mod presence;
 mod process;
 mod rest;
 mod schedule;
+mod sessions;
 mod world;
 
 use mutant::Mutant;
@@ -32,7 +36,7 @@ use std::{
 use world::{Tally, run};
 
 /// Seeds in a normal run.
-const SEEDS: u64 = 2_000;
+const SEEDS: u64 = 10_000;
 
 fn setting(name: &str) -> Option<u64> {
     let value = std::env::var(name).ok()?;
@@ -97,6 +101,9 @@ fn any_schedule_of_faults_loses_nothing_in_silence() {
     assert!(total.skipped > count / 2, "too few conflated events: {total:?}");
     assert!(total.pictures > count, "too few pictures of presence: {total:?}");
     assert!(total.retried > count / 4, "too few publishes were retried: {total:?}");
+    assert!(total.orders > count * 5 && total.repeated > count, "too few publishes by key: {total:?}");
+    assert!(total.taken_over > count / 4 && total.thefts > count / 4, "too few resume tokens: {total:?}");
+    assert!(total.drained > count / 20, "too few drains: {total:?}");
     assert!(total.recovered > count * 2 && total.lost > count * 2, "too few joins: {total:?}");
 }
 
@@ -107,10 +114,18 @@ fn the_same_seed_gives_the_same_run() {
     }
 }
 
-/// Within `seeds` runs the judges must notice the mutant, in words that fit.
+/// Within a few runs the judges must notice the mutant, in words that fit.
 fn is_noticed(mutant: Mutant, words: &str) {
-    let verdicts: Vec<String> = (0..20).filter_map(|seed| run(seed, mutant, false).0.err()).collect();
-    assert!(verdicts.iter().any(|what| what.contains(words)), "{mutant:?} went unnoticed: {verdicts:?}");
+    let mut verdicts = Vec::new();
+    for seed in 0..200 {
+        let Err(what) = run(seed, mutant, false).0 else { continue };
+        if what.contains(words) {
+            println!("{mutant:?} was noticed with seed {seed}: {what}");
+            return;
+        }
+        verdicts.push(what);
+    }
+    panic!("{mutant:?} went unnoticed: {verdicts:?}");
 }
 
 #[test]
@@ -131,6 +146,61 @@ fn a_server_that_lies_about_recovery_is_noticed() {
 #[test]
 fn a_reliable_event_that_is_skipped_is_noticed() {
     is_noticed(Mutant::ReliableSkipped, "which nothing replaces");
+}
+
+#[test]
+fn an_engine_that_acknowledges_before_its_commit_is_noticed() {
+    is_noticed(Mutant::AcknowledgedEarly, "was acknowledged, and the restart left");
+}
+
+#[test]
+fn an_epoch_that_goes_on_after_a_loss_is_noticed() {
+    is_noticed(Mutant::EpochReused, "was acknowledged, and the restart left");
+}
+
+#[test]
+fn an_engine_that_begins_a_new_epoch_for_no_reason_is_noticed() {
+    is_noticed(Mutant::NewEpochAtRestart, "though nothing can have been lost");
+}
+
+#[test]
+fn an_engine_that_forgets_its_history_at_a_restart_is_noticed() {
+    is_noticed(Mutant::HistoryForgotten, "not recovered at");
+}
+
+#[test]
+fn an_engine_that_forgets_idempotency_keys_at_a_restart_is_noticed() {
+    is_noticed(Mutant::KeysForgotten, "was stored twice");
+}
+
+#[test]
+fn a_resume_token_that_anyone_may_use_is_noticed() {
+    is_noticed(Mutant::ForeignResume, "took over");
+}
+
+#[test]
+fn a_key_of_resume_tokens_that_changes_is_noticed() {
+    is_noticed(Mutant::ResumeKeyChanged, "lost its id");
+}
+
+#[test]
+fn rights_that_outlive_their_token_are_noticed() {
+    is_noticed(Mutant::RightsKept, "should be Refused");
+}
+
+#[test]
+fn a_token_that_nobody_refreshes_is_noticed() {
+    is_noticed(Mutant::ProviderSilent, "lost a healthy connection");
+}
+
+#[test]
+fn a_drain_with_one_slot_for_all_is_noticed() {
+    is_noticed(Mutant::OneSlot, "come back at once");
+}
+
+#[test]
+fn a_drain_that_keeps_to_no_slot_is_noticed() {
+    is_noticed(Mutant::SlotIgnored, "before its slot");
 }
 
 #[test]

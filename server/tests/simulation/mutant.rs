@@ -22,6 +22,28 @@ pub(crate) enum Mutant {
     PresenceLost,
     /// Publishes lose their keys on the way.
     KeyLost,
+    /// The durable engine delivers and acknowledges before its commit.
+    AcknowledgedEarly,
+    /// The durable engine goes on in the same epoch after it has lost commits.
+    EpochReused,
+    /// The durable engine begins a new epoch with every process.
+    NewEpochAtRestart,
+    /// The durable engine knows at a restart how far it was, and nothing of what was before.
+    HistoryForgotten,
+    /// The durable engine forgets at a restart what was published with which key.
+    KeysForgotten,
+    /// The server takes a resume token from whoever has it.
+    ForeignResume,
+    /// The key that signs resume tokens changes with every process.
+    ResumeKeyChanged,
+    /// A token that says less takes nothing away.
+    RightsKept,
+    /// The provider of tokens never answers once the faults are over.
+    ProviderSilent,
+    /// A drain gives everybody the same slot.
+    OneSlot,
+    /// A draining server closes before the slots that it told.
+    SlotIgnored,
 }
 
 impl World {

@@ -1,6 +1,6 @@
 //! The truth about every room, noted where the server stores it, and not asked of the hub that is being tested.
 
-use osbackend_protocol::{DeliveryClass, RoomName};
+use osbackend_protocol::{DeliveryClass, Published, RoomName};
 use osbackend_server::{
     engine::{Apply, Engine, EngineError, MemoryEngine, Pending, Stream},
     hub::event::NewEvent,
@@ -15,6 +15,8 @@ pub(crate) struct Fact {
     pub(crate) event_id: Arc<str>,
     pub(crate) kind: Arc<str>,
     pub(crate) data: String,
+    /// When it was published, in milliseconds since 1970.
+    pub(crate) at: u64,
     /// For the class *latest*.
     key: Option<String>,
     /// The offset of the next event of the same type and key.
@@ -29,6 +31,10 @@ pub(crate) struct History {
     /// The data of what clients published with a key, and the number of each client's last one.
     keyed: HashMap<String, u64>,
     last: HashMap<usize, u64>,
+    /// The offset of what was published with an idempotency key.
+    once: HashMap<String, u64>,
+    /// The offset up to which publishers were told that their events are stored.
+    acknowledged: u64,
 }
 
 /// The data of what a client publishes.
@@ -80,16 +86,41 @@ impl History {
         }
     }
 
-    fn append(&mut self, event_id: Arc<str>, event: &NewEvent) {
+    fn append(&mut self, event: &NewEvent, at: u64) {
         let key = event.classified.key.clone().filter(|_| event.classified.class == DeliveryClass::Latest);
-        if let Some(key) = &key {
-            let place = (event.kind.clone(), key.clone());
+        let (event_id, kind, data) = (event.event_id.clone(), event.kind.clone(), event.data.get().to_owned());
+        if let Some(key) = &event.idempotency_key {
+            self.once.insert(key.clone(), self.offset() + 1);
+        }
+        self.push(Fact { event_id, kind, data, at, key, superseded_by: None });
+    }
+
+    fn push(&mut self, fact: Fact) {
+        if let Some(key) = &fact.key {
+            let place = (fact.kind.clone(), key.clone());
             if let Some(older) = self.newest.insert(place, self.facts.len()) {
                 self.facts[older].superseded_by = Some(self.facts.len() as u64 + 1);
             }
         }
-        let (kind, data) = (event.kind.clone(), event.data.get().to_owned());
-        self.facts.push(Fact { event_id, kind, data, key, superseded_by: None });
+        self.facts.push(fact);
+    }
+
+    /// What is left when everything after `offset` is lost.
+    fn first(&self, offset: u64) -> Self {
+        let mut left = Self::default();
+        for Fact { event_id, kind, data, at, key, .. } in self.facts.iter().take(usize::try_from(offset).unwrap_or(usize::MAX)) {
+            let (event_id, kind, data, key) = (event_id.clone(), kind.clone(), data.clone(), key.clone());
+            left.push(Fact { event_id, kind, data, at: *at, key, superseded_by: None });
+        }
+        left.keyed = self.keyed.iter().filter(|(_, at)| **at <= offset).map(|(data, at)| (data.clone(), *at)).collect();
+        left.once = self.once.iter().filter(|(_, at)| **at <= offset).map(|(key, at)| (key.clone(), *at)).collect();
+        left
+    }
+
+    /// Whether a server that keeps this much still held everything from `offset` up to `last` at `now`.
+    pub(crate) fn held(&self, offset: u64, last: u64, (events, age_ms): (usize, u64), now: u64) -> bool {
+        let young = |fact: &Fact| age_ms == 0 || fact.at >= now.saturating_sub(age_ms);
+        last - offset <= events as u64 && (offset == last || self.fact(offset + 1).is_some_and(young))
     }
 }
 
@@ -100,6 +131,10 @@ pub(crate) struct Truth {
     pub(crate) ephemeral: HashMap<String, String>,
     /// Clients of which the server refused a publish for now: what was under way behind it may have passed it.
     pub(crate) unordered: BTreeSet<usize>,
+    /// How much each room keeps: events, and their age in milliseconds.
+    pub(crate) retention: (usize, u64),
+    /// The one epoch in which all streams go on, where they outlive processes.
+    pub(crate) goes_on: Option<String>,
     /// How the server broke its own numbering, if it did.
     pub(crate) broken: Option<String>,
 }
@@ -111,6 +146,71 @@ pub(crate) struct Book(Arc<Mutex<Truth>>);
 impl Book {
     pub(crate) fn read(&self) -> MutexGuard<'_, Truth> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An event is stored, or was published without being stored.
+    pub(crate) fn note(&self, published: &Published, event: &NewEvent, now: u64) {
+        let mut book = self.read();
+        let truth = &mut *book;
+        let Published { room, offset, epoch, event_id } = published;
+        let Some(offset) = *offset else {
+            truth.ephemeral.insert(event_id.clone(), room.to_string());
+            return;
+        };
+        let history = truth.rooms.entry((room.to_string(), epoch.clone())).or_default();
+        if *event.kind == *"by_client"
+            && let Err(what) = history.keyed(event, event_id, offset, &truth.unordered)
+        {
+            // The first of them tells most.
+            truth.broken.get_or_insert(format!("{room} {epoch}: {what}"));
+            return;
+        }
+        if *event_id != *event.event_id {
+            // Answered with what was published before, by its key.
+            return;
+        }
+        let last = history.offset();
+        let before = event.idempotency_key.as_ref().and_then(|key| history.once.get(key)).copied();
+        let is_new = offset == last + 1;
+        if is_new && before.is_none() {
+            history.append(event, now);
+        }
+        if !is_new {
+            truth.broken.get_or_insert(format!("{room} {epoch}: offset {offset} was given after {last}"));
+        } else if let Some(before) = before {
+            truth
+                .broken
+                .get_or_insert(format!("{room} {epoch}: {} was stored twice, as {before} and {offset}", event.data.get()));
+        }
+    }
+
+    /// A publisher is told that its event is stored.
+    pub(crate) fn acknowledged(&self, published: &Published) {
+        let history = (published.room.to_string(), published.epoch.clone());
+        let mut truth = self.read();
+        if let Some(history) = truth.rooms.get_mut(&history) {
+            history.acknowledged = history.acknowledged.max(published.offset.unwrap_or(0));
+        }
+    }
+
+    /// A process begins with these streams in `epoch`: so many events of each room.
+    pub(crate) fn restarted(&self, epoch: &str, offsets: &BTreeMap<String, u64>, power_lost: bool) {
+        let mut truth = self.read();
+        let before = truth.goes_on.replace(epoch.to_owned());
+        let Some(before) = before else { return };
+        if before != epoch && !power_lost {
+            truth.broken = Some(format!("{epoch} began after {before}, though nothing can have been lost"));
+        }
+        for (room, offset) in offsets {
+            let history = truth.rooms.get(&(room.clone(), before.clone()));
+            let acknowledged = history.map_or(0, |history| history.acknowledged);
+            if before != epoch {
+                let left = history.map(|history| history.first(*offset)).unwrap_or_default();
+                truth.rooms.insert((room.clone(), epoch.to_owned()), left);
+            } else if acknowledged > *offset {
+                truth.broken = Some(format!("{room} {epoch}: {acknowledged} was acknowledged, and the restart left {offset}"));
+            }
+        }
     }
 }
 
@@ -140,33 +240,11 @@ impl Engine for Witness {
 
 impl Witness {
     fn witnessed(&self, mut pending: Pending) -> Pending {
-        let (room, event, book) = (pending.room.to_string(), pending.event.clone(), self.book.clone());
+        let (event, now, book) = (pending.event.clone(), pending.now_ms, self.book.clone());
         let done = std::mem::replace(&mut pending.done, Box::new(|_| {}));
         pending.done = Box::new(move |result| {
             if let Ok(published) = &result {
-                let mut book = book.read();
-                let truth = &mut *book;
-                match published.offset {
-                    None => {
-                        truth.ephemeral.insert(event.event_id.to_string(), room);
-                    }
-                    Some(offset) => {
-                        let history = truth.rooms.entry((room.clone(), published.epoch.clone())).or_default();
-                        if *event.kind == *"by_client"
-                            && let Err(what) = history.keyed(&event, &published.event_id, offset, &truth.unordered)
-                        {
-                            // The first of them tells most.
-                            truth.broken.get_or_insert(format!("{room} {}: {what}", published.epoch));
-                        } else if *published.event_id != *event.event_id {
-                            // Nothing new.
-                        } else if offset == history.offset() + 1 {
-                            history.append(event.event_id.clone(), &event);
-                        } else {
-                            let (epoch, last) = (&published.epoch, history.offset());
-                            truth.broken.get_or_insert(format!("{room} {epoch}: offset {offset} was given after {last}"));
-                        }
-                    }
-                }
+                book.note(published, &event, now);
             }
             done(result);
         });

@@ -113,8 +113,8 @@ impl World {
         for node in self.nodes.values() {
             let session = node.connection.session();
             for room in session.rooms() {
-                let user = session.identity().map(|identity| identity.sub.clone()).unwrap_or_default();
-                truth.entry(room.to_string()).or_default().insert(user);
+                // Who has no user is counted elsewhere.
+                truth.entry(room.to_string()).or_default().extend(session.identity().map(|identity| identity.sub.clone()));
             }
         }
         let nobody = BTreeSet::new();

@@ -1,17 +1,22 @@
 //! The server's process in the world: its connections' tasks, their ends, its own end and its return.
 
 use crate::{
+    durable::{Disk, Durable, Turn, Writer},
+    mutant::Mutant,
     network::{Pipe, ToClient},
     node::Step,
     oracle::{Book, Witness},
-    schedule::Settings,
+    schedule::{PUBLIC_ROOM, Settings},
     world::{Happening, World, note},
 };
-use osbackend_protocol::{Identity, Limits, Policy};
+use osbackend_protocol::{
+    Identity, Limits, Policy,
+    permission::{Access, Pattern, Rule},
+};
 use osbackend_server::{
     auth::{AuthError, Verified, resume::ResumeKeys},
     connection::Shared,
-    engine::{MemoryEngine, Retention},
+    engine::{Engine, MemoryEngine, Retention},
     hub::{Hub, presence::PresenceOptions},
     limits::Quota,
     metrics::memory::MemoryMetrics,
@@ -19,11 +24,36 @@ use osbackend_server::{
 };
 use std::{collections::VecDeque, sync::Arc};
 
-/// A process that begins now, with nothing in memory.
-pub(crate) fn process(settings: &Settings, book: &Book, number: u64, now: u64) -> Arc<Shared> {
+/// The engine of a process; where it is a durable one, its writer.
+pub(crate) fn engine(
+    settings: &Settings,
+    book: &Book,
+    disk: &Disk,
+    mutant: Mutant,
+    number: u64,
+) -> (Box<dyn Engine>, Option<Arc<Writer>>) {
     let retention = Retention { events: settings.history.0, age_ms: settings.history.1 };
-    let engine = Witness { engine: MemoryEngine::new(format!("p{number}"), retention), book: book.clone() };
+    if settings.commit_ms.is_none() {
+        let engine = MemoryEngine::new(format!("p{number}"), retention);
+        return (Box::new(Witness { engine, book: book.clone() }), None);
+    }
+    let writer = Writer::new(disk.clone(), book.clone(), retention, mutant);
+    (Box::new(Durable(writer.clone())), Some(writer))
+}
+
+/// The default, and a room for everyone.
+fn policy() -> Policy {
+    let mut policy = Policy::default();
+    let pattern = Pattern::parse(PUBLIC_ROOM).expect("a room's name is a pattern");
+    policy.rules.insert(0, Rule::new(pattern, Access::Public));
+    policy
+}
+
+/// A process that begins now, with nothing in memory.
+pub(crate) fn process(settings: &Settings, engine: Box<dyn Engine>, mutant: Mutant, number: u64, now: u64) -> Arc<Shared> {
     let asks = settings.backend_ms.is_some();
+    let changing = if mutant == Mutant::ResumeKeyChanged { number } else { 0 };
+    let secret = format!("a secret of at least 32 bytes, kept {changing}");
     let session = SessionSettings {
         handshake_timeout_ms: Some(10_000),
         auth_timeout_ms: Some(10_000),
@@ -31,7 +61,7 @@ pub(crate) fn process(settings: &Settings, book: &Book, number: u64, now: u64) -
         token_grace_ms: 25_000,
         heartbeat_ms: Some(settings.heartbeat_ms),
         pong_timeout_ms: Some(10_000),
-        allow_anonymous: false,
+        allow_anonymous: settings.clients.iter().any(|client| client.anonymous),
         limits: Limits {
             message_rate: settings.message_rate,
             message_burst: settings.message_burst,
@@ -42,15 +72,15 @@ pub(crate) fn process(settings: &Settings, book: &Book, number: u64, now: u64) -
         refusals: Quota::new(Some(settings.message_rate), settings.message_burst.max(10)),
         bytes: Quota::new(None, 0),
         joins: Quota::new(Some(settings.join_rate), settings.join_burst),
-        policy: Arc::new(Policy::default()),
+        policy: Arc::new(policy()),
         asks: Asks { connect: asks, join: asks, publish: asks },
         asks_about_rooms: asks,
-        resume: ResumeKeys::new(&"a secret of at least 32 bytes, kept".into()),
+        resume: ResumeKeys::new(&secret.as_str().into()),
     };
     let presence = PresenceOptions::new(settings.presence.0, settings.presence.1, now);
     Arc::new(Shared {
         meters: Arc::default(),
-        hub: Arc::new(Hub::new(Box::new(engine), format!("p{number}"), presence)),
+        hub: Hub::shared(engine, format!("p{number}"), presence),
         settings: Arc::new(session),
         handlers: Default::default(),
         hooks: None,
@@ -70,7 +100,8 @@ impl World {
         if expires_at_ms <= self.now {
             return Err(AuthError::Expired.into());
         }
-        Ok(Verified { identity: Identity::new(parts[0], Some(parts[1])), expires_at_ms, info: None })
+        let role = if self.mutant == Mutant::RightsKept { "admin" } else { parts[1] };
+        Ok(Verified { identity: Identity::new(parts[0], Some(role)), expires_at_ms, info: None })
     }
 
     /// Wakes every connection's task; some have their turn only later, and are sent more or hear something before it.
@@ -167,6 +198,10 @@ impl World {
         if !self.up {
             return;
         }
+        if let Some(writer) = self.writer.as_ref().filter(|_| self.draining) {
+            // A deploy waits until all is stored.
+            writer.finish();
+        }
         self.up = false;
         let links: Vec<u64> = std::mem::take(&mut self.nodes).into_keys().collect();
         let told = self.dice.chance(70);
@@ -191,6 +226,61 @@ impl World {
 
     pub(crate) fn new_process(&mut self) {
         self.processes += 1;
-        self.shared = process(&self.settings, &self.book, self.processes, self.now);
+        if self.settings.commit_ms.is_some() {
+            self.disk.reopened(self.mutant);
+            self.book.restarted(&self.disk.epoch(), &self.disk.offsets(), std::mem::take(&mut self.power_lost));
+        }
+        let (engine, writer) = engine(&self.settings, &self.book, &self.disk, self.mutant, self.processes);
+        self.writer = writer;
+        self.shared = process(&self.settings, engine, self.mutant, self.processes, self.now);
+    }
+
+    /// The machine loses its power: what a disk had not written is gone, and its streams can't go on in their epoch.
+    pub(crate) fn power_fails(&mut self, down_ms: u64) {
+        if !self.up {
+            return;
+        }
+        note!(self, "the power fails");
+        self.server_down(down_ms);
+        if self.settings.commit_ms.is_some() && !self.settings.syncs {
+            self.disk.lose_power(self.dice.below(9) as usize, self.mutant);
+            self.power_lost = true;
+        }
+    }
+
+    /// What the writer of this process has to do is put on the agenda.
+    pub(crate) fn schedule_writer(&mut self) {
+        let Some(writer) = self.writer.as_ref().filter(|_| self.up) else { return };
+        let turn = writer.turn();
+        if turn == Turn::Nothing {
+            return;
+        }
+        let (low, high) = self.settings.commit_ms.unwrap_or_default();
+        let ms = if self.calm { self.dice.below(20) } else { self.dice.range(low, high) };
+        self.after(ms, Happening::Writer(self.processes, turn));
+    }
+
+    /// The writer's turn has come, unless its process is gone.
+    pub(crate) fn writers_turn(&mut self, process: u64, turn: Turn) {
+        let Some(writer) = self.writer.clone().filter(|_| self.up && process == self.processes) else { return };
+        match turn {
+            Turn::Nothing => {}
+            Turn::Commit if self.now < self.disk_full_until => {
+                note!(self, "the disk is full");
+                writer.refuse();
+            }
+            Turn::Commit => {
+                note!(self, "the writer commits");
+                writer.commit();
+                if self.mutant == Mutant::AcknowledgedEarly {
+                    writer.deliver_early();
+                }
+                if let Some(down_ms) = self.ends_at_commit.take().filter(|_| !self.calm) {
+                    return self.server_down(down_ms);
+                }
+            }
+            Turn::Deliver => writer.deliver(),
+        }
+        self.wake_all();
     }
 }

@@ -24,7 +24,7 @@ impl World {
         let truth = self.book.read();
         for (number, app) in self.apps.iter().enumerate() {
             let rooms = app.driver.machine.rooms();
-            if let Err(fault) = app.judge.at_rest(&rooms, &app.own_room(), app.admin, &truth, &current) {
+            if let Err(fault) = app.judge.at_rest(&rooms, app.own_room().as_deref(), app.admin, app.anonymous, &truth, &current) {
                 faults.push(format!("client {number}: {fault}"));
             }
             if let Some(send) = app.sends.keys().next() {
@@ -40,6 +40,8 @@ impl World {
             }
         }
         drop(truth);
+        faults.extend(self.streams_at_rest());
+        faults.extend(self.orders_at_rest());
         if self.nodes.len() != self.apps.len() || self.shared.hub.registry.counts().total != self.apps.len() {
             faults.push(format!("{} connections are left for {} clients", self.nodes.len(), self.apps.len()));
         }

@@ -6,6 +6,9 @@ use osbackend_client_core::{BackoffConfig, Config};
 /// The rooms of the simulation. The last one is client 0's own, which others may join only as admins.
 pub(crate) const ROOMS: [&str; 6] = ["dashboard:overview", "agent:1", "agent:2", "voice:training", "clips:analytics", "user:u0"];
 
+/// The one that clients without a token may join too.
+pub(crate) const PUBLIC_ROOM: &str = "clips:analytics";
+
 /// How long the faults last, in milliseconds.
 pub(crate) const CHAOS_MS: u64 = 90_000;
 /// From the last fault until everyone has to be live again, in milliseconds.
@@ -44,12 +47,20 @@ pub(crate) struct Settings {
     pub(crate) presence: (u64, usize),
     /// Of 100 joins, after how many the application asks who is there.
     pub(crate) watches: u64,
+    /// How long each step of a durable engine takes, in milliseconds: from, to. `None`: streams live in memory.
+    pub(crate) commit_ms: Option<(u64, u64)>,
+    /// A commit of the durable engine survives a loss of power.
+    pub(crate) syncs: bool,
+    /// How long tokens live once the faults are over, in milliseconds.
+    pub(crate) calm_token_ms: u64,
 }
 
 /// One client's settings.
 pub(crate) struct ClientSettings {
     pub(crate) config: Config,
     pub(crate) admin: bool,
+    /// It has no token.
+    pub(crate) anonymous: bool,
     /// What its clock shows when the world begins.
     pub(crate) clock: u64,
 }
@@ -126,13 +137,59 @@ pub(crate) enum Act {
         room: usize,
         count: u64,
     },
+    /// Somebody else comes with the client's resume token.
+    Steal {
+        client: usize,
+        by: Thief,
+    },
+    /// The user comes by another socket with the client's resume token, and goes again.
+    Takeover {
+        client: usize,
+    },
+    /// The user is no admin any more, and gets a token that says so.
+    Demote {
+        client: usize,
+    },
     Crash {
+        down_ms: u64,
+    },
+    PowerLoss {
+        down_ms: u64,
+    },
+    DiskFull {
+        ms: u64,
+    },
+    /// A backend publishes with an idempotency key, again and again until it is told that it is stored.
+    Order {
+        room: usize,
+        kind: Kind,
+    },
+    /// A backend publishes, and the process ends at about the time at which that is stored, or exactly between the commit and
+    /// the delivery.
+    OrderAndCrash {
+        room: usize,
+        count: u64,
+        exactly: bool,
+        after_ms: u64,
         down_ms: u64,
     },
     Drain {
         window_ms: u64,
         down_ms: u64,
     },
+}
+
+/// Who has a resume token that isn't theirs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Thief {
+    /// Another user.
+    User,
+    /// Nobody that the server knows.
+    Anonymous,
+    /// The user, with a token that was changed.
+    Forger,
+    /// The user, with a good token, for another client's id.
+    Impostor,
 }
 
 /// What is published.
@@ -177,6 +234,9 @@ impl Settings {
             backend_ms: *dice.pick(&[None, None, Some(50), Some(3_000)]),
             presence: (*dice.pick(&[0, 1_000, 15_000]), *dice.pick(&[2, 200, 200])),
             watches: *dice.pick(&[0, 50, 100]),
+            commit_ms: *dice.pick(&[None, Some((0, 3)), Some((1, 60)), Some((10, 2_000))]),
+            syncs: dice.chance(40),
+            calm_token_ms: *dice.pick(&[100_000, 3_600_000]),
         }
     }
 }
@@ -191,7 +251,8 @@ impl ClientSettings {
         };
         let queue_limit = *dice.pick(&[2, 16, 256]);
         let config = Config { batch: dice.chance(70), backoff, queue_limit, ..Config::default() };
-        Self { config, admin: dice.chance(50), clock: dice.below(1_000_000) }
+        let anonymous = dice.chance(10);
+        Self { config, anonymous, admin: !anonymous && dice.chance(50), clock: dice.below(1_000_000) }
     }
 }
 
@@ -235,6 +296,25 @@ pub(crate) fn draw(dice: &mut Dice, clients: usize) -> Vec<(u64, Act)> {
     for _ in 0..*dice.pick(&[0, 2, 5]) {
         let (client, room) = (dice.below(clients as u64) as usize, dice.below(ROOMS.len() as u64) as usize);
         plan.push((dice.below(CHAOS_MS), Act::PublishAndCut { client, room, count: dice.range(1, 8) }));
+    }
+    for _ in 0..*dice.pick(&[0, 2, 6]) {
+        let (room, count) = (dice.below(ROOMS.len() as u64) as usize, dice.range(1, 12));
+        let within = *dice.pick(&[10, 200, 4_000]);
+        let (after_ms, down_ms) = (dice.below(within), dice.range(10, 3_000));
+        plan.push((dice.below(CHAOS_MS), Act::OrderAndCrash { room, count, exactly: dice.chance(40), after_ms, down_ms }));
+    }
+    for _ in 0..*dice.pick(&[0, 5, 20]) {
+        let kind = *dice.pick(&[Kind::Latest, Kind::Reliable]);
+        plan.push((dice.below(CHAOS_MS), Act::Order { room: dice.below(ROOMS.len() as u64) as usize, kind }));
+    }
+    for _ in 0..*dice.pick(&[0, 1, 4]) {
+        let client = dice.below(clients as u64) as usize;
+        let by = *dice.pick(&[Thief::User, Thief::Anonymous, Thief::Forger, Thief::Impostor]);
+        plan.push((dice.below(CHAOS_MS), Act::Steal { client, by }));
+        plan.push((dice.below(CHAOS_MS), Act::Takeover { client }));
+        if dice.chance(30) {
+            plan.push((dice.below(CHAOS_MS), Act::Demote { client }));
+        }
     }
     // Clients that an application closed or that gave up are connected again now and then.
     for at in [30_000, 60_000] {
@@ -330,6 +410,8 @@ fn fault(dice: &mut Dice, clients: usize) -> Act {
         80..88 => Act::Online { client },
         88..90 => Act::Disconnect { client },
         90..94 => Act::Drain { window_ms: dice.range(100, 20_000), down_ms: dice.range(100, 5_000) },
+        94..96 => Act::PowerLoss { down_ms: dice.range(10, 10_000) },
+        96..97 => Act::DiskFull { ms: dice.range(10, 10_000) },
         _ => Act::Crash { down_ms: dice.range(10, 10_000) },
     }
 }

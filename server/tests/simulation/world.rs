@@ -3,15 +3,17 @@
 use crate::{
     app::App,
     dice::Dice,
+    durable::{Disk, Turn, Writer},
     judge::Verdict,
     mutant::Mutant,
     network::{Link, ToClient, ToServer},
     node::Node,
     oracle::Book,
-    process::process,
+    orders::Order,
+    process::{engine, process},
     schedule::{self, Act, CALM_MS, CHAOS_MS, IDLE_MS, Settings},
 };
-use osbackend_client_core::Input;
+use osbackend_client_core::{Input, RoomStatus};
 use osbackend_server::{
     auth::Verified,
     connection::{Connection, Shared},
@@ -41,6 +43,10 @@ pub(crate) enum Happening {
     Unstall(u64),
     Reconnect(usize),
     Sweep,
+    /// The writer of this process goes on.
+    Writer(u64, Turn),
+    /// A backend looks after what it has published.
+    Order(usize),
     ServerDown(u64),
     ServerUp,
 }
@@ -57,6 +63,14 @@ pub(crate) struct Tally {
     pub(crate) pictures: u64,
     /// Publishes that were written again.
     pub(crate) retried: u64,
+    /// Publishes of backends that were stored, and attempts more than that.
+    pub(crate) orders: u64,
+    pub(crate) repeated: u64,
+    /// Sessions that were taken over, and attempts with a token that was someone else's.
+    pub(crate) taken_over: u64,
+    pub(crate) thefts: u64,
+    /// Clients that left a draining server at their slot.
+    pub(crate) drained: u64,
     pub(crate) steps: u64,
 }
 
@@ -69,6 +83,11 @@ impl std::ops::AddAssign for Tally {
         self.sessions += other.sessions;
         self.pictures += other.pictures;
         self.retried += other.retried;
+        self.orders += other.orders;
+        self.repeated += other.repeated;
+        self.taken_over += other.taken_over;
+        self.thefts += other.thefts;
+        self.drained += other.drained;
         self.steps += other.steps;
     }
 }
@@ -84,9 +103,21 @@ pub(crate) struct World {
     pub(crate) nodes: BTreeMap<u64, Node>,
     pub(crate) next_link: u64,
     pub(crate) shared: Arc<Shared>,
+    /// Of the process, where its engine is a durable one.
+    pub(crate) writer: Option<Arc<Writer>>,
+    pub(crate) disk: Disk,
+    pub(crate) disk_full_until: u64,
+    /// The process ends after its next commit, for this long.
+    pub(crate) ends_at_commit: Option<u64>,
+    /// Since the last process began.
+    pub(crate) power_lost: bool,
+    /// What backends publish, each until it is stored.
+    pub(crate) orders: Vec<Order>,
     pub(crate) processes: u64,
     pub(crate) up: bool,
     pub(crate) draining: bool,
+    /// When the slots of drained connections come.
+    pub(crate) slots: BTreeMap<u64, u64>,
     pub(crate) book: Book,
     pub(crate) next_number: u64,
     pub(crate) calm: bool,
@@ -119,10 +150,21 @@ pub(crate) fn run(seed: u64, mutant: Mutant, trace: bool) -> (Result<Tally, Stri
     let settings = Settings::draw(&mut dice);
     let plan = schedule::draw(&mut dice, settings.clients.len());
     let apps = settings.clients.iter().enumerate().map(|(number, client)| App::new(number, client, dice.seed(), BEGIN)).collect();
-    let book = Book::default();
+    let (book, disk) = (Book::default(), Disk::default());
+    book.read().retention = settings.history;
+    if settings.commit_ms.is_some() {
+        book.restarted(&disk.epoch(), &disk.offsets(), false);
+    }
+    let (engine, writer) = engine(&settings, &book, &disk, mutant, 0);
     let mut world = World {
         now: BEGIN,
-        shared: process(&settings, &book, 0, BEGIN),
+        shared: process(&settings, engine, mutant, 0, BEGIN),
+        writer,
+        disk,
+        disk_full_until: 0,
+        ends_at_commit: None,
+        power_lost: false,
+        orders: Vec::new(),
         dice,
         settings,
         mutant,
@@ -133,6 +175,7 @@ pub(crate) fn run(seed: u64, mutant: Mutant, trace: bool) -> (Result<Tally, Stri
         processes: 0,
         up: true,
         draining: false,
+        slots: BTreeMap::new(),
         book,
         next_number: 1,
         calm: false,
@@ -190,11 +233,23 @@ impl World {
         self.until(BEGIN + CHAOS_MS + CALM_MS);
         self.serene = true;
         self.expect_all_connected();
+        for client in 0..self.apps.len() {
+            if self.apps[client].demoted {
+                self.act(Act::Refresh { client });
+            }
+        }
         self.until(BEGIN + CHAOS_MS + CALM_MS + IDLE_MS);
         for room in 0..schedule::ROOMS.len() {
             self.publish(room, 3, schedule::Kind::Mixed);
         }
         self.until(BEGIN + CHAOS_MS + CALM_MS + IDLE_MS + 20_000);
+        // After a refresh of its token a client asks again for what it was refused: that is not for ever.
+        for _ in 0..3 {
+            let rooms = self.apps.iter().flat_map(|app| app.driver.machine.rooms());
+            if rooms.into_iter().any(|room| room.status == RoomStatus::Joining) {
+                self.until(self.now + 2_000);
+            }
+        }
         self.expect_rest();
     }
 
@@ -202,6 +257,7 @@ impl World {
     fn until(&mut self, end: u64) {
         while self.verdict.is_ok() {
             self.tally.steps += 1;
+            self.schedule_writer();
             if self.tally.steps > MOST_STEPS {
                 return self.fail("the run goes in circles: too many steps".to_owned());
             }
@@ -266,6 +322,8 @@ impl World {
                 self.shared.hub.sweep(self.now);
                 self.after(SWEEP_MS, Happening::Sweep);
             }
+            Happening::Writer(process, turn) => self.writers_turn(process, turn),
+            Happening::Order(order) => self.look_after(order),
             Happening::ServerDown(down_ms) => self.server_down(down_ms),
             Happening::ServerUp => self.server_up(),
         }
@@ -345,6 +403,7 @@ impl World {
             ToClient::Text(text) => {
                 let Some(text) = self.tampered(text) else { return };
                 note!(self, "client {client} <- {}", crate::short(&text));
+                self.overhear(client, id, &text);
                 let clock = self.apps[client].clock(now);
                 self.apps[client].driver.text(&text, clock);
                 self.settle(client);

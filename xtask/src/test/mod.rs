@@ -3,6 +3,7 @@
 mod browser;
 mod dev_server;
 mod rust;
+mod seeds;
 mod stages;
 mod summary;
 mod web;
@@ -29,6 +30,9 @@ pub(crate) fn run(project: &Project, args: &[String]) -> Result<()> {
     if args.iter().any(|arg| arg == "--list") {
         print!("{}", list());
         return Ok(());
+    }
+    if let Some(seeds) = seeds::Seeds::of(args)? {
+        return rust::simulation_of(project, &seeds);
     }
     let selected = select(STAGES, args)?;
     let mut summary = Summary::default();

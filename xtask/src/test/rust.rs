@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
+use super::seeds::Seeds;
 use crate::artifact;
 use crate::project::Project;
 use crate::sh::{Cmd, cmd};
@@ -38,8 +39,24 @@ pub(super) fn clippy_wasm(project: &Project) -> Result<()> {
         .run()
 }
 
+/// Of the simulation only a taste: the stage of its own has all seeds.
 pub(super) fn test(project: &Project) -> Result<()> {
-    cargo(project).args(["test", "--locked", "--workspace", "--no-fail-fast"]).run()
+    cargo(project).args(["test", "--locked", "--workspace", "--no-fail-fast"]).env("SIM_SEEDS", "200").run()
+}
+
+/// The workspace, so that nothing is built with other features than in [`test`].
+fn simulate(project: &Project) -> Cmd {
+    let cargo = cargo(project).args(["test", "--locked", "--workspace", "--test", "simulation", "any_schedule"]);
+    cargo.args(["--", "--nocapture"])
+}
+
+pub(super) fn simulation(project: &Project) -> Result<()> {
+    simulate(project).run()
+}
+
+/// As long as it was asked for.
+pub(super) fn simulation_of(project: &Project, seeds: &Seeds) -> Result<()> {
+    simulate(project).env("SIM_SEEDS", seeds.count.to_string()).env("SIM_FROM", seeds.from.to_string()).run()
 }
 
 pub(super) fn doc(project: &Project) -> Result<()> {

@@ -41,6 +41,12 @@ pub(super) const STAGES: &[Stage] = &[
         needs: &["postgres"],
         run: rust::test,
     },
+    Stage {
+        name: "simulation",
+        about: "10,000 seeds of the simulation [--seeds COUNT] [--from FIRST]",
+        needs: &[],
+        run: rust::simulation,
+    },
     Stage { name: "doc", about: "the documentation builds without a warning", needs: &[], run: rust::doc },
     Stage {
         name: "wasm-browser",
