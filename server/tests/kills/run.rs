@@ -57,8 +57,8 @@ impl Kill {
     fn of(rng: &mut Rng, clients: u64) -> Self {
         let mut between = |low: u64, high: u64| low + rng.next_u64() % (high - low);
         match between(0, 3) {
-            0 => Self::Acks(between(20, 200)),
-            1 => Self::Deliveries(between(200, 3_000)),
+            0 => Self::Acks(between(20, 120)),
+            1 => Self::Deliveries(between(200, 2_000)),
             _ => Self::Returned(between(clients / 4, clients)),
         }
     }
