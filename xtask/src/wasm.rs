@@ -104,9 +104,11 @@ fn bind(project: &Project, module: &Path) -> Result<()> {
 
 fn optimize(project: &Project, wasm: &Path) -> Result<()> {
     cmd(node::package_bin(project, "wasm-opt")?)
-        .arg("-Oz")
-        // Inlining saves calls that happen once a frame, and costs 2 KB.
-        .args(["--one-caller-inline-max-function-size=0", "--always-inline-max-function-size=0"])
+        // Inlining saves calls that happen once a frame, and costs 2 KB after gzip; of small functions it saves some.
+        .args(["--one-caller-inline-max-function-size=20", "--always-inline-max-function-size=0"])
+        // Measured after gzip: flat code that is structured anew is 0.5 KB smaller than `-Oz`, and functions side by side
+        // whose names are alike 0.8 KB.
+        .args(["-Os", "--flatten", "--rereloop", "-Os", "-Os", "--reorder-functions-by-name"])
         .args(WASM_FEATURES)
         .args(["--strip-debug", "--strip-producers", "--strip-target-features"])
         .arg(wasm)
