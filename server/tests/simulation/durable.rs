@@ -163,6 +163,7 @@ impl Writer {
         let dones: Vec<Done> = {
             let mut work = self.work();
             work.asked = false;
+            work.queue.iter().for_each(|pending| self.book.refused(&pending.event));
             work.queue.drain(..).map(|pending| pending.done).collect()
         };
         dones.into_iter().for_each(|done| done(Err(EngineError("the disk is full".to_owned()))));

@@ -184,6 +184,14 @@ impl Book {
         }
     }
 
+    /// An event was refused for now: what its client wrote behind it may be stored before it.
+    pub(crate) fn refused(&self, event: &NewEvent) {
+        let data: serde_json::Value = serde_json::from_str(event.data.get()).unwrap_or_default();
+        if let Some(client) = data["by"].as_u64().filter(|_| *event.kind == *"by_client") {
+            self.read().unordered.insert(client as usize);
+        }
+    }
+
     /// A publisher is told that its event is stored.
     pub(crate) fn acknowledged(&self, published: &Published) {
         let history = (published.room.to_string(), published.epoch.clone());
