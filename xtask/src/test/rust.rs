@@ -44,7 +44,7 @@ pub(super) fn test(project: &Project) -> Result<()> {
     cargo(project).args(["test", "--locked", "--workspace", "--no-fail-fast"]).env("SIM_SEEDS", "200").run()
 }
 
-/// The workspace, so that nothing is built with other features than in [`test`].
+/// The workspace, so that nothing is built with other features than in `test`.
 fn simulate(project: &Project) -> Cmd {
     let cargo = cargo(project).args(["test", "--locked", "--workspace", "--test", "simulation", "any_schedule"]);
     cargo.args(["--", "--nocapture"])

@@ -1,6 +1,6 @@
 //! Who is in which room, told to those who may know (docs/PROTOCOL.md §5). In memory only: a restart leaves no ghosts.
 //!
-//! [`roster`] decides for one room, [`departures`] keeps what time brings, [`room`] tells the members under the room's lock,
+//! `roster` decides for one room, `departures` keeps what time brings, `room` tells the members under the room's lock,
 //! so that an answer to `presence:get` and what is told of comings and goings are queued in the order in which they are true.
 
 mod departures;
