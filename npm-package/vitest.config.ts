@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 import { constants, wasmPlugin } from "./build/wasm-plugin.ts";
 
 export default defineConfig({
-  define: constants("../wasm/osbackend_client_wasm_bg.wasm"),
+  define: constants("../../wasm/osbackend_client_wasm_bg.wasm"),
   plugins: [wasmPlugin()],
   test: {
     include: ["test/**/*.test.{ts,tsx}"],

@@ -1,4 +1,6 @@
 /** The entry of the React hooks. */
+"use client"; // For Next.js: what imports this needs no directive of its own.
+
 export { useRealtimeClient } from "./context.js";
 export { RealtimeProvider, type RealtimeProviderProps } from "./provider.js";
 export { useConnectionState } from "./use-connection-state.js";
