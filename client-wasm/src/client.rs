@@ -36,6 +36,11 @@ impl Client {
         self.shell.handle(Input::Disconnect);
     }
 
+    /// The way to the server may be there again: a wait for the next attempt ends, a live connection is asked to say something.
+    pub fn wake(&self) {
+        self.shell.handle(Input::Online);
+    }
+
     /// Answers `sink.needToken()`. On a live connection it refreshes the token in place.
     #[wasm_bindgen(js_name = setToken)]
     pub fn set_token(&self, #[wasm_bindgen(unchecked_param_type = "string | null")] token: Option<String>) {

@@ -61,6 +61,8 @@ export class RealtimeClient {
   #tokenCall = 0;
   #user: string | undefined;
   #factory: CoreFactory | undefined;
+  /** What makes cores share a connection with other tabs' (`shareAcrossTabs`): loaded where it is wanted. */
+  #shared: ((factory: CoreFactory) => CoreFactory) | undefined;
   #core: Core | undefined;
   #loading = false;
   /** Between `connect` and whatever closes the connection for good. */
@@ -142,7 +144,7 @@ export class RealtimeClient {
       if (typeof this.#token === "string" && this.#token !== tokenBefore) this.#giveToken();
       if (this.#state.status === "connected") this.#connected.resolve();
       else this.#core.connect();
-    } else if (this.#factory !== undefined) {
+    } else if (this.#factory !== undefined && this.#isReady()) {
       this.#open(this.#factory);
     } else {
       this.#loadCore();
@@ -231,17 +233,33 @@ export class RealtimeClient {
     return this.#snapshot;
   };
 
+  #isReady(): boolean {
+    return this.#shared !== undefined || !this.#options.shareAcrossTabs;
+  }
+
+  async #loadParts(): Promise<CoreFactory> {
+    const [factory, tabs] = await Promise.all([
+      this.#load(),
+      this.#isReady() ? undefined : import("./tabs/index.js"),
+    ]);
+    this.#shared ??= tabs?.shared;
+    return factory;
+  }
+
   #loadCore(): void {
     const underWay = this.#loading;
     this.#loading = true;
     // Also where a load is under way: a `disconnect` may have been since.
     if (this.#state.status !== "connecting") this.#setState({ status: "connecting", attempt: 1 });
     if (underWay) return;
-    this.#load().then(
+    this.#loadParts().then(
       (factory) => {
         this.#loading = false;
         this.#factory = factory;
-        if (this.#wanted) this.#open(factory);
+        if (!this.#wanted) return;
+        // Other options may have come meanwhile.
+        if (this.#isReady()) this.#open(factory);
+        else this.#loadCore();
       },
       (cause) => {
         this.#loading = false;
@@ -258,7 +276,8 @@ export class RealtimeClient {
       const options = coreOptions(this.#options);
       // A core that was replaced may still have something to tell: not to us.
       const sink = this.#sink(() => this.#core === core);
-      core = factory(options, sink);
+      const make = (this.#options.shareAcrossTabs && this.#shared?.(factory)) || factory;
+      core = make(options, sink);
     } catch (cause) {
       const error =
         cause instanceof RealtimeError

@@ -11,6 +11,8 @@ export type CoreOptions = Omit<ClientOptions, "url"> & { url: string };
 export interface Core {
   connect(): void;
   disconnect(): void;
+  /** A wait for the next attempt ends; a live connection is asked to say something. */
+  wake(): void;
   setToken(token: string | null): void;
   tokenFailed(message: string): void;
   join(room: string, snapshot: boolean): void;

@@ -1,17 +1,27 @@
 /** Whom a token is for, as far as this side has to know it: to tell a refresh from another user. */
 import type { TokenSource } from "./types.js";
 
-/** The `sub` of a JWT, unverified; undefined for what is none. */
-function subjectOf(token: string): string | undefined {
+/** What is read of a JWT, unverified. */
+export interface Claims {
+  sub?: string | undefined;
+  /** Seconds since 1970. */
+  exp?: number | undefined;
+}
+
+/** Of a JWT; nothing for what is none. */
+export function claimsOf(token: string): Claims {
   try {
     const payload = token.split(".")[1] ?? "";
     const bytes = Uint8Array.from(atob(payload.replace(/-/g, "+").replace(/_/g, "/")), (c) =>
       c.charCodeAt(0),
     );
-    const { sub } = JSON.parse(new TextDecoder().decode(bytes)) as { sub?: unknown };
-    return typeof sub === "string" ? sub : undefined;
+    const { sub, exp } = JSON.parse(new TextDecoder().decode(bytes)) as Record<string, unknown>;
+    return {
+      sub: typeof sub === "string" ? sub : undefined,
+      exp: typeof exp === "number" ? exp : undefined,
+    };
   } catch {
-    return undefined;
+    return {};
   }
 }
 
@@ -24,5 +34,5 @@ export function changesUser(before: TokenSource, after: TokenSource): boolean {
   // From nobody to somebody is what `auth` is for (§3).
   if (before === null) return false;
   if (after === null) return true;
-  return subjectOf(before) !== subjectOf(after);
+  return claimsOf(before).sub !== claimsOf(after).sub;
 }

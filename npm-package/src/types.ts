@@ -40,6 +40,11 @@ export interface ClientOptions {
   queueLimit?: number;
   /** How long one attempt to connect may take, in milliseconds. Default 10000. */
   connectTimeoutMs?: number;
+  /**
+   * Whether tabs of the same user share one connection; each still has its own rooms, positions and listeners. A text shares
+   * among those that give the same one only, and stands for the user where the token doesn't name them. Default false.
+   */
+  shareAcrossTabs?: boolean | string;
   /** The WebSocket class, where there is no global one (Node: the `ws` package). */
   WebSocket?: unknown;
 }

@@ -34,6 +34,9 @@ export class FakeCore implements Core {
     this.calls.push(["disconnect"]);
     this.tell({ status: "closed", code: 1000, reason: "disconnected" });
   }
+  wake(): void {
+    this.calls.push(["wake"]);
+  }
   setToken(token: string | null): void {
     this.calls.push(["setToken", token]);
   }
