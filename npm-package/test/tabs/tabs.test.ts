@@ -158,7 +158,7 @@ test("a publish of another tab settles once though the leader dies before the an
     if (keys.length === 1) return leader.kill() as undefined;
     return { type: "published", data: { room: "a:1", offset: 1, epoch: "epoch-1", eventId: "e" } };
   };
-  expect(await other.client.emit("a:1", "order_placed", { n: 1 })).toMatchObject({ offset: 1 });
+  expect(await other.client.emit("a:1", "tick", { n: 1 })).toMatchObject({ offset: 1 });
   expect(keys).toHaveLength(2);
   expect(keys[0]).toBe(keys[1]);
 });
