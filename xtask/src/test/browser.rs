@@ -44,6 +44,16 @@ pub(super) fn e2e(project: &Project) -> Result<()> {
         .run()
 }
 
+/// The package in tabs that share a connection and are ended one after the other; they start and kill the server themselves.
+pub(super) fn tabs(project: &Project) -> Result<()> {
+    let browser = chromium::ensure()?;
+    npm(project)
+        .args(["run", "e2e", "--workspace", "npm-package"])
+        .env("OSB_SERVER", rust::server(project)?)
+        .env("CHROME", &browser.chrome)
+        .run()
+}
+
 fn write_capabilities(project: &Project, browser: &Browser) -> Result<PathBuf> {
     let path = project.work_dir()?.join("webdriver.json");
     fs::write(&path, capabilities(&browser.chrome, chromium::needs_no_sandbox()).to_string())

@@ -70,6 +70,12 @@ pub(super) const STAGES: &[Stage] = &[
         run: web::vitest,
     },
     Stage { name: "pack", about: "the packed tarball, seen by publint", needs: &["package"], run: web::pack },
+    Stage {
+        name: "tabs",
+        about: "tabs of Chromium that share a connection, with leaders and the server killed under them",
+        needs: &["package", "chromium"],
+        run: browser::tabs,
+    },
     Stage { name: "demo", about: "the demo's page builds", needs: &["package"], run: web::build_page },
     Stage {
         name: "e2e",
