@@ -1,4 +1,4 @@
-//! The stages in Chromium: wasm-pack's tests of the client against a server, and the demo's end-to-end tests.
+//! The stages in Chromium: wasm-pack's tests of the client against a server, users' projects, and the demo's end-to-end tests.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use serde_json::json;
 
 use super::dev_server::DevServer;
-use super::rust;
+use super::{rust, web};
 use crate::project::Project;
 use crate::sh::cmd;
 use crate::tools::chromium::{self, Browser};
@@ -49,6 +49,17 @@ pub(super) fn tabs(project: &Project) -> Result<()> {
     let browser = chromium::ensure()?;
     npm(project)
         .args(["run", "e2e", "--workspace", "npm-package"])
+        .env("OSB_SERVER", rust::server(project)?)
+        .env("CHROME", &browser.chrome)
+        .run()
+}
+
+/// Users' projects with the packed tarball, in Chromium and Node.
+pub(super) fn packaging(project: &Project) -> Result<()> {
+    let browser = chromium::ensure()?;
+    npm(project)
+        .args(["run", "packaging", "--workspace", "packaging"])
+        .env("OSB_TARBALL", web::tarball(project)?)
         .env("OSB_SERVER", rust::server(project)?)
         .env("CHROME", &browser.chrome)
         .run()

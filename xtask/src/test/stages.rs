@@ -69,7 +69,13 @@ pub(super) const STAGES: &[Stage] = &[
         needs: &["package"],
         run: web::vitest,
     },
-    Stage { name: "pack", about: "the packed tarball, seen by publint", needs: &["package"], run: web::pack },
+    Stage { name: "pack", about: "the packed tarball, seen by publint and attw", needs: &["package"], run: web::pack },
+    Stage {
+        name: "packaging",
+        about: "the tarball in projects of Vite, webpack, Next.js, esbuild, no bundler, Node and vitest, against a real server",
+        needs: &["pack", "chromium"],
+        run: browser::packaging,
+    },
     Stage {
         name: "tabs",
         about: "tabs of Chromium that share a connection, with leaders and the server killed under them",

@@ -27,12 +27,12 @@ pub(super) fn typecheck(project: &Project) -> Result<()> {
 }
 
 pub(super) fn vitest(project: &Project) -> Result<()> {
-    npm(project).args(["run", "test", "--workspaces"]).run()
+    npm(project).args(["run", "test", "--workspaces", "--if-present"]).run()
 }
 
-/// Packs the tarball that would be published and lets publint look into it.
+/// Packs the tarball that would be published, and lets publint and attw look into it.
 pub(super) fn pack(project: &Project) -> Result<()> {
-    let folder = project.work_dir()?.join("pack");
+    let folder = pack_folder(project)?;
     if folder.exists() {
         fs::remove_dir_all(&folder).with_context(|| format!("cannot empty {}", folder.display()))?;
     }
@@ -43,8 +43,23 @@ pub(super) fn pack(project: &Project) -> Result<()> {
         // Built already; a `prepack` would do it again.
         .arg("--ignore-scripts")
         .run()?;
-    let tarball = only_file(&folder)?;
-    cmd(package_bin(project, "publint")?).args(["run", "--strict"]).arg(&tarball).dir(&project.root).run()
+    let tarball = tarball(project)?;
+    cmd(package_bin(project, "publint")?).args(["run", "--strict"]).arg(&tarball).dir(&project.root).run()?;
+    cmd(package_bin(project, "attw")?)
+        .arg(&tarball)
+        // ES modules only, so what CommonJS would make of them isn't asked; a file of bytes has no types.
+        .args(["--profile", "esm-only", "--exclude-entrypoints", "client.wasm", "--no-emoji"])
+        .dir(&project.root)
+        .run()
+}
+
+/// What `pack` has made.
+pub(super) fn tarball(project: &Project) -> Result<PathBuf> {
+    only_file(&pack_folder(project)?)
+}
+
+fn pack_folder(project: &Project) -> Result<PathBuf> {
+    Ok(project.work_dir()?.join("pack"))
 }
 
 fn only_file(folder: &PathBuf) -> Result<PathBuf> {

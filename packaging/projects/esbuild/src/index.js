@@ -1,0 +1,5 @@
+/** The entry `.`. */
+import service from "@osbackend/realtime";
+import { live } from "./live.js";
+
+live(service);

@@ -1,0 +1,5 @@
+/** The entry `.`: the default service. */
+import service from "@osbackend/realtime";
+import { live } from "./show";
+
+live(service);
