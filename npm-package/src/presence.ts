@@ -31,6 +31,8 @@ interface Entry {
   presence: RoomPresence;
   readonly readers: Set<() => void>;
   joined: boolean;
+  /** Answered for the present membership: what comes from then on keeps it true, asked again or not. */
+  known: boolean;
   /** Counts the questions: an answer to an older one is none. */
   question: number;
 }
@@ -64,7 +66,13 @@ export class PresenceStore {
   watch(room: string, changed: () => void): Unsubscribe {
     let entry = this.#entries.get(room);
     if (entry === undefined) {
-      entry = { presence: NOBODY, readers: new Set(), joined: this.#isJoined(room), question: 0 };
+      entry = {
+        presence: NOBODY,
+        readers: new Set(),
+        joined: this.#isJoined(room),
+        known: false,
+        question: 0,
+      };
       this.#entries.set(room, entry);
       if (entry.joined) this.#question(room, entry);
     }
@@ -89,6 +97,7 @@ export class PresenceStore {
     const entry = this.#entries.get(state.room);
     if (entry === undefined) return;
     entry.joined = state.status === "joined";
+    entry.known = false;
     if (entry.joined) {
       this.#question(state.room, entry);
       return;
@@ -109,7 +118,7 @@ export class PresenceStore {
     }
     const { room, userId, info } = data as PresenceChange;
     const entry = this.#entries.get(room);
-    if (entry === undefined || entry.presence.loading || entry.presence.countsOnly) return;
+    if (!entry?.known || entry.presence.countsOnly) return;
     const others = entry.presence.users.filter((user) => user.userId !== userId);
     if (type === "presence_join") {
       const came = { userId, clients: 1, joinedAt: timestamp, ...(info && { info }) };
@@ -123,6 +132,7 @@ export class PresenceStore {
   forget(): void {
     for (const entry of this.#entries.values()) {
       entry.question += 1;
+      entry.known = false;
       this.#set(entry, NOBODY);
     }
   }
@@ -140,6 +150,7 @@ export class PresenceStore {
   }
 
   #draw(entry: Entry, { users, anonymous, counts }: Presence): void {
+    entry.known = true;
     this.#set(entry, {
       users,
       userCount: counts?.users ?? users.length,

@@ -92,6 +92,22 @@ test("a large room has counts, and what comes unasked replaces everything", asyn
   expect(room.presence).toMatchObject({ countsOnly: false, userCount: 1, users: [user("ann", 0)] });
 });
 
+test("a refresh that is refused takes nothing away from what was known, nor from what came meanwhile", async () => {
+  const { client, live } = fakeClient();
+  client.on("error", () => {});
+  const core = await live();
+  const room = client.joinRoom(ROOM);
+  client.presence.watch(ROOM, () => {});
+  core.joined(ROOM);
+  answer(core, ["ann"]);
+  client.presence.refresh(ROOM);
+  system(core, "presence_join", { userId: "bob" });
+  core.sink.reply(2, false, { code: "rate_limited", message: "later" });
+  expect(room.presence).toMatchObject({ loading: false, error: { code: "rate_limited" }, userCount: 2 });
+  system(core, "presence_leave", { userId: "ann" });
+  expect(room.presence.users.map((who) => who.userId)).toEqual(["bob"]);
+});
+
 test("a refusal is told, and another user is not shown who was there", async () => {
   const { client, live } = fakeClient();
   client.on("error", () => {});
