@@ -27,6 +27,16 @@ export interface TabEnvironment {
   follow(away: () => void, back: () => void): () => void;
 }
 
+/** For a tab that the browser lets share with nobody: it holds what it asks for, and hears nothing. */
+export function alone(environment: TabEnvironment): TabEnvironment {
+  return {
+    visible: () => environment.visible(),
+    follow: (away, back) => environment.follow(away, back),
+    locks: { request: async (_name, _options, held) => held() },
+    channel: () => ({ onmessage: null, postMessage() {}, close() {} }),
+  };
+}
+
 /** The browser's own, or what it lacks. */
 export function browserEnvironment(): TabEnvironment | string {
   const locks = globalThis.navigator?.locks as Locks | undefined;

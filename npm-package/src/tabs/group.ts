@@ -16,6 +16,8 @@ export interface GroupHost {
   open(): RealSocket;
   /** Lets the core try now, should it be waiting for its next attempt. */
   wake(): void;
+  /** The browser refuses locks to this page. */
+  refused(): void;
 }
 
 /** What a core said first on a socket. */
@@ -44,6 +46,8 @@ export class Group {
   /** Until the tab's own lock is held: only then others can notice that it is gone. */
   readonly #noticed: Promise<void>;
   #hub: Hub | undefined;
+  /** How often the lead is held: for a moment twice, while a tab steals it that just got it. */
+  #held = 0;
   #socket: TabSocket | undefined;
   #introduction: Introduction | undefined;
 
@@ -109,6 +113,8 @@ export class Group {
 
   #lead(): Promise<void> | undefined {
     if (this.#left.signal.aborted) return undefined;
+    this.#held += 1;
+    if (this.leads) return this.#leaving;
     const { environment, open, wake } = this.#host;
     this.#hub = new Hub({
       id: this.id,
@@ -142,13 +148,21 @@ export class Group {
     options: { signal?: AbortSignal; steal?: boolean },
     held: () => Promise<void> | undefined,
   ): void {
-    this.#host.environment.locks.request(name, options, held).catch(() => {
-      // Given up by us, or stolen: then another leads, and this tab is as any other.
-      if (name !== this.name || this.#left.signal.aborted) return;
-      this.#resign();
-      this.#take({ kind: "resigned", leader: this.id });
-      this.#stand();
+    this.#host.environment.locks.request(name, options, held).catch((error: Error) => {
+      if (this.#left.signal.aborted) return;
+      // As for pages in a sandbox, or where storage is blocked.
+      if (error.name !== "AbortError") this.#host.refused();
+      else if (name === this.name) this.#deposed();
     });
+  }
+
+  /** Another tab stole the lead: this one is as any other. */
+  #deposed(): void {
+    this.#held -= 1;
+    if (this.#held > 0) return;
+    this.#resign();
+    this.#take({ kind: "resigned", leader: this.id });
+    this.#stand();
   }
 
   #lifeOf(tab: string): string {

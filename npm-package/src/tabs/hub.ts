@@ -12,6 +12,11 @@ import { type RealSocket, Upstream } from "./upstream.js";
 
 /** How long tabs may hear nothing while the server says something to others, in milliseconds; they count to 35 s (§8). */
 const QUIET_MS = 10_000;
+/**
+ * How long a room stays joined after the last tab in it is gone, in milliseconds: a page that is loaded anew comes back, and
+ * nobody need be told of it (§5, presence).
+ */
+const LINGER_MS = 5_000;
 const ABNORMAL = 1006;
 const UNAUTHORIZED = 4501;
 
@@ -55,6 +60,7 @@ export class Hub {
   readonly #watches = new Map<string, () => void>();
   readonly #asked = new Map<number, Asked>();
   readonly #rooms = new TabRooms();
+  readonly #lingering = new Set<ReturnType<typeof setTimeout>>();
   #nextId = 1;
   #upstream: Upstream | undefined;
   /** Of the live connection, kept up to date. */
@@ -323,6 +329,8 @@ export class Hub {
     this.#draining = false;
     this.#asked.clear();
     this.#rooms.clear();
+    for (const timer of this.#lingering) clearTimeout(timer);
+    this.#lingering.clear();
   }
 
   #gone(tab: string): void {
@@ -339,8 +347,13 @@ export class Hub {
       this.#lost(ABNORMAL, "connection lost");
       return;
     }
-    for (const room of this.#rooms.removeAll(socket))
-      this.#pass(socket, { type: "leave", payload: { room } });
+    for (const room of this.#rooms.removeAll(socket)) {
+      const timer = setTimeout(() => {
+        this.#lingering.delete(timer);
+        if (!this.#rooms.has(room)) this.#pass(socket, { type: "leave", payload: { room } });
+      }, LINGER_MS);
+      this.#lingering.add(timer);
+    }
   }
 
   #owned(): string[] {

@@ -1,7 +1,7 @@
 /** One client's place among the tabs: gives its core sockets, and finds the group of its user for each. */
 import type { CoreOptions } from "../core.js";
 import { claimsOf } from "../token.js";
-import type { TabEnvironment } from "./environment.js";
+import { alone, type TabEnvironment } from "./environment.js";
 import { Group } from "./group.js";
 import type { ClientFrame } from "./messages.js";
 import { groupName, userOf } from "./scope.js";
@@ -11,7 +11,7 @@ import type { RealSocket } from "./upstream.js";
 /** See above. */
 export class Tab implements SocketOwner {
   readonly #options: CoreOptions;
-  readonly #environment: TabEnvironment;
+  #environment: TabEnvironment;
   readonly #wake: () => void;
   readonly #say: (problem: string) => void;
   readonly #unfollow: () => void;
@@ -87,6 +87,7 @@ export class Tab implements SocketOwner {
         environment: this.#environment,
         open: () => this.#upstream(),
         wake: this.#wake,
+        refused: () => this.#refused(),
       });
     }
     this.#user = user;
@@ -111,6 +112,13 @@ export class Tab implements SocketOwner {
       );
       this.#wake();
     });
+  }
+
+  #refused(): void {
+    this.#say("the browser refuses Web Locks to this page");
+    this.#environment = alone(this.#environment);
+    this.leave();
+    this.#wake();
   }
 
   #upstream(): RealSocket {

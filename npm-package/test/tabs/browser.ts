@@ -11,17 +11,17 @@ import { loadCore } from "../../src/wasm-loader.js";
 import { besideScript } from "../../src/wasm-sources/beside-script.js";
 
 interface Claim {
-  tab: Tab;
+  tab: object;
   held(): Promise<void> | undefined;
   resolve(): void;
   reject(error: Error): void;
 }
 
 /** What all tabs of a browser see of `navigator.locks`. */
-class LockTable {
+export class LockTable {
   readonly #queues = new Map<string, Claim[]>();
 
-  of(tab: Tab): Locks {
+  of(tab: object): Locks {
     return {
       request: (name, { signal, steal }, held) =>
         new Promise<void>((resolve, reject) => {
@@ -32,10 +32,10 @@ class LockTable {
             // As the browser does: only what isn't granted yet.
             if (queue[0] === claim || !queue.includes(claim)) return;
             queue.splice(queue.indexOf(claim), 1);
-            reject(new Error("AbortError"));
+            reject(new DOMException("given up", "AbortError"));
           });
           if (steal) {
-            queue.shift()?.reject(new Error("AbortError"));
+            queue.shift()?.reject(new DOMException("given up", "AbortError"));
             queue.unshift(claim);
           } else {
             queue.push(claim);
@@ -46,7 +46,7 @@ class LockTable {
   }
 
   /** As when the tab's process ends. */
-  drop(tab: Tab): void {
+  drop(tab: object): void {
     for (const queue of this.#queues.values()) {
       const [holder] = queue;
       queue.splice(0, queue.length, ...queue.filter((claim) => claim.tab !== tab));

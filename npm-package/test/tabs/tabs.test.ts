@@ -1,8 +1,10 @@
 /** Tabs that share a connection, against a scripted server: what the server sees, and what each tab is told. */
 import { expect, onTestFinished, test, vi } from "vitest";
+import { WebSocket } from "ws";
 import type { RealtimeEvent } from "../../src/events.js";
+import { createClient } from "../../src/index.js";
 import { eventFrame, ScriptedServer } from "../server.js";
-import { Browser, type Tab, tokenOf } from "./browser.js";
+import { Browser, LockTable, type Tab, tokenOf } from "./browser.js";
 
 async function browser() {
   const server = await ScriptedServer.start();
@@ -65,16 +67,6 @@ test("rooms are joined as the union, and left when the last tab leaves", async (
   expect(frames.filter(({ type }) => type === "leave")).toEqual([]);
   two.leave();
   await vi.waitFor(() => expect(frames.filter(({ type }) => type === "leave")).toHaveLength(1));
-});
-
-test("the rooms of a tab that was killed are left", async () => {
-  const { server, tabs } = await browser();
-  const [, second] = (await tabs(2)) as [Tab, Tab];
-  second.client.joinRoom("b:1");
-  await joined(second, "b:1");
-  second.kill();
-  const left = await server.connections[0]?.next("leave");
-  expect(left?.payload).toEqual({ room: "b:1" });
 });
 
 test("a snapshot and a replay go to the tab that asked, live events to all that are in the room", async () => {
@@ -265,6 +257,18 @@ test("a refused token closes its own tab only", async () => {
   expect(second.client.state.status).toBe("connected");
 });
 
+test("a hidden leader that waits for its next attempt makes it at once for a tab that is seen", async () => {
+  const { server, tab } = await browser();
+  const [leader, other] = [tab(), tab()];
+  await leader.client.connect(tokenOf("ann"), { backoff: { initialMs: 600_000, maxMs: 600_000 } });
+  await other.client.connect(tokenOf("ann"));
+  leader.isVisible = false;
+  server.connections[0]?.socket.terminate();
+  await vi.waitFor(() => expect(other.client.state.status).toBe("connected"), 5_000);
+  await vi.waitFor(() => expect(leader.client.state.status).toBe("connected"));
+  expect(other.opened).toBe(0);
+});
+
 test("an administrator's disconnect closes every tab", async () => {
   const { server, tabs } = await browser();
   const all = await tabs(3);
@@ -296,4 +300,42 @@ test("a tab whose token doesn't say whose it is has a connection of its own", as
   await tabs(2, "opaque");
   expect(server.connections).toHaveLength(2);
   expect(said).toHaveBeenCalledOnce();
+});
+
+test("the option alone does it: clients find each other by the browser's own locks and channels", async () => {
+  const { server } = await browser();
+  const locks = new LockTable();
+  vi.stubGlobal("navigator", { locks: locks.of({}) });
+  onTestFinished(() => void vi.unstubAllGlobals());
+  const clients = [1, 2].map(() => createClient({ url: server.url, WebSocket, shareAcrossTabs: true }));
+  onTestFinished(() => {
+    for (const client of clients) client.disconnect();
+  });
+  for (const client of clients) await client.connect(tokenOf("ann"));
+  expect(server.connections).toHaveLength(1);
+  const other = createClient({ url: server.url, WebSocket, shareAcrossTabs: "admin tools" });
+  onTestFinished(() => other.disconnect());
+  await other.connect(tokenOf("ann"));
+  expect(server.connections).toHaveLength(2);
+});
+
+test("where the browser can't, or may not, a tab has a connection of its own and says so once", async () => {
+  const { server } = await browser();
+  const said = vi.spyOn(console, "warn").mockImplementation(() => {});
+  onTestFinished(() => void vi.unstubAllGlobals());
+  const connect = async () => {
+    const client = createClient({ url: server.url, WebSocket, shareAcrossTabs: true });
+    onTestFinished(() => client.disconnect());
+    await client.connect(tokenOf("ann"));
+  };
+  vi.stubGlobal("navigator", {});
+  await connect();
+  await connect();
+  expect(said.mock.calls).toEqual([[expect.stringContaining("no Web Locks")]]);
+  const request = () => Promise.reject(new DOMException("not in a sandbox", "SecurityError"));
+  vi.stubGlobal("navigator", { locks: { request } });
+  await connect();
+  await connect();
+  expect(said.mock.calls.slice(1)).toEqual([[expect.stringContaining("refuses Web Locks")]]);
+  expect(server.connections).toHaveLength(4);
 });
