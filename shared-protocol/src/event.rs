@@ -2,8 +2,9 @@
 
 use crate::{
     json::JsonObject,
-    limits::{MAX_DEPTH, MAX_INTEGER, MAX_TYPE_BYTES},
+    limits::{MAX_DEPTH, MAX_TYPE_BYTES},
     room::RoomName,
+    rules::Rule,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -12,7 +13,7 @@ use std::collections::BTreeMap;
 /// A value of a metric.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "expected a number, a string, a boolean or null")]
-#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS, schemars::JsonSchema))]
 pub enum MetricValue {
     /// A number.
     Number(#[cfg_attr(feature = "ts", ts(type = "number"))] serde_json::Number),
@@ -58,7 +59,7 @@ impl From<bool> for MetricValue {
 /// `metric_update`: the newest values of a metric.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS, schemars::JsonSchema))]
 pub struct MetricUpdate {
     /// The metric's name, such as `voice_call`.
     pub metric: String,
@@ -69,7 +70,7 @@ pub struct MetricUpdate {
 /// `agent_status_change`: an AI agent's status.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS, schemars::JsonSchema))]
 pub struct AgentStatusChange {
     /// The agent.
     pub agent_id: String,
@@ -88,7 +89,7 @@ pub struct AgentStatusChange {
 /// How far a voice clone is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS, schemars::JsonSchema))]
 pub enum CloneStatus {
     /// Waiting to be trained.
     Queued,
@@ -103,7 +104,7 @@ pub enum CloneStatus {
 /// `voice_clone_progress`: how far the training of a voice clone is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS, schemars::JsonSchema))]
 pub struct VoiceCloneProgress {
     /// Whose clone it is.
     pub user_id: String,
@@ -126,7 +127,7 @@ pub struct VoiceCloneProgress {
 /// `training_milestone`: something worth telling happened in a training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS, schemars::JsonSchema))]
 pub struct TrainingMilestone {
     /// Whose training it is.
     pub user_id: String,
@@ -141,7 +142,7 @@ pub struct TrainingMilestone {
 /// `clip_played`: how often a clip was played.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS, schemars::JsonSchema))]
 pub struct ClipPlayed {
     /// The clip.
     pub clip_id: String,
@@ -225,45 +226,30 @@ impl DomainEvent {
 
     /// Checks what the types alone don't: names that are needed are not empty, progress is 0 to 100, ids make room names.
     pub fn validate(&self) -> Result<(), EventError> {
-        let named = |path: &str, text: &str| {
-            if text.is_empty() {
-                Err(EventError::new(path, "must not be empty"))
-            } else if text.len() > crate::room::MAX_ID_BYTES {
-                Err(EventError::new(path, "must not be longer than 128 bytes"))
-            } else {
-                Ok(())
-            }
-        };
-        let room_id = |path: &str, prefix: &str, id: &str| {
-            named(path, id)?;
-            RoomName::with_id(prefix, id)
-                .map(|_| ())
-                .map_err(|_| EventError::new(path, "is too long for a room once percent-encoded"))
-        };
+        self.rules(&mut |field, rule| rule.check().map_err(|message| EventError::new(&format!("data.{field}"), message)))
+    }
+
+    /// Gives each field that has a [`Rule`] to `each`, in the order in which they are checked
+    /// (what may be left out comes last); an error ends it.
+    pub(crate) fn rules<E>(&self, each: &mut dyn FnMut(&'static str, Rule<'_>) -> Result<(), E>) -> Result<(), E> {
         match self {
-            Self::MetricUpdate(event) => named("data.metric", &event.metric),
+            Self::MetricUpdate(event) => each("metric", Rule::Name(Some(&event.metric))),
             Self::AgentStatusChange(event) => {
-                room_id("data.agentId", "agent", &event.agent_id)?;
-                named("data.status", &event.status)
+                each("agentId", Rule::RoomId { prefix: "agent", id: &event.agent_id })?;
+                each("status", Rule::Name(Some(&event.status)))
             }
             Self::VoiceCloneProgress(event) => {
-                room_id("data.userId", "user", &event.user_id)?;
-                if let Some(job_id) = &event.job_id {
-                    named("data.jobId", job_id)?;
-                }
-                if (0.0..=100.0).contains(&event.progress) {
-                    Ok(())
-                } else {
-                    Err(EventError::new("data.progress", "must be from 0 to 100"))
-                }
+                each("userId", Rule::RoomId { prefix: "user", id: &event.user_id })?;
+                each("progress", Rule::Range { value: event.progress, from: 0, to: 100 })?;
+                each("jobId", Rule::Name(event.job_id.as_deref()))
             }
             Self::TrainingMilestone(event) => {
-                room_id("data.userId", "user", &event.user_id)?;
-                named("data.milestone", &event.milestone)
+                each("userId", Rule::RoomId { prefix: "user", id: &event.user_id })?;
+                each("milestone", Rule::Name(Some(&event.milestone)))
             }
             Self::ClipPlayed(event) => {
-                named("data.clipId", &event.clip_id)?;
-                if event.plays <= MAX_INTEGER { Ok(()) } else { Err(EventError::new("data.plays", "must be below 2^53")) }
+                each("clipId", Rule::Name(Some(&event.clip_id)))?;
+                each("plays", Rule::Integer(event.plays))
             }
         }
     }

@@ -14,11 +14,16 @@ pub mod limits;
 pub mod metrics;
 pub mod permission;
 pub mod room;
+mod rules;
 pub mod schema;
 pub mod server_msg;
 pub mod timestamp;
 #[cfg(feature = "ts")]
 pub mod ts;
+#[cfg(feature = "ts")]
+pub mod ts_events;
+#[cfg(feature = "ts")]
+pub mod ts_verdicts;
 
 pub use client_msg::{ClientFrame, ClientMessage, RequestId, RoomPosition};
 pub use codec::{DecodeError, decode_client, decode_server, encode_batch, encode_client, encode_server};

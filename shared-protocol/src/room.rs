@@ -97,6 +97,12 @@ pub(crate) fn encode_id(raw: &str) -> String {
     text
 }
 
+/// What [`encode_id`] leaves as it is.
+#[cfg(feature = "ts")]
+pub(crate) fn plain_id_bytes() -> impl Iterator<Item = u8> {
+    (0..128).filter(|byte| is_id_byte(*byte) && *byte != b'%')
+}
+
 fn is_id_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-_.@|+=~%".contains(&byte)
 }

@@ -2,12 +2,14 @@
 
 use std::fs;
 
-use anyhow::{Context, Result, bail};
-use osbackend_protocol::{schema, ts};
+use anyhow::{Context, Result, anyhow, bail};
+use osbackend_protocol::{schema, ts, ts_events, ts_verdicts};
 
 use crate::project::Project;
 
 const TYPES: &str = "npm-package/src/generated/protocol.ts";
+const EVENTS: &str = "npm-package/src/generated/events.ts";
+const VERDICTS: &str = "shared-protocol/fixtures/verdicts.json";
 const TYPES_HEADER: &str = "// Generated from shared-protocol by `cargo xtask codegen`; do not edit.\n\n";
 const SCHEMA: &str = "shared-protocol/src/schema.rs";
 const FINGERPRINT: (&str, &str) = ("pub const FINGERPRINT: &str = \"", "\";");
@@ -61,7 +63,13 @@ fn outputs(project: &Project) -> Result<Vec<(&'static str, String)>> {
     let (start, end) = FINGERPRINT;
     let schema = replace_between(&project.read(SCHEMA)?, start, end, &fingerprint)
         .with_context(|| format!("{SCHEMA} has no `{start}…{end}` to fill in"))?;
-    Ok(vec![(TYPES, format!("{TYPES_HEADER}{}\n", declarations.trim_end())), (SCHEMA, schema)])
+    let events = ts_events::schemas().map_err(|problem| anyhow!("no schema of the domain events: {problem}"))?;
+    Ok(vec![
+        (TYPES, format!("{TYPES_HEADER}{}\n", declarations.trim_end())),
+        (EVENTS, format!("{TYPES_HEADER}{events}")),
+        (VERDICTS, ts_verdicts::verdicts()?),
+        (SCHEMA, schema),
+    ])
 }
 
 fn replace_between(text: &str, start: &str, end: &str, value: &str) -> Option<String> {
