@@ -3,16 +3,17 @@ import { type Core, type CoreFactory, type Sink, text } from "./core.js";
 import { EarlyCalls } from "./early.js";
 import { type Call, Emitter } from "./emitter.js";
 import { fromBody, messageOf, RealtimeError } from "./errors.js";
-import { isLocal, type RealtimeEvent, type Remove, type Subscribe } from "./events.js";
+import { isLocal, type ProtocolError, type RealtimeEvent, type Remove, type Subscribe } from "./events.js";
 import type { Action, Publish, Published } from "./generated/protocol.js";
 import { keyed } from "./keyed.js";
 import { MetricStore } from "./metrics.js";
 import { coreOptions, sameOptions } from "./options.js";
+import { Parts, type Ready } from "./parts.js";
 import { PresenceStore } from "./presence.js";
 import { Replies } from "./replies.js";
 import { reportFailure, reportUnheard } from "./report.js";
 import type { Emit, Request, RequestOptions } from "./requests.js";
-import type { PublishOptions, RoomHandle, RoomOwner } from "./room.js";
+import type { AnyRoom, PublishOptions, RoomHandle, RoomOwner } from "./room.js";
 import { Rooms } from "./rooms.js";
 import { changesUser } from "./token.js";
 import type {
@@ -30,24 +31,24 @@ const PUBLISH_TIMEOUT_MS = 60_000;
 const REQUEST_TIMEOUT_MS = 10_000;
 
 /** One connection to a server. Nothing is touched before `connect`: making one is safe on a server. */
-export class RealtimeClient {
+export class RealtimeClient<E = unknown> {
   /** Listens by name; an event that arrives by two rooms fires once. Gives back what ends it. */
-  readonly on: Subscribe;
+  readonly on: Subscribe<E>;
   /** As `on`, for the next time only. */
-  readonly once: Subscribe;
+  readonly once: Subscribe<E>;
   /** Ends what `on` or `once` began with this listener. */
-  readonly off: Remove;
+  readonly off: Remove<E>;
   /** Asks the server something; rejects with a `RealtimeError`. Waits in order while offline. */
   readonly request: Request;
   /** Publishes into a room, for who may (`can(room, "publish")`). */
-  readonly emit: Emit;
+  readonly emit: Emit<E>;
   /** The newest value of each metric that has arrived. */
   readonly metrics = new MetricStore();
   /** Who is in the rooms that are watched. */
   readonly presence: PresenceStore;
 
   readonly #defaults: ClientOptions;
-  readonly #load: () => Promise<CoreFactory>;
+  readonly #parts: Parts;
   readonly #wire = new Emitter((thrown, name) => this.#listenerFailed(thrown, name));
   readonly #local = new Emitter((thrown, name) => this.#listenerFailed(thrown, name));
   readonly #rooms: Rooms;
@@ -60,9 +61,6 @@ export class RealtimeClient {
   #token: TokenSource = null;
   #tokenCall = 0;
   #user: string | undefined;
-  #factory: CoreFactory | undefined;
-  /** What makes cores share a connection with other tabs' (`shareAcrossTabs`): loaded where it is wanted. */
-  #shared: ((factory: CoreFactory) => CoreFactory) | undefined;
   #core: Core | undefined;
   #loading = false;
   /** Between `connect` and whatever closes the connection for good. */
@@ -71,10 +69,11 @@ export class RealtimeClient {
   #snapshot: ClientSnapshot | undefined;
 
   /** @internal Use `createClient`. */
-  constructor(options: ClientOptions, load: () => Promise<CoreFactory>) {
-    this.#defaults = options;
-    this.#options = options;
-    this.#load = load;
+  constructor(options: NoInfer<ClientOptions<E>>, load: () => Promise<CoreFactory>) {
+    // Within, data is what it is: nothing here looks at an event's own type.
+    this.#defaults = options as ClientOptions;
+    this.#options = this.#defaults;
+    this.#parts = new Parts(load);
     this.#rooms = new Rooms(
       (thrown, name) => this.#listenerFailed(thrown, name),
       (state) => this.#roomChanged(state),
@@ -95,13 +94,13 @@ export class RealtimeClient {
       release: (handle) => this.#release(handle),
     };
     const emitter = (name: string) => (isLocal(name) ? this.#local : this.#wire);
-    this.on = ((name: string, call: Call) => emitter(name).on(name, call)) as Subscribe;
-    this.once = ((name: string, call: Call) => emitter(name).on(name, call, true)) as Subscribe;
-    this.off = ((name: string, call: Call) => emitter(name).off(name, call)) as Remove;
+    this.on = ((name: string, call: unknown) => emitter(name).on(name, call as Call)) as Subscribe<E>;
+    this.once = ((name: string, call: unknown) => emitter(name).on(name, call as Call, true)) as Subscribe<E>;
+    this.off = ((name: string, call: unknown) => emitter(name).off(name, call as Call)) as Remove<E>;
     this.request = ((type: string, payload?: unknown, options?: RequestOptions) =>
       this.#request(type, payload, options)) as Request;
     this.emit = ((room: string, type: string, data: unknown, options?: PublishOptions) =>
-      this.#publish(room, type, data, options)) as Emit;
+      this.#publish(room, type, data, options)) as Emit<E>;
   }
 
   /** Where the connection is; the same object until it changes. */
@@ -128,11 +127,11 @@ export class RealtimeClient {
    * (the state tells it too, so the promise may be ignored). On a live connection a fresh token of the
    * same user is taken over in place; another user's token, or other options, make a new connection.
    */
-  connect(token?: TokenSource, options?: ClientOptions): Promise<void> {
+  connect(token?: TokenSource, options?: ClientOptions<E>): Promise<void> {
     const tokenBefore = this.#token;
     const optionsBefore = this.#options;
     if (token !== undefined) this.#token = token;
-    if (options !== undefined) this.#options = { ...this.#defaults, ...options };
+    if (options !== undefined) this.#options = { ...this.#defaults, ...(options as ClientOptions) };
     this.#wanted = true;
     const connected = this.#connected.promise();
     if (this.#core !== undefined) {
@@ -144,10 +143,8 @@ export class RealtimeClient {
       if (typeof this.#token === "string" && this.#token !== tokenBefore) this.#giveToken();
       if (this.#state.status === "connected") this.#connected.resolve();
       else this.#core.connect();
-    } else if (this.#factory !== undefined && this.#isReady()) {
-      this.#open(this.#factory);
     } else {
-      this.#loadCore();
+      this.#start();
     }
     return connected;
   }
@@ -164,8 +161,8 @@ export class RealtimeClient {
    * handle of its own; the room is left when the last of them is. A refusal (also of a malformed name)
    * is told by the handle's state and by "error".
    */
-  joinRoom(room: string, options: { snapshot?: boolean } = {}): RoomHandle {
-    return this.#rooms.join(room, options.snapshot ?? true, this.#core, this.#roomOwner);
+  joinRoom(room: string, options: { snapshot?: boolean } = {}): RoomHandle<E> {
+    return this.#rooms.join(room, options.snapshot ?? true, this.#core, this.#roomOwner) as RoomHandle<E>;
   }
 
   /** Ends every handle of the room, and so leaves it. */
@@ -188,10 +185,10 @@ export class RealtimeClient {
    * @internal For who comes to a room after its snapshot: calls `listener` with the newest event of each key, of
    * those that came since this was first called for the room, or since the server joined it by itself.
    */
-  replay(room: string, listener: (event: RealtimeEvent) => void): void {
+  replay(room: string, listener: (event: RealtimeEvent<E>) => void): void {
     for (const event of this.#rooms.latest(room)) {
       try {
-        listener(event);
+        listener(event as RealtimeEvent<E>);
       } catch (thrown) {
         this.#listenerFailed(thrown, "*");
       }
@@ -233,50 +230,39 @@ export class RealtimeClient {
     return this.#snapshot;
   };
 
-  #isReady(): boolean {
-    return this.#shared !== undefined || !this.#options.shareAcrossTabs;
+  #start(): void {
+    const parts = this.#parts.ready(this.#options);
+    if (parts === undefined) this.#loadParts();
+    else this.#open(parts);
   }
 
-  async #loadParts(): Promise<CoreFactory> {
-    const [factory, tabs] = await Promise.all([
-      this.#load(),
-      this.#isReady() ? undefined : import("./tabs/index.js"),
-    ]);
-    this.#shared ??= tabs?.shared;
-    return factory;
-  }
-
-  #loadCore(): void {
+  #loadParts(): void {
     const underWay = this.#loading;
     this.#loading = true;
     // Also where a load is under way: a `disconnect` may have been since.
     if (this.#state.status !== "connecting") this.#setState({ status: "connecting", attempt: 1 });
     if (underWay) return;
-    this.#loadParts().then(
-      (factory) => {
+    this.#parts.load(this.#options).then(
+      () => {
         this.#loading = false;
-        this.#factory = factory;
-        if (!this.#wanted) return;
         // Other options may have come meanwhile.
-        if (this.#isReady()) this.#open(factory);
-        else this.#loadCore();
+        if (this.#wanted) this.#start();
       },
       (cause) => {
         this.#loading = false;
         if (!this.#wanted) return;
-        const reason = `the WebAssembly module could not be loaded: ${messageOf(cause)}`;
+        const reason = `the client's modules could not be loaded: ${messageOf(cause)}`;
         this.#closed({ status: "closed", reason }, new RealtimeError("load_failed", reason, { cause }));
       },
     );
   }
 
-  #open(factory: CoreFactory): void {
+  #open({ make, checks }: Ready): void {
     let core: Core;
     try {
       const options = coreOptions(this.#options);
       // A core that was replaced may still have something to tell: not to us.
-      const sink = this.#sink(() => this.#core === core);
-      const make = (this.#options.shareAcrossTabs && this.#shared?.(factory)) || factory;
+      const sink = this.#sink(() => this.#core === core, checks);
       core = make(options, sink);
     } catch (cause) {
       const error =
@@ -315,7 +301,7 @@ export class RealtimeClient {
     this.presence.forget();
   }
 
-  #sink(current: () => boolean): Sink {
+  #sink(current: () => boolean, checks: Ready["checks"]): Sink {
     const ifCurrent =
       <A extends unknown[]>(call: (...args: A) => void) =>
       (...args: A) => {
@@ -327,6 +313,13 @@ export class RealtimeClient {
       // The hot path: no closure, no object, no rest parameter for an event.
       event: (frame, first) => {
         if (!current()) return;
+        if (checks !== undefined) {
+          const bad = checks.judge(frame, this.#options.validators);
+          if (bad !== undefined) {
+            if (first) this.#kept(bad, checks);
+            return;
+          }
+        }
         if (first) {
           if (frame.type === "metric_update") this.metrics.update(frame);
           this.#wire.emit(frame.type, frame.data, frame);
@@ -407,7 +400,7 @@ export class RealtimeClient {
     return this.#request("publish", payload, { timeoutMs } as RequestOptions) as Promise<Published>;
   }
 
-  #release(handle: RoomHandle): void {
+  #release(handle: AnyRoom): void {
     if (this.#rooms.release(handle, this.#core)) this.metrics.forget(handle.name);
   }
 
@@ -451,6 +444,12 @@ export class RealtimeClient {
   #failed(error: RealtimeError): void {
     if (this.#local.has("error")) this.#local.emit("error", error);
     else reportUnheard(error);
+  }
+
+  /** An event is kept from listeners; its offset counts all the same, so nothing is asked for again. */
+  #kept(bad: ProtocolError, checks: NonNullable<Ready["checks"]>): void {
+    if (this.#local.has("protocol_error")) this.#local.emit("protocol_error", bad);
+    else checks.report(bad);
   }
 
   #listenerFailed(thrown: unknown, name: string): void {

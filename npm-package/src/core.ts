@@ -5,7 +5,7 @@ import type { Action, EventFrame } from "./generated/protocol.js";
 import type { ClientOptions, ConnectionState, RoomState } from "./types.js";
 
 /** The options with the endpoint settled. */
-export type CoreOptions = Omit<ClientOptions, "url"> & { url: string };
+export type CoreOptions = Omit<ClientOptions, "url" | "validate" | "validators"> & { url: string };
 
 /** The connection machine in its browser shell. */
 export interface Core {

@@ -8,9 +8,11 @@ export type * from "./events.js";
 export * from "./generated/protocol.js";
 export type { Metric, MetricStore } from "./metrics.js";
 export type { PresenceStore, RoomPresence } from "./presence.js";
-export type { Emit, Request, RequestOptions } from "./requests.js";
+export type { Emit, EmitData, EmitName, EmitType, Request, RequestOptions } from "./requests.js";
 export type {
+  AnyRoom,
   PublishOptions,
+  RoomDataOf,
   RoomEmit,
   RoomEventName,
   RoomHandle,
@@ -20,3 +22,4 @@ export type {
   RoomTells,
 } from "./room.js";
 export type * from "./types.js";
+export type * from "./validators.js";

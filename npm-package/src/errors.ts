@@ -11,7 +11,7 @@ export type LocalErrorCode =
   | "disconnected"
   /** The connection is closed for good; `message` is the reason. */
   | "closed"
-  /** The WebAssembly module could not be fetched or compiled; calling `connect` again tries again. */
+  /** The WebAssembly module, or what checks events, could not be fetched or compiled; calling `connect` again tries again. */
   | "load_failed"
   /** The options can't work as given. */
   | "bad_options"

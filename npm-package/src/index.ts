@@ -1,12 +1,13 @@
 /** The entry `.`: the default service and `createClient`; the module is the file beside the script. */
 import { RealtimeClient } from "./client.js";
 import type { ClientOptions } from "./types.js";
+import type { Declared } from "./validators.js";
 import { loadCore } from "./wasm-loader.js";
 import { besideScript } from "./wasm-sources/beside-script.js";
 
 /** A client of its own. Nothing is loaded or opened before its `connect`. */
-export function createClient(options: ClientOptions = {}): RealtimeClient {
-  return new RealtimeClient(options, () => loadCore(besideScript));
+export function createClient<E = unknown>(options: ClientOptions<E> = {}): RealtimeClient<Declared<E>> {
+  return new RealtimeClient<Declared<E>>(options as ClientOptions<Declared<E>>, () => loadCore(besideScript));
 }
 
 /** The client that most applications need one of. */

@@ -7,7 +7,8 @@ declare const __VERSION__: string;
 
 /** The options for a core. Throws `bad_options` where no endpoint can be made of them. */
 export function coreOptions(options: ClientOptions): CoreOptions {
-  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+  const { validate: _, validators: __, ...known } = options;
+  const given = Object.fromEntries(Object.entries(known).filter(([, value]) => value !== undefined));
   const core = {
     batch: true,
     client: `@osbackend/realtime ${__VERSION__}`,
@@ -29,7 +30,9 @@ function tolerant(given: unknown): unknown {
 
 /** Whether a core made for the one would serve the other. */
 export function sameOptions(a: ClientOptions, b: ClientOptions): boolean {
-  const key = ({ WebSocket: _, ...rest }: ClientOptions) => JSON.stringify(Object.entries(rest).sort());
+  // Validators are looked up with each event: the newest are used without a new connection.
+  const key = ({ WebSocket: _, validators: __, ...rest }: ClientOptions) =>
+    JSON.stringify(Object.entries(rest).sort());
   return a.WebSocket === b.WebSocket && key(a) === key(b);
 }
 

@@ -1,6 +1,6 @@
 /** Which payload each request takes and which reply it gives. */
-import type { EventMap } from "./events.js";
-import type { Published, ReplyMap, RequestMap } from "./generated/protocol.js";
+import type { EventMap, NameOf, Text } from "./events.js";
+import type { Published, ReplyMap, RequestMap, SystemMessageMap } from "./generated/protocol.js";
 import type { PublishOptions } from "./room.js";
 
 /** How a request is made. */
@@ -25,18 +25,23 @@ export interface Request {
   ): Promise<T>;
 }
 
+/** The types of events that the client knows. */
+export type EmitName<E = unknown> = keyof EventMap<E> & string;
+
+/** A type that may be published; for one of the system, which the server refuses (§4), the reason. */
+export type EmitType<K extends string, E = unknown> = K extends keyof SystemMessageMap
+  ? "is a name of the system (docs/PROTOCOL.md, section 4): choose another for your event"
+  : NameOf<K, EmitName<E>, E>;
+
+/** The data that belongs to a type. */
+export type EmitData<K extends string, E = unknown> = K extends keyof EventMap<E>
+  ? EventMap<E>[K]
+  : Record<string, unknown>;
+
 /** `emit`. */
-export interface Emit {
-  <K extends keyof EventMap>(
-    room: string,
-    type: K,
-    data: EventMap[K],
-    options?: PublishOptions,
-  ): Promise<Published>;
-  <N extends string>(
-    room: string,
-    type: N extends keyof EventMap ? never : N,
-    data: Record<string, unknown>,
-    options?: PublishOptions,
-  ): Promise<Published>;
-}
+export type Emit<E = unknown> = <K extends EmitName<E> | Text>(
+  room: string,
+  type: EmitType<K, E>,
+  data: EmitData<K, E>,
+  options?: PublishOptions,
+) => Promise<Published>;

@@ -1,52 +1,49 @@
 /** A room as one user of it holds it. */
 import type { Call, Emitter } from "./emitter.js";
-import type {
-  EventMap,
-  EventMeta,
-  RealtimeEvent,
-  SystemEvents,
-  SystemFrame,
-  UnknownListener,
-} from "./events.js";
+import type { EventMap, MetaOf, NameOf, RealtimeEvent, SystemEvents, Text } from "./events.js";
 import type { Action, Published } from "./generated/protocol.js";
 import type { RoomPresence } from "./presence.js";
+import type { EmitData, EmitName, EmitType } from "./requests.js";
 import type { RoomState, Unsubscribe } from "./types.js";
 
 /** What a room tells beside its events. */
-export interface RoomTells {
+export interface RoomTells<E = unknown> {
   /** The room was joined, refused or left. */
   room: RoomState;
   /** Every event of the room, whatever its name. */
-  "*": RealtimeEvent;
+  "*": RealtimeEvent<E>;
 }
 
 type RoomSystem = Pick<SystemEvents, "presence" | "presence_join" | "presence_leave">;
 
 /** Every name that a room's types know. */
-export type RoomEventName = keyof EventMap | keyof RoomSystem | keyof RoomTells;
+export type RoomEventName<E = unknown> = (keyof EventMap<E> & string) | keyof RoomSystem | keyof RoomTells;
+
+/** What arrives under a name in a room. */
+export type RoomDataOf<K extends string, E = unknown> = K extends keyof RoomTells
+  ? RoomTells<E>[K]
+  : K extends keyof RoomSystem
+    ? RoomSystem[K]
+    : K extends keyof EventMap<E>
+      ? EventMap<E>[K]
+      : Record<string, unknown>;
 
 /** The listener for a name in a room. */
-export type RoomListener<K extends RoomEventName> = K extends keyof RoomTells
-  ? (value: RoomTells[K]) => void
-  : K extends keyof RoomSystem
-    ? (data: RoomSystem[K], meta: SystemFrame) => void
-    : K extends keyof EventMap
-      ? (data: EventMap[K], meta: EventMeta) => void
-      : never;
-
-type OtherName<N extends string> = N extends RoomEventName ? never : N;
+export type RoomListener<K extends string, E = unknown> = [K] extends [keyof RoomTells]
+  ? (value: RoomDataOf<K, E>) => void
+  : (data: RoomDataOf<K, E>, meta: MetaOf<K>) => void;
 
 /** `on` and `once` of a room. */
-export interface RoomSubscribe {
-  <K extends RoomEventName>(name: K, listener: RoomListener<K>): Unsubscribe;
-  <N extends string>(name: OtherName<N>, listener: UnknownListener): Unsubscribe;
-}
+export type RoomSubscribe<E = unknown> = <K extends RoomEventName<E> | Text>(
+  name: NameOf<K, RoomEventName<E>, E>,
+  listener: RoomListener<K, E>,
+) => Unsubscribe;
 
 /** `off` of a room. */
-export interface RoomRemove {
-  <K extends RoomEventName>(name: K, listener: RoomListener<K>): void;
-  <N extends string>(name: OtherName<N>, listener: UnknownListener): void;
-}
+export type RoomRemove<E = unknown> = <K extends RoomEventName<E> | Text>(
+  name: NameOf<K, RoomEventName<E>, E>,
+  listener: RoomListener<K, E>,
+) => void;
 
 /** How an event is published. */
 export interface PublishOptions {
@@ -59,14 +56,15 @@ export interface PublishOptions {
 }
 
 /** `emit`, with the room left out. */
-export interface RoomEmit {
-  <K extends keyof EventMap>(type: K, data: EventMap[K], options?: PublishOptions): Promise<Published>;
-  <N extends string>(
-    type: N extends keyof EventMap ? never : N,
-    data: Record<string, unknown>,
-    options?: PublishOptions,
-  ): Promise<Published>;
-}
+export type RoomEmit<E = unknown> = <K extends EmitName<E> | Text>(
+  type: EmitType<K, E>,
+  data: EmitData<K, E>,
+  options?: PublishOptions,
+) => Promise<Published>;
+
+/** A room of a client with any events. */
+// biome-ignore lint/suspicious/noExplicitAny: no other argument takes handles of every kind
+export type AnyRoom = RoomHandle<any>;
 
 /** What a handle asks of the client. */
 export interface RoomOwner {
@@ -74,21 +72,21 @@ export interface RoomOwner {
   can(room: string, action: Action): boolean;
   presence(room: string): RoomPresence;
   publish(room: string, type: string, data: unknown, options?: PublishOptions): Promise<Published>;
-  release(handle: RoomHandle): void;
+  release(handle: AnyRoom): void;
 }
 
 /** Holds a membership until `leave`; the room is left when its last handle is. */
-export class RoomHandle {
+export class RoomHandle<E = unknown> {
   /** The room's name. */
   readonly name: string;
   /** Listens to this room only; fires for an event in it even when another room brought it first. */
-  readonly on: RoomSubscribe;
+  readonly on: RoomSubscribe<E>;
   /** As `on`, for the next time only. */
-  readonly once: RoomSubscribe;
+  readonly once: RoomSubscribe<E>;
   /** Ends what `on` or `once` of this handle began with this listener. */
-  readonly off: RoomRemove;
+  readonly off: RoomRemove<E>;
   /** Publishes into the room, for who may (`can("publish")`). Rejects with a `RealtimeError`. */
-  readonly emit: RoomEmit;
+  readonly emit: RoomEmit<E>;
   readonly #owner: RoomOwner;
   readonly #subscriptions = new Set<{ name: string; call: Call; end: Unsubscribe }>();
   readonly #leftState: RoomState;
@@ -99,8 +97,9 @@ export class RoomHandle {
     this.name = name;
     this.#owner = owner;
     this.#leftState = { room: name, status: "left", reason: "requested" };
-    const listen = (once: boolean) => (event: string, call: Call) => {
+    const listen = (once: boolean) => (event: string, listener: unknown) => {
       if (this.#left) return () => {};
+      const call = listener as Call;
       const forget: Call = (value, meta) => {
         this.#subscriptions.delete(subscription);
         call(value, meta);
@@ -113,17 +112,17 @@ export class RoomHandle {
         subscription.end();
       };
     };
-    this.on = listen(false) as RoomSubscribe;
-    this.once = listen(true) as RoomSubscribe;
-    this.off = ((event: string, call: Call) => {
+    this.on = listen(false) as RoomSubscribe<E>;
+    this.once = listen(true) as RoomSubscribe<E>;
+    this.off = ((event: string, call: unknown) => {
       for (const subscription of this.#subscriptions) {
         if (subscription.name !== event || subscription.call !== call) continue;
         this.#subscriptions.delete(subscription);
         subscription.end();
       }
-    }) as RoomRemove;
+    }) as RoomRemove<E>;
     this.emit = ((type: string, data: unknown, options?: PublishOptions) =>
-      owner.publish(name, type, data, options)) as RoomEmit;
+      owner.publish(name, type, data, options)) as RoomEmit<E>;
   }
 
   /** Where the room is; the same object until it changes. */

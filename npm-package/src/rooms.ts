@@ -4,7 +4,7 @@ import { Emitter } from "./emitter.js";
 import { messageOf } from "./errors.js";
 import type { RealtimeEvent } from "./events.js";
 import { Latest } from "./latest.js";
-import { RoomHandle, type RoomOwner } from "./room.js";
+import { type AnyRoom, RoomHandle, type RoomOwner } from "./room.js";
 import type { RoomState } from "./types.js";
 
 interface Entry {
@@ -46,7 +46,7 @@ export class Rooms {
   }
 
   /** Ends a handle's membership; the last one leaves the room. True when it did. */
-  release(handle: RoomHandle, core: Core | undefined): boolean {
+  release(handle: AnyRoom, core: Core | undefined): boolean {
     const entry = this.#entries.get(handle.name);
     if (entry === undefined || !entry.handles.delete(handle) || entry.handles.size > 0) return false;
     core?.leave(handle.name);

@@ -1,5 +1,6 @@
 /** The public vocabulary that is not on the wire: options, connection state, room state. */
 import type { RealtimeErrorCode } from "./errors.js";
+import type { Validators } from "./validators.js";
 
 /** A token, a function that gives a fresh one (asked before every connect and before expiry), or none. */
 export type TokenSource =
@@ -24,7 +25,7 @@ export interface BackoffOptions {
 }
 
 /** What a client can be told; everything has a default. */
-export interface ClientOptions {
+export interface ClientOptions<E = unknown> {
   /** The endpoint; `http(s):` and paths are understood. Default: `/ws` on the page's host. */
   url?: string | URL;
   /** Whether several messages may arrive in one frame (§7). Default true. */
@@ -47,6 +48,14 @@ export interface ClientOptions {
   shareAcrossTabs?: boolean | string;
   /** The WebSocket class, where there is no global one (Node: the `ws` package). */
   WebSocket?: unknown;
+  /**
+   * `strict` checks each event before a listener sees it: those of the contract by the server's own rules, others by
+   * `validators`. A bad one becomes `protocol_error`. The checker is loaded with the first `connect` that wants it.
+   * Default: `strict` in development (`process.env.NODE_ENV` is there, and not `production`), else `off`.
+   */
+  validate?: "strict" | "off";
+  /** What checks the data of events, by type, where `validate` is `strict`: your own, and the contract's further. */
+  validators?: Validators<E>;
 }
 
 /** Where the connection is. */

@@ -4,21 +4,25 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { build, type Rolldown } from "vite";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { WebSocket } from "ws";
 import { pageFolder } from "./pages.js";
 import { ScriptedServer } from "./server.js";
 
 const BUDGET = 60 * 1024;
 
+/** A text of what checks events (`validate: "strict"`), which no page loads in production. */
+const CHECKER = "once percent-encoded";
+
 /** A page of one line, built as a bundler builds it for production. */
-async function page(script: string) {
+async function page(script: string, mode = "production") {
   const folder = pageFolder();
   const input = join(folder, "page.js");
   writeFileSync(input, script);
   const built = await build({
     configFile: false,
     root: folder,
+    mode,
     logLevel: "silent",
     build: { write: false, modulePreload: { polyfill: false }, rolldownOptions: { input } },
   });
@@ -31,14 +35,36 @@ test("a page loads at most 60 KB: the script and the module; the inline copy sta
   const wasm = output.find((file) => file.fileName.endsWith(".wasm"));
   if (entry?.type !== "chunk" || wasm?.type !== "asset") throw new Error("no script or no module was built");
   expect(entry.imports).toEqual([]);
-  // The inline copy, and what tabs share a connection with: only where they are wanted.
-  expect(entry.dynamicImports).toHaveLength(2);
+  // The inline copy, what tabs share a connection with, and what checks events: only where they are wanted.
+  expect(entry.dynamicImports).toHaveLength(3);
+  const checker = output.find((file) => file.type === "chunk" && file.code.includes(CHECKER));
+  expect(entry.dynamicImports).toContain(checker?.fileName);
+  expect(entry.code).not.toContain(CHECKER);
   expect(entry.code).toContain(wasm.fileName.split("/").at(-1));
   const [script, module] = [entry.code, wasm.source].map((file) => gzipSync(file, { level: 9 }).length) as [
     number,
     number,
   ];
   expect(script + module, `script ${script}, module ${module}`).toBeLessThanOrEqual(BUDGET);
+});
+
+test("a production page doesn't ask for the checker, a development page does", async () => {
+  for (const [mode, strict] of [
+    ["production", false],
+    ["development", true],
+  ] as const) {
+    vi.stubEnv("NODE_ENV", mode);
+    const output = await page(
+      `import { createClient } from "@osbackend/realtime"; createClient({ url: "ws://h/ws" }).connect();`,
+      mode,
+    );
+    const [entry] = output;
+    if (entry?.type !== "chunk") throw new Error("no script was built");
+    // What the build made of `process.env.NODE_ENV !== "production"`: decided, where there is no `process`.
+    expect(entry.code).not.toContain("NODE_ENV");
+    const decided = /try\s*\{\s*return\s*(true|false|!0|!1)\b/.exec(entry.code)?.[1];
+    expect(decided === "true" || decided === "!0", `${mode}: ${decided}`).toBe(strict);
+  }
 });
 
 test("a page that needs constants only carries no client and no module", async () => {

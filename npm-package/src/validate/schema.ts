@@ -3,7 +3,12 @@
 /** What a value has to be. */
 export type Shape =
   /** Bytes are those of UTF-8; `maxEncoded` bounds them once percent-encoded for a room's id. */
-  | { readonly is: "text"; readonly minBytes?: number; readonly maxBytes?: number; readonly maxEncoded?: number }
+  | {
+      readonly is: "text";
+      readonly minBytes?: number;
+      readonly maxBytes?: number;
+      readonly maxEncoded?: number;
+    }
   | { readonly is: "number"; readonly from?: number; readonly to?: number }
   /** From 0. */
   | { readonly is: "integer"; readonly to?: number }
