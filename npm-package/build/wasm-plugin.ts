@@ -13,7 +13,17 @@ export function constants(wasmPath: string): Record<string, string> {
   return { __VERSION__: JSON.stringify(version), __WASM_PATH__: JSON.stringify(wasmPath) };
 }
 
-/** Serves `virtual:client-wasm-inline`, and takes the second, never used, path to the module out of wasm-bindgen's glue. */
+/** The end of wasm-bindgen's glue: ways to fetch, compile and start that are never used, 2 KB of them. */
+const GLUE_INIT = /async function __wbg_load\([\s\S]*$/;
+
+/** In its place: the module is always given, compiled. */
+const INIT = `async function __wbg_init({ module_or_path }) {
+  wasm ?? __wbg_finalize_init(await WebAssembly.instantiate(module_or_path, __wbg_get_imports()));
+}
+export { __wbg_init as default };
+`;
+
+/** Serves `virtual:client-wasm-inline`, and takes out of wasm-bindgen's glue what is never used. */
 export function wasmPlugin() {
   return {
     name: "osbackend-wasm",
@@ -24,8 +34,10 @@ export function wasmPlugin() {
     },
     transform: {
       filter: { id: /osbackend_client_wasm\.js$/ },
-      handler: (code: string) =>
-        code.replace(/new URL\((['"])[^'"]*_bg\.wasm\1,\s*import\.meta\.url\)/, "undefined"),
+      handler: (code: string) => {
+        if (!GLUE_INIT.test(code)) throw new Error("wasm-bindgen's glue has changed: adapt GLUE_INIT");
+        return code.replace(GLUE_INIT, () => INIT);
+      },
     },
   };
 }

@@ -129,6 +129,9 @@ export type Listener<K extends string, E = unknown> = [K] extends [keyof LocalEv
   ? (value: DataOf<K, E>) => void
   : (data: DataOf<K, E>, meta: MetaOf<K>) => void;
 
+/** The listener for a name that the types don't know. */
+export type UnknownListener = (data: Record<string, unknown>, meta: EventMeta) => void;
+
 /** `on` and `once`. */
 export type Subscribe<E = unknown> = <K extends EventName<E> | Text>(
   name: NameOf<K, EventName<E>, E>,
