@@ -49,6 +49,9 @@ test("a page loads at most 60 KB: the script and the module; the inline copy sta
 });
 
 test("a production page doesn't ask for the checker, a development page does", async () => {
+  onTestFinished(() => {
+    vi.unstubAllEnvs();
+  });
   for (const [mode, strict] of [
     ["production", false],
     ["development", true],
