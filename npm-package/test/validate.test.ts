@@ -1,4 +1,4 @@
-/** The checker of domain events: it says what Rust says (shared-protocol/fixtures/verdicts.json), and in which words. */
+/** The checker of domain events: it says what Rust says (shared-protocol/fixtures/generated/verdicts.json), and in which words. */
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { checkDomainEvent } from "../src/validate/check.js";
@@ -10,7 +10,7 @@ interface Verdict {
 }
 
 const verdicts = JSON.parse(
-  readFileSync(new URL("../../shared-protocol/fixtures/verdicts.json", import.meta.url), "utf8"),
+  readFileSync(new URL("../../shared-protocol/fixtures/generated/verdicts.json", import.meta.url), "utf8"),
 ) as { cases: Verdict[] };
 
 test("the checker takes what Rust takes, and refuses the field that Rust refuses", () => {

@@ -1,5 +1,5 @@
 //! Good and bad data of domain events with Rust's own verdict on each, by which the SDK's checker is tested.
-//! `cargo xtask codegen` writes them to `fixtures/verdicts.json`.
+//! `cargo xtask codegen` writes them to `fixtures/generated/verdicts.json`.
 
 use crate::{
     event::{self, DOMAIN_TYPES, DomainEvent},

@@ -9,7 +9,7 @@ use crate::project::Project;
 
 const TYPES: &str = "npm-package/src/generated/protocol.ts";
 const EVENTS: &str = "npm-package/src/generated/events.ts";
-const VERDICTS: &str = "shared-protocol/fixtures/verdicts.json";
+const VERDICTS: &str = "shared-protocol/fixtures/generated/verdicts.json";
 const TYPES_HEADER: &str = "// Generated from shared-protocol by `cargo xtask codegen`; do not edit.\n\n";
 const SCHEMA: &str = "shared-protocol/src/schema.rs";
 const FINGERPRINT: (&str, &str) = ("pub const FINGERPRINT: &str = \"", "\";");
