@@ -45,5 +45,7 @@ test("what is wrong is told in words, and no text of the event with it", () => {
   expect(said("clip_played", { clipId: "c", plays: 1, location: 7 })).toBe(
     "data.location: a string, or nothing; number 7",
   );
+  const deep = JSON.parse(`{"clipId":"c","plays":1,"more":${"[".repeat(30_000)}${"]".repeat(30_000)}}`);
+  expect(said("clip_played", deep)).toBe("data: no more than 31 levels; an object");
   expect(checkDomainEvent("order_placed", 7)).toBeUndefined();
 });

@@ -25,6 +25,8 @@ test("<script type=module>", async () => {
   expect(page.complaints).toEqual([]);
   expect(page.asked(/\.wasm$/)).toBe(1);
   expect(page.asked(/in-script/)).toBe(0);
+  // There is no `process` that would tell of development: events are not checked.
+  expect(page.asked(/^validate-/)).toBe(0);
 });
 
 test("a module that answers 404 is replaced by the copy in a script, which is told once", async () => {

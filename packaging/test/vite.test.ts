@@ -9,7 +9,7 @@ const live = useServer();
 const chromium = useBrowser();
 const cwd = project("vite");
 
-async function tryAll(url: string): Promise<void> {
+async function tryAll(url: string, mode: "development" | "production"): Promise<void> {
   for (const [name, files] of [
     ["index", 1],
     ["inline", 0],
@@ -21,6 +21,8 @@ async function tryAll(url: string): Promise<void> {
     expect(page.asked(/\.wasm$/), name).toBe(files);
     // The copy within a script is `./inline`'s alone.
     if (name !== "inline") expect(page.asked(/in-script/), name).toBe(0);
+    // What checks events (`validate`) is for development.
+    expect(page.asked(/^validate-.*\.js$/), name).toBe(mode === "development" ? 1 : 0);
     await page.close();
   }
 }
@@ -35,12 +37,12 @@ test("vite dev", async () => {
     },
   );
   onTestFinished(vite.stop);
-  await tryAll(`http://127.0.0.1:${vite.found[1]}`);
+  await tryAll(`http://127.0.0.1:${vite.found[1]}`, "development");
 });
 
 test("vite build", async () => {
   await run("npm", ["run", "build"], { cwd });
   const files = await serveFiles(project("vite/dist"));
   onTestFinished(files.stop);
-  await tryAll(files.url);
+  await tryAll(files.url, "production");
 });

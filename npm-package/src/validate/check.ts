@@ -41,7 +41,7 @@ export function checkDomainEvent(type: string, data: unknown): Problem | undefin
 /** In the order in which Rust looks: types as they come, what is missing, bounds. */
 function inFields(schema: Readonly<Record<string, Field>>, data: unknown): Found | undefined {
   if (!isObject(data)) return { path: [], expected: "an object", value: data };
-  if (depthOf(data) > MAX_DEPTH)
+  if (!nestsWithin(data, MAX_DEPTH))
     return { path: [], expected: `no more than ${MAX_DEPTH} levels`, value: data };
   for (const [name, value] of Object.entries(data)) {
     if (isTorn(name)) return { path: [".?"], expected: "a name that is Unicode", value: name };
@@ -206,10 +206,10 @@ function isTorn(text: string): boolean {
   return /\p{Surrogate}/u.test(text);
 }
 
-/** How deep it nests; it is no deeper than what `JSON.parse` made. */
-function depthOf(value: unknown): number {
-  if (typeof value !== "object" || value === null) return 0;
-  return 1 + Object.values(value).reduce((deepest: number, inner) => Math.max(deepest, depthOf(inner)), 0);
+/** Whether it nests no deeper than so many levels; looks no deeper either. */
+function nestsWithin(value: unknown, levels: number): boolean {
+  if (typeof value !== "object" || value === null) return true;
+  return levels > 0 && Object.values(value).every((inner) => nestsWithin(inner, levels - 1));
 }
 
 /** As the server cuts a path: 300 bytes of it. */
