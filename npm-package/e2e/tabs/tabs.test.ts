@@ -176,3 +176,31 @@ test("a tab that disconnects goes alone, and one in the back/forward cache has g
   expect(await third.leads()).toBe(true);
   expect(await connections()).toBe(1);
 });
+
+test("a leader that hangs loses the connection to others, and is one of them when it goes on", async () => {
+  const room = "agent:907";
+  const tabs = await browser.tabs(server.url, 2);
+  await Promise.all(tabs.map((tab) => tab.join(room)));
+  const leader = await leaderOf(tabs);
+  const cdp = await leader.page.context().newCDPSession(leader.page);
+  await cdp.send("Debugger.enable");
+  const paused = new Promise((resolve) => cdp.once("Debugger.paused", resolve));
+  await cdp.send("Debugger.pause");
+  await server.publish(room, "tick", { n: 1 });
+  await paused;
+  const late = await browser.tab(server.url);
+  await late.join(room);
+  const others = [...tabs.filter((tab) => tab !== leader), late];
+  const publisher = new Publisher(server, "agent:908");
+  for (const tab of others) await tab.join("agent:908");
+  await publisher.more(10);
+  await cdp.send("Debugger.resume");
+  await cdp.send("Debugger.disable");
+  await server.publish(room, "tick", { n: 2 });
+  const last = await publisher.stop();
+  expect(await late.seen(room, 2)).toEqual([2]);
+  for (const tab of tabs) expect(await tab.seen(room, 2)).toEqual([1, 2]);
+  for (const tab of others) await tab.seen("agent:908", last);
+  await vi.waitFor(async () => expect(await leader.leads()).toBe(false), 10_000);
+  await vi.waitFor(async () => expect(await connections()).toBe(1), 10_000);
+});

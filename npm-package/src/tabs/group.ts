@@ -201,6 +201,7 @@ export class Group {
   }
 
   #take(message: FromLeader): void {
+    if (this.#left.signal.aborted) return;
     const socket = this.#socket?.isClosed === false ? this.#socket : undefined;
     if (message.kind === "live") {
       if (socket === undefined) this.#host.wake();

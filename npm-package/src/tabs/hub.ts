@@ -4,10 +4,10 @@
  * To each tab's core it is a server: it passes messages on, each with an id of its own, and answers to whom asked. Positions,
  * recovery, retries and their deadlines are the cores' own, and the server's: a tab that joins asks from where *it* stands.
  */
-import type { Greeting } from "../generated/protocol.js";
+import type { Greeting, RoomJoined } from "../generated/protocol.js";
 import { Mail } from "./mail.js";
 import type { ClientFrame, FromLeader, ServerFrame, ToLeader } from "./messages.js";
-import { TabRooms } from "./rooms.js";
+import { type TabPosition, TabRooms } from "./rooms.js";
 import { type RealSocket, Upstream } from "./upstream.js";
 
 /** How long tabs may hear nothing while the server says something to others, in milliseconds; they count to 35 s (§8). */
@@ -136,17 +136,19 @@ export class Hub {
     const payload = connect.payload ?? {};
     const resumed = (payload.resume as { clientId?: string } | undefined)?.clientId === greeting.clientId;
     const { downtimeMs: _, ...data } = greeting as Greeting & { downtimeMs?: number };
+    const positions = (payload.rooms ?? []) as TabPosition[];
     // Rooms that a greeting doesn't speak of are joined by the core one by one, from its positions.
+    const rooms = positions.flatMap((position) => this.#rooms.adopt(socket, position) ?? []);
     this.#send([socket], {
       type: resumed ? "reconnected" : "connection_established",
-      data: { ...data, rooms: [], ...(resumed && { downtimeMs: awayMs }) },
+      data: { ...data, rooms, ...(resumed && { downtimeMs: awayMs }) },
       timestamp: new Date().toISOString(),
       id: connect.id,
     });
-    const asked = (payload.rooms as { room: string }[] | undefined)?.map(({ room }) => room) ?? [];
     const own = greeting.rooms.map(({ room }) => room).filter((room) => isUsersOwn(room, greeting.userId));
     for (const room of own)
-      if (!asked.includes(room)) this.#pass(socket, { type: "join", payload: { room } });
+      if (!positions.some((position) => position.room === room))
+        this.#pass(socket, { type: "join", payload: { room } });
   }
 
   #frame(socket: string, frame: ClientFrame): void {
@@ -228,6 +230,12 @@ export class Hub {
     } else if (message.type === "room_left") {
       this.#add(mail, this.#rooms.members(String(message.data?.room)), message);
       this.#rooms.drop(String(message.data?.room));
+    } else if (message.type === "room_joined") {
+      // The server's own doing, for the client that all tabs are.
+      const result = message.data as unknown as RoomJoined;
+      for (const socket of this.#attached()) this.#rooms.add(result.room, socket);
+      this.#rooms.joined("", result);
+      mail.add(undefined, message);
     } else if (
       message.type.startsWith("presence") ||
       (message.type === "error" && message.room !== undefined)
@@ -258,8 +266,7 @@ export class Hub {
     }
     if (asked.type === "join" && room !== undefined) {
       if (message.type === "room_joined") {
-        const { offset, replayed } = message.data as { offset: number; replayed: number };
-        this.#rooms.joined(room, socket, offset, replayed);
+        this.#rooms.joined(socket, message.data as unknown as RoomJoined);
       } else if (this.#rooms.remove(room, socket)) {
         // Refused to this tab; others may have left meanwhile, and the server still has us in it.
         this.#pass(socket, { type: "leave", payload: { room } });
@@ -289,7 +296,7 @@ export class Hub {
     for (const result of greeting.rooms) {
       if ("error" in result) continue;
       this.#rooms.add(result.room, socket);
-      this.#rooms.joined(result.room, socket, result.offset, result.replayed);
+      this.#rooms.joined(socket, result);
     }
     mail.deliver((to, text) => this.#deliver(to, text));
     for (const session of [...this.#sessions.values()])

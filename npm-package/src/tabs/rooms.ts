@@ -1,12 +1,22 @@
 /** Which tabs are in which room, and for whom what comes in a room is: everyone's events, one tab's replay or snapshot. */
+import type { RoomJoined } from "../generated/protocol.js";
 import type { ServerFrame } from "./messages.js";
+
+/** Where a tab stands in a room. */
+export interface TabPosition {
+  room: string;
+  epoch?: string;
+  offset?: number;
+}
 
 interface Room {
   readonly members: Set<string>;
+  /** What the server said of the room, with the offset after which everything still comes by this connection. */
+  stream?: RoomJoined;
   /** Whose join was answered last: a snapshot that comes now is theirs. */
   asker?: string;
-  /** Events up to `upTo` that come now are this member's replay, `left` of them. */
-  replay?: { readonly to: string; readonly upTo: number; left: number } | undefined;
+  /** Events up to `upTo` that come now are the replay of these, `left` of them. */
+  replay?: { readonly to: string[]; readonly upTo: number; left: number } | undefined;
   /** `members` as a list, until they change. */
   list?: readonly string[] | undefined;
 }
@@ -49,11 +59,29 @@ export class TabRooms {
   }
 
   /** The server answered a tab's join; what the tab missed comes next, before anything newer. */
-  joined(name: string, member: string, offset: number, replayed: number): void {
-    const room = this.#rooms.get(name);
+  joined(member: string, result: RoomJoined): void {
+    const room = this.#rooms.get(result.room);
     if (room === undefined) return;
+    const { epoch, offset, replayed } = result;
     room.asker = member;
-    room.replay = replayed > 0 ? { to: member, upTo: offset, left: replayed } : undefined;
+    room.replay = replayed > 0 ? { to: [member], upTo: offset, left: replayed } : undefined;
+    // Asked for again by another tab, the stream of those before it goes on where it was.
+    if (room.stream?.epoch !== epoch) room.stream = { ...result, offset: offset - replayed };
+  }
+
+  /**
+   * Takes a tab into a room that others are in, when all that it misses is still to come: what it would be told by the server.
+   * Undefined where it has to ask.
+   */
+  adopt(member: string, { room: name, epoch, offset }: TabPosition): RoomJoined | undefined {
+    const room = this.#rooms.get(name);
+    const stream = room?.stream;
+    if (room === undefined || stream === undefined || stream.epoch !== epoch) return undefined;
+    if (offset === undefined || offset < stream.offset) return undefined;
+    this.add(name, member);
+    const newest = Math.max(stream.offset, room.replay?.upTo ?? 0);
+    if (offset < newest) room.replay?.to.push(member);
+    return { ...stream, offset: newest, recovered: true, replayed: Math.max(0, newest - offset) };
   }
 
   /** Everyone in a room. */
@@ -69,11 +97,12 @@ export class TabRooms {
     const room = this.#rooms.get(name);
     if (room === undefined) return [];
     if (event.snapshot === true && room.asker !== undefined) return [room.asker];
-    const { replay } = room;
+    const { replay, stream } = room;
+    if (stream !== undefined && (event.offset ?? 0) > stream.offset) stream.offset = event.offset as number;
     if (replay !== undefined && event.offset !== undefined && event.offset <= replay.upTo) {
       replay.left -= 1;
       if (replay.left === 0) room.replay = undefined;
-      return [replay.to];
+      return replay.to;
     }
     return this.members(name);
   }

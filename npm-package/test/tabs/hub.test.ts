@@ -46,6 +46,8 @@ const GREETING = {
   rooms: [],
 };
 
+const JOINED = { room: "x:1", epoch: "e", recovered: true, clientCount: 1 };
+
 beforeEach(() => {
   vi.useFakeTimers();
 });
@@ -112,6 +114,33 @@ test("who comes later is greeted by the leader, as the same client", () => {
   expect(told("b")).toMatchObject([{ type: "reconnected", id: 1, data: { clientId: "c-1", downtimeMs: 7 } }]);
 });
 
+test("after a takeover a tab goes on with the leader's replay where it misses no more than that, and else asks", () => {
+  const { hello, told, toAll, sockets } = hub();
+  hello("me", { token: "secret", rooms: [{ room: "x:1", epoch: "e", offset: 3 }] });
+  for (const [tab, epoch, offset] of [
+    ["ahead", "e", 4],
+    ["behind", "e", 2],
+    ["elsewhere", "f", 4],
+  ] as const)
+    hello(tab, { rooms: [{ room: "x:1", epoch, offset }] });
+  const [socket] = sockets as [FakeSocket];
+  socket.open();
+  const rooms = [{ ...JOINED, offset: 5, replayed: 2 }];
+  socket.say({ type: "reconnected", id: socket.idOf("connect"), data: { ...GREETING, rooms } });
+  expect(told("ahead")).toMatchObject([
+    { data: { rooms: [{ room: "x:1", epoch: "e", offset: 5, recovered: true, replayed: 1 }] } },
+  ]);
+  for (const tab of ["behind", "elsewhere"]) expect(told(tab)).toMatchObject([{ data: { rooms: [] } }]);
+  const event = (offset: number) => ({ type: "t", data: {}, room: "x:1", eventId: `e${offset}`, offset });
+  socket.say(event(4), event(5), event(6));
+  for (const tab of ["me", "ahead"])
+    expect(told(tab).slice(1)).toMatchObject([{ offset: 4 }, { offset: 5 }, { offset: 6 }]);
+  for (const tab of ["behind", "elsewhere"]) expect(told(tab)).toHaveLength(1);
+  hello("later", { rooms: [{ room: "x:1", epoch: "e", offset: 6 }] });
+  expect(told("later")).toMatchObject([{ data: { rooms: [{ offset: 6, replayed: 0 }] } }]);
+  expect(toAll()).toEqual([]);
+});
+
 test("a newer resume token reaches those that come after it", () => {
   const { live, hello, told, toAll } = hub();
   const socket = live("a");
@@ -163,7 +192,7 @@ test("a replay goes to who asked, and what is newer to all in the room", () => {
     type: "room_joined",
     id: socket.idOf("join"),
     room: "x:1",
-    data: { room: "x:1", offset, replayed },
+    data: { ...JOINED, offset, replayed },
   });
   frame("me", { type: "join", id: 2, payload: { room: "x:1" } });
   socket.say(joined(3, 0));
@@ -209,6 +238,17 @@ test("the server's own ending of a membership reaches who was in the room", () =
   expect(told("a").at(-1)).toMatchObject({ type: "room_left" });
   expect(told("b")).toHaveLength(1);
   expect(toAll()).toEqual([]);
+});
+
+test("a room that the server joins by itself is every tab's", () => {
+  const { live, toAll } = hub();
+  const socket = live("a");
+  const event = { type: "t", data: {}, room: "x:1", eventId: "e1", offset: 1 };
+  socket.say({ type: "room_joined", room: "x:1", data: { ...JOINED, offset: 0, replayed: 0 } }, event);
+  expect(toAll().flatMap((text) => JSON.parse(text) as ClientFrame[])).toMatchObject([
+    { type: "room_joined" },
+    { type: "t" },
+  ]);
 });
 
 test("all tabs together write no faster than the server lets one connection", () => {

@@ -11,7 +11,11 @@ globalThis.WebSocket = class extends real {
   }
 };
 
-const client = createClient({ shareAcrossTabs: true, backoff: { initialMs: 100, maxMs: 1000, attempts: 0 } });
+const client = createClient({
+  shareAcrossTabs: true,
+  backoff: { initialMs: 100, maxMs: 1000, attempts: 0 },
+  connectTimeoutMs: 5_000,
+});
 const handles = new Map<string, RoomHandle>();
 
 const tab = {
