@@ -5,7 +5,7 @@ use crate::{
     config::{Config, EngineKind},
     engine::{
         Engine, MemoryEngine, Retentions, SqliteEngine,
-        sqlite::{OpenError, SqliteOptions, read_only},
+        sqlite::{DropThere, OpenError, SqliteOptions, read_only},
     },
     metrics::{
         Backlog, Keep, MemoryBacklog, MetricStore,
@@ -47,7 +47,10 @@ pub(crate) fn open(config: &Config, process: &str, retentions: Retentions, clock
     let sqlite = |sink: Arc<dyn PointSink>| {
         let clock = clock.clone();
         let options = SqliteOptions::new(&engine.data_dir, retentions.clone(), Arc::new(move || clock.now_ms()));
-        SqliteEngine::start(SqliteOptions { sync: engine.sync, points: Some(sink), ..options })
+        let deliver_there = tokio::runtime::Handle::try_current()
+            .ok()
+            .map(|runtime| -> DropThere { Arc::new(move |turn| drop(runtime.spawn(async move { drop(turn) }))) });
+        SqliteEngine::start(SqliteOptions { sync: engine.sync, points: Some(sink), deliver_there, ..options })
     };
     let memory = || MemoryEngine::new(process.to_owned(), retentions.clone());
     let reader = || {

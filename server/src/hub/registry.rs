@@ -70,7 +70,9 @@ impl ConnectionHandle {
         if self.draining.swap(false, Ordering::AcqRel) {
             return Poll::Ready(self.drain_after_ms.load(Ordering::Relaxed));
         }
-        *control = Some(cx.waker().clone());
+        if !control.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            *control = Some(cx.waker().clone());
+        }
         Poll::Pending
     }
 }

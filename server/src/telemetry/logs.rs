@@ -2,9 +2,9 @@
 
 use std::io::IsTerminal;
 
-use tracing::{Level, Metadata};
-use tracing_subscriber::filter::{FilterExt, filter_fn};
-use tracing_subscriber::layer::SubscriberExt;
+use tracing::{Level, Metadata, level_filters::LevelFilter};
+use tracing_subscriber::filter::{FilterExt, ParseError, filter_fn};
+use tracing_subscriber::layer::{Filter, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
 
@@ -30,8 +30,7 @@ const NEVER_IN_DETAIL: [&str; 10] =
 /// # Errors
 /// See [`TelemetryError`].
 pub fn init(logs: &Logs) -> Result<(), TelemetryError> {
-    // Not as directives of the filter: a longer one, such as `tungstenite::protocol=trace`, would win over them.
-    let filter = EnvFilter::builder().parse(&logs.filter)?.and(filter_fn(may_be_logged));
+    let filter = filter(&logs.filter)?;
     // A failed write would be told on stderr too, and `eprintln!` panics where nobody reads that: a log that went away must
     // not end the server, least of all while it drains.
     let lines = fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
@@ -48,6 +47,16 @@ pub fn init(logs: &Logs) -> Result<(), TelemetryError> {
     Ok(())
 }
 
+/// The lines that `directives` ask for, and that may be logged.
+fn filter<S>(directives: &str) -> Result<impl Filter<S> + use<S>, ParseError> {
+    let asked_for = EnvFilter::builder().parse(directives)?;
+    // Of two filters the one that names no level lets all levels through, and every line that tungstenite doesn't log then
+    // costs a look: a sixth of what a delivery costs.
+    let level = asked_for.max_level_hint().unwrap_or(LevelFilter::TRACE);
+    // Not as directives of the filter: a longer one, such as `tungstenite::protocol=trace`, would win over them.
+    Ok(asked_for.and(filter_fn(may_be_logged).with_max_level_hint(level)))
+}
+
 fn may_be_logged(line: &Metadata<'_>) -> bool {
     // `TRACE` is the greatest level.
     *line.level() <= Level::INFO || !is_of_a_talkative_crate(line.target())
@@ -59,7 +68,17 @@ fn is_of_a_talkative_crate(target: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_of_a_talkative_crate;
+    use super::{filter, is_of_a_talkative_crate};
+    use tracing::level_filters::LevelFilter;
+    use tracing_subscriber::{Registry, layer::Filter};
+
+    #[test]
+    fn lines_below_the_filters_level_are_not_even_looked_at() {
+        for (directives, level) in [("warn", LevelFilter::WARN), ("info,osbackend_server=debug", LevelFilter::DEBUG)] {
+            let filter = filter::<Registry>(directives).expect("a filter");
+            assert_eq!(Filter::<Registry>::max_level_hint(&filter), Some(level), "{directives}");
+        }
+    }
 
     #[test]
     fn modules_of_a_talkative_crate_are_talkative_and_crates_of_a_longer_name_are_not() {

@@ -7,6 +7,7 @@
 mod checkpoint;
 mod error;
 mod file;
+mod handover;
 mod open_rooms;
 mod queue;
 mod reader;
@@ -18,6 +19,7 @@ mod upkeep;
 mod writer;
 
 pub use error::OpenError;
+pub use handover::DropThere;
 
 use super::{Apply, Engine, EngineError, Pending, Retentions, Stream};
 use crate::metrics::sqlite::PointSink;
@@ -64,6 +66,8 @@ pub struct SqliteOptions {
     pub points: Option<Arc<dyn PointSink>>,
     /// Pages (4 KiB) that the file may have; `None`: as many as the disk has. A full file is like a full disk.
     pub max_pages: Option<u32>,
+    /// Where deliveries run; `None`: on the writer's thread.
+    pub deliver_there: Option<DropThere>,
 }
 
 impl SqliteOptions {
@@ -77,6 +81,7 @@ impl SqliteOptions {
             boot: file::boot_id(),
             points: None,
             max_pages: None,
+            deliver_there: None,
         }
     }
 }
@@ -106,6 +111,7 @@ impl SqliteEngine {
             shared: shared.clone(),
             store: Store::new(connection, lineage, options.retention.clone(), open.clone(), options.points),
             checkpoints,
+            deliver_there: options.deliver_there,
             clock: options.clock,
             upkeep: Upkeep::default(),
             lock,
@@ -133,7 +139,7 @@ impl Engine for SqliteEngine {
 
     fn attach(&self, hub: Weak<dyn Apply + Send + Sync>) {
         // A second hub would number its own rooms; there is none.
-        let _ = self.shared.hub.set(hub);
+        let _ = self.shared.handover.hub.set(hub);
     }
 
     fn open(&self, room: &RoomName, id: u64) -> Result<Stream, EngineError> {
@@ -161,6 +167,7 @@ impl Engine for SqliteEngine {
 
     fn stop(&self) {
         self.shared.queue.stop();
+        self.shared.handover.stop();
         let Some(thread) = self.thread.lock().take() else { return };
         // The writer itself may hold the last reference to the hub; it ends as soon as it is back in its loop.
         if thread.thread().id() != std::thread::current().id() && thread.join().is_err() {

@@ -4,15 +4,16 @@ use super::{
     checkpoint::Checkpoints,
     error::unavailable,
     file::{get, put},
+    handover::{DropThere, Handover},
     queue::{Next, Queue},
     store::{Store, is_stored},
     upkeep::Upkeep,
 };
-use crate::engine::{Apply, EngineError, Pending, Stored};
+use crate::engine::{EngineError, Pending, Stored};
 use parking_lot::Mutex;
 use std::{
     fs::File,
-    sync::{Arc, OnceLock, Weak},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -29,7 +30,7 @@ const PROBE_BYTES: usize = 256 * 1024;
 #[derive(Default)]
 pub(super) struct Shared {
     pub(super) queue: Queue,
-    pub(super) hub: OnceLock<Weak<dyn Apply + Send + Sync>>,
+    pub(super) handover: Arc<Handover>,
     /// Why the last attempt to write failed.
     pub(super) failing: Mutex<Option<EngineError>>,
 }
@@ -39,6 +40,7 @@ pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
     pub(super) store: Store,
     pub(super) checkpoints: Checkpoints,
+    pub(super) deliver_there: Option<DropThere>,
     pub(super) clock: Arc<dyn Fn() -> u64 + Send + Sync>,
     pub(super) upkeep: Upkeep,
     /// Held until the file is closed.
@@ -127,11 +129,7 @@ impl Writer {
                 }
             }
         }
-        match self.shared.hub.get().and_then(Weak::upgrade) {
-            Some(hub) => hub.deliver(stored),
-            // The last handle is gone, and with it every member; what is committed is published all the same.
-            None => stored.into_iter().for_each(|Stored { published, done, .. }| done(Ok(published))),
-        }
+        self.shared.handover.deliver(stored, self.deliver_there.as_ref());
         self.checkpoints.after_commit(&self.store.connection);
     }
 

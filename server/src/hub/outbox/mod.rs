@@ -204,9 +204,7 @@ impl Outbox {
 
     /// Queues many; they are taken as one.
     pub fn push_all(&self, items: impl Iterator<Item = Item>) {
-        for item in items {
-            self.push(item);
-        }
+        items.for_each(|item| self.push(item));
     }
 
     /// Keeps a place for a message that must come before what is queued from now on; one place at a time.
@@ -276,7 +274,7 @@ impl Outbox {
         if queue.has_work() {
             return Poll::Ready(());
         }
-        queue.waker = Some(cx.waker().clone());
+        queue.wake_later(cx);
         Poll::Pending
     }
 
@@ -286,7 +284,7 @@ impl Outbox {
         match queue.close {
             Some(code) => Poll::Ready(code),
             None => {
-                queue.waker = Some(cx.waker().clone());
+                queue.wake_later(cx);
                 Poll::Pending
             }
         }
@@ -330,6 +328,12 @@ impl Outbox {
 pub struct Reserved(());
 
 impl Queue {
+    fn wake_later(&mut self, cx: &Context<'_>) {
+        if !self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            self.waker = Some(cx.waker().clone());
+        }
+    }
+
     fn is_ending(&self) -> bool {
         self.closed || self.close.is_some()
     }

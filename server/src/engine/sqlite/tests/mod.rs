@@ -3,6 +3,7 @@
 mod faults;
 mod file;
 mod growth;
+mod handover;
 mod race;
 
 use super::{SqliteEngine, SqliteOptions};
