@@ -7,6 +7,8 @@ export default defineConfig({
   plugins: [wasmPlugin()],
   test: {
     include: ["test/**/*.test.{ts,tsx}"],
+    // Those run in Chromium, with a configuration of their own.
+    exclude: ["test/browser/**"],
     typecheck: { enabled: true, include: ["test/**/*.test-d.ts"], tsconfig: "./tsconfig.json" },
     // Generous: builds and compilers run in some of them, on machines that are busy with others.
     testTimeout: 30_000,

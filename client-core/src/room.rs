@@ -72,6 +72,9 @@ pub struct RoomState {
     /// Connections in the room at the last join.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_count: Option<u64>,
+    /// Events of the snapshot that follow this news (§5); `None` where none does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshot_due: Option<u64>,
     /// Why it was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
@@ -87,6 +90,7 @@ impl RoomState {
             offset: None,
             recovered: None,
             client_count: None,
+            snapshot_due: None,
             error: Some(Failure::local("limit_reached", "this client is in too many rooms: leave one first")),
         }
     }

@@ -71,6 +71,7 @@ impl Room {
             offset: self.position.as_ref().map(|position| position.offset),
             recovered: self.recovered,
             client_count: self.client_count,
+            snapshot_due: Some(self.snapshot_due).filter(|due| *due > 0 && status == RoomStatus::Joined),
             error,
         }
     }

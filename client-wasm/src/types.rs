@@ -59,6 +59,7 @@ export interface RoomState {
   offset?: number;
   recovered?: boolean;
   clientCount?: number;
+  snapshotDue?: number;
   error?: Failure;
 }
 

@@ -6,6 +6,7 @@ import { fromBody, messageOf, RealtimeError } from "./errors.js";
 import { isLocal, type ProtocolError, type RealtimeEvent, type Remove, type Subscribe } from "./events.js";
 import type { Action, Publish, Published } from "./generated/protocol.js";
 import { keyed } from "./keyed.js";
+import type { Latest } from "./latest.js";
 import { MetricStore } from "./metrics.js";
 import { coreOptions, sameOptions } from "./options.js";
 import { Parts, type Ready } from "./parts.js";
@@ -181,12 +182,14 @@ export class RealtimeClient<E = unknown> {
     return this.#rooms.state(room);
   }
 
-  /**
-   * @internal For who comes to a room after its snapshot: calls `listener` with the newest event of each key, of
-   * those that came since this was first called for the room, or since the server joined it by itself.
-   */
+  /** @internal The newest event of each key in a room; undefined for a room that nobody joined. */
+  latest(room: string): Latest | undefined {
+    return this.#rooms.get(room)?.latest;
+  }
+
+  /** @internal For who comes to a room after its snapshot: calls `listener` with the newest event of each key. */
   replay(room: string, listener: (event: RealtimeEvent<E>) => void): void {
-    for (const event of this.#rooms.latest(room)) {
+    for (const event of this.latest(room)?.events() ?? []) {
       try {
         listener(event as RealtimeEvent<E>);
       } catch (thrown) {
@@ -327,7 +330,7 @@ export class RealtimeClient<E = unknown> {
         }
         const room = this.#rooms.get(frame.room);
         if (room === undefined) return;
-        room.latest?.keep(frame);
+        room.latest.keep(frame);
         if (!isLocal(frame.type)) room.emitter.emit(frame.type, frame.data, frame);
         room.emitter.emit("*", frame);
       },

@@ -10,24 +10,50 @@ const KEYS: { readonly [K in keyof DomainEventMap]?: readonly (keyof DomainEvent
   clip_played: ["clipId"],
 };
 
+/** The fields of the data that are an event's key; undefined for a type of which nothing replaces another. */
+export function keyFields(type: string): readonly string[] | undefined {
+  return KEYS[type as keyof DomainEventMap];
+}
+
+/** The key of an event by some fields of its data; several are joined by line breaks. */
+export function keyOf(data: Record<string, unknown>, fields: readonly string[]): string {
+  return fields.map((field) => data[field]).join("\n");
+}
+
 /** The newest event of each key. */
 export class Latest {
+  /** Events of the snapshot that are still to come. */
+  due = 0;
+  /** Counts how often everything had to be forgotten, because it isn't this user's to see. */
+  forgotten = 0;
   readonly #types = new Map<string, Map<string, EventFrame>>();
 
   keep(frame: EventFrame): void {
-    const fields: readonly string[] | undefined = KEYS[frame.type as keyof DomainEventMap];
+    if (frame.snapshot && this.due > 0) this.due -= 1;
+    const fields = keyFields(frame.type);
     if (fields === undefined) return;
     let newest = this.#types.get(frame.type);
     if (newest === undefined) {
       newest = new Map();
       this.#types.set(frame.type, newest);
     }
-    const data = frame.data as Record<string, unknown>;
-    newest.set(fields.map((field) => data[field]).join("\n"), frame);
+    newest.set(keyOf(frame.data as Record<string, unknown>, fields), frame);
   }
 
+  /** What is kept is of a stream that is no more. */
   clear(): void {
     this.#types.clear();
+  }
+
+  /** What is kept is not for the user that is there now. */
+  forget(): void {
+    this.forgotten += 1;
+    this.clear();
+  }
+
+  /** Those of a type, as they came. */
+  of(type: string): Iterable<EventFrame> {
+    return this.#types.get(type)?.values() ?? [];
   }
 
   /** In the order of their offsets, each marked as of a snapshot. */

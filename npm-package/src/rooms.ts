@@ -2,7 +2,6 @@
 import { type Core, text } from "./core.js";
 import { Emitter } from "./emitter.js";
 import { messageOf } from "./errors.js";
-import type { RealtimeEvent } from "./events.js";
 import { Latest } from "./latest.js";
 import { type AnyRoom, RoomHandle, type RoomOwner } from "./room.js";
 import type { RoomState } from "./types.js";
@@ -12,8 +11,8 @@ interface Entry {
   readonly handles: Set<RoomHandle>;
   state: RoomState;
   snapshot: boolean;
-  /** From when somebody asked for it, or the server joined it: most rooms need none. */
-  latest: Latest | undefined;
+  /** Also where nobody asks yet: who comes later can't have the snapshot again. */
+  readonly latest: Latest;
 }
 
 /** The rooms of a client. A room without a handle was joined by the server (`user:{id}`, §5). */
@@ -72,10 +71,9 @@ export class Rooms {
     if (state.status === "left" && !this.#entries.has(state.room)) return;
     const entry = this.#entry(state.room);
     entry.state = state;
-    // The server's own doing: its snapshot comes now, and whoever listens comes later.
-    if (entry.handles.size === 0) entry.latest ??= new Latest();
     // A snapshot follows, or nothing does: what is kept may be of things that are no more.
-    if (state.status !== "joining" && state.recovered !== true) entry.latest?.clear();
+    if (state.status !== "joining" && state.recovered !== true) entry.latest.clear();
+    entry.latest.due = state.snapshotDue ?? 0;
     if (state.status === "left" && entry.handles.size === 0) this.#entries.delete(state.room);
     entry.emitter.emit("room", state);
     this.#changed(state);
@@ -108,17 +106,9 @@ export class Rooms {
     return this.#entries.get(room);
   }
 
-  /** The newest event of each key that has come since this was first asked for, or the server joined it. */
-  latest(room: string): RealtimeEvent[] {
-    const entry = this.#entries.get(room);
-    if (entry === undefined) return [];
-    entry.latest ??= new Latest();
-    return entry.latest.events();
-  }
-
   /** Another user must not be shown what was kept. */
   forgetLatest(): void {
-    for (const entry of this.#entries.values()) entry.latest?.clear();
+    for (const entry of this.#entries.values()) entry.latest.forget();
   }
 
   /** How a room stands; the same object until it changes. */
@@ -139,7 +129,7 @@ export class Rooms {
         handles: new Set(),
         state: { room, status: "joining" },
         snapshot: true,
-        latest: undefined,
+        latest: new Latest(),
       };
       this.#entries.set(room, entry);
     }

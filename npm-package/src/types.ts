@@ -95,6 +95,8 @@ export interface RoomState {
   recovered?: boolean;
   /** Connections in the room when it was joined. */
   clientCount?: number;
+  /** Events of the snapshot that follow this news; left out where none does. */
+  snapshotDue?: number;
   error?: { code: RealtimeErrorCode; message: string; retryAfterMs?: number };
   reason?: string;
 }

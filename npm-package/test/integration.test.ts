@@ -307,6 +307,27 @@ test("a refused room is told by its state and by error", async () => {
   expect(room.state).toMatchObject({ status: "refused", error: { code: "forbidden" } });
 });
 
+test("a joined room tells how much of its snapshot is to come, until all of it is there", async () => {
+  const { client, connect, server } = await live();
+  server.script = { joined: () => ({ snapshot: 2, offset: 4 }) };
+  const room = client.joinRoom("agent:7");
+  const accepted = await connect();
+  await vi.waitFor(() => expect(room.state).toMatchObject({ status: "joined", snapshotDue: 2 }));
+  const due = () => client.rooms.map(({ snapshotDue }) => snapshotDue);
+  for (const [offset, left] of [
+    [1, 1],
+    [4, undefined],
+  ] as const) {
+    const heard = collects(1, (done) => room.on("*", done));
+    accepted.send({
+      ...eventFrame("clip_played", { clipId: `${offset}` }, "agent:7", offset),
+      snapshot: true,
+    });
+    await heard;
+    expect([due(), client.latest("agent:7")?.due]).toEqual([[left], left ?? 0]);
+  }
+});
+
 test("can asks the policy that the server told for this user", async () => {
   const as = async (policy: EvaluatedPolicy | undefined) => {
     const { client, connect, server } = await live();

@@ -3,6 +3,7 @@ import { expectTypeOf, test } from "vitest";
 import service, {
   type AgentStatusChange,
   type ConnectionState,
+  type EventOf,
   type Metrics,
   type MetricUpdate,
   type MetricValue,
@@ -12,7 +13,16 @@ import service, {
   type RealtimeEvent,
   type RoomPresence,
 } from "../src/index.js";
-import { usePresence, useWebSocketMetrics, useWebSocketRoom } from "../src/react/index.js";
+import {
+  type NewestEvents,
+  type UnknownEvent,
+  useConnectionState,
+  useEvent,
+  usePresence,
+  useRoomState,
+  useWebSocketMetrics,
+  useWebSocketRoom,
+} from "../src/react/index.js";
 
 declare module "../src/index.js" {
   interface RealtimeEvents {
@@ -85,4 +95,40 @@ test("presence: who, how many, and what a hook gives", () => {
   expectTypeOf(presence.loading).toEqualTypeOf<boolean>();
   expectTypeOf(service.joinRoom("agent:7").presence).toEqualTypeOf<RoomPresence>();
   expectTypeOf(usePresence).returns.toEqualTypeOf<RoomPresence>();
+});
+
+test("useRoomState gives the events of the type asked for, all of them or one", () => {
+  const agents = useRoomState("dashboard:overview", "agent_status_change");
+  expectTypeOf(agents).toEqualTypeOf<NewestEvents<EventOf<"agent_status_change">>>();
+  expectTypeOf(agents.byKey.get("7")?.data).toEqualTypeOf<AgentStatusChange | undefined>();
+  const { event } = useRoomState(null, "order_placed", {
+    key: ["a", undefined],
+    keyBy: ["orderId", "total"],
+  });
+  expectTypeOf(event?.data.total).toEqualTypeOf<number | undefined>();
+  expectTypeOf(event?.offset).toEqualTypeOf<number | undefined>();
+  expectTypeOf(useRoomState("shop:1", "unheard_of")).toEqualTypeOf<NewestEvents<UnknownEvent>>();
+  expectTypeOf(useRoomState("shop:1", "unheard_of", { key: "" }).event).toEqualTypeOf<
+    UnknownEvent | undefined
+  >();
+  // @ts-expect-error: one key has no list of events
+  useRoomState("dashboard:overview", "agent_status_change", { key: "7" }).events;
+});
+
+test("useEvent types its handler by the name, in a room and anywhere", () => {
+  useEvent("metric_update", (data, meta) => {
+    expectTypeOf(data).toEqualTypeOf<MetricUpdate>();
+    expectTypeOf(meta.eventId).toEqualTypeOf<string>();
+  });
+  useEvent("state", (state) => expectTypeOf(state).toEqualTypeOf<ConnectionState>());
+  useEvent("agent:7", "order_placed", ({ total }) => expectTypeOf(total).toEqualTypeOf<number>());
+  useEvent(null, "presence_join", (data) => expectTypeOf(data.userId).toEqualTypeOf<string>());
+  useEvent("agent:7", "unheard_of", (data) => expectTypeOf(data).toEqualTypeOf<Record<string, unknown>>());
+  // @ts-expect-error: a known name with a wrong handler doesn't slip through as an unknown one
+  useEvent("agent:7", "metric_update", (data: { wrong: number }) => data.wrong);
+});
+
+test("useConnectionState gives the state, or what is selected of it", () => {
+  expectTypeOf(useConnectionState()).toEqualTypeOf<ConnectionState>();
+  expectTypeOf(useConnectionState((state) => state.status === "connected")).toEqualTypeOf<boolean>();
 });

@@ -1,8 +1,9 @@
 /** The hook `usePresence`. */
-import { useCallback, useSyncExternalStore } from "react";
+import { useCallback, useMemo, useSyncExternalStore } from "react";
 import { NOBODY, type RoomPresence } from "../presence.js";
 import { useRealtimeClient } from "./context.js";
-import { useWebSocketRoom } from "./use-websocket-room.js";
+import { onceAFrame } from "./frame.js";
+import { useMembership } from "./membership.js";
 
 /**
  * Joins a room while mounted (null: not now) and gives who is in it: `users`, `userCount`, `anonymous`, and
@@ -10,9 +11,9 @@ import { useWebSocketRoom } from "./use-websocket-room.js";
  */
 export function usePresence(room: string | null | undefined): RoomPresence {
   const client = useRealtimeClient();
-  useWebSocketRoom(room);
-  const subscribe = useCallback(
-    (changed: () => void) => (room == null ? () => {} : client.presence.watch(room, changed)),
+  useMembership(room);
+  const subscribe = useMemo(
+    () => onceAFrame((changed) => (room == null ? () => {} : client.presence.watch(room, changed))),
     [client, room],
   );
   const read = useCallback(() => (room == null ? NOBODY : client.presence.get(room)), [client, room]);

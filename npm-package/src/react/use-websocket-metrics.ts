@@ -2,7 +2,8 @@
 import { useMemo, useSyncExternalStore } from "react";
 import type { Metric, MetricStore } from "../metrics.js";
 import { useRealtimeClient } from "./context.js";
-import { useWebSocketRoom } from "./use-websocket-room.js";
+import { onceAFrame } from "./frame.js";
+import { useMembership } from "./membership.js";
 
 /** The newest value of each metric asked for; undefined until there is one. */
 export type MetricsByName<N extends string> = { readonly [K in N]: Metric | undefined };
@@ -29,12 +30,13 @@ export function useWebSocketMetrics<const N extends string>(
   room: string | null = ROOM,
 ): MetricsByName<N> {
   const { metrics } = useRealtimeClient();
-  useWebSocketRoom(room);
+  useMembership(room);
   const key = JSON.stringify(names);
   const read = useMemo(() => selection(metrics, JSON.parse(key) as N[]), [metrics, key]);
   const onServer = useMemo(() => {
     const nothing = Object.fromEntries((JSON.parse(key) as N[]).map((name) => [name, undefined]));
     return () => nothing as MetricsByName<N>;
   }, [key]);
-  return useSyncExternalStore(metrics.subscribe, read, onServer);
+  const subscribe = useMemo(() => onceAFrame(metrics.subscribe), [metrics]);
+  return useSyncExternalStore(subscribe, read, onServer);
 }

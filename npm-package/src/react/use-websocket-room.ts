@@ -1,10 +1,10 @@
 /** The hook `useWebSocketRoom`. */
-import { useCallback, useEffect, useRef, useSyncExternalStore } from "react";
-import type { RealtimeClient } from "../client.js";
+import { useCallback, useSyncExternalStore } from "react";
+import type { Call } from "../emitter.js";
 import type { RealtimeEvent } from "../events.js";
 import type { RoomState } from "../types.js";
 import { useRealtimeClient } from "./context.js";
-import { GRACE_MS } from "./grace.js";
+import { useMembership } from "./membership.js";
 
 /** How the room is joined. */
 export interface RoomOptions {
@@ -23,28 +23,7 @@ export function useWebSocketRoom(
   { snapshot = true }: RoomOptions = {},
 ): RoomState | undefined {
   const client = useRealtimeClient();
-  const newest = useRef(handler);
-  useEffect(() => {
-    newest.current = handler;
-  }, [handler]);
-  const told = useRef<{ client: RealtimeClient; room: string }>(undefined);
-  useEffect(() => {
-    if (room == null) {
-      told.current = undefined;
-      return;
-    }
-    const handle = client.joinRoom(room, { snapshot });
-    const call = (event: RealtimeEvent) => newest.current?.(event);
-    const off = handle.on("*", call);
-    // StrictMode does this twice; once is enough.
-    const again = told.current?.client === client && told.current.room === room;
-    told.current = { client, room };
-    if (snapshot && !again) client.replay(room, call);
-    return () => {
-      off();
-      setTimeout(() => handle.leave(), GRACE_MS);
-    };
-  }, [client, room, snapshot]);
+  useMembership(room, handler && "*", handler as Call | undefined, snapshot);
   const state = useCallback(() => (room == null ? undefined : client.roomState(room)), [client, room]);
   return useSyncExternalStore(client.subscribe, state, () => undefined);
 }

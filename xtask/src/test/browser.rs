@@ -1,4 +1,5 @@
-//! The stages in Chromium: wasm-pack's tests of the client against a server, users' projects, and the demo's end-to-end tests.
+//! The stages in Chromium: wasm-pack's tests of the client against a server, the React hooks, users' projects, and the demo's
+//! end-to-end tests.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -39,6 +40,16 @@ pub(super) fn e2e(project: &Project) -> Result<()> {
     let browser = chromium::ensure()?;
     npm(project)
         .args(["run", "e2e", "--workspace", "web-demo"])
+        .env("OSB_SERVER", rust::server(project)?)
+        .env("CHROME", &browser.chrome)
+        .run()
+}
+
+/// The hooks, with each React that is supported; the tests start a server themselves.
+pub(super) fn react(project: &Project) -> Result<()> {
+    let browser = chromium::ensure()?;
+    npm(project)
+        .args(["run", "test:react", "--workspace", "npm-package"])
         .env("OSB_SERVER", rust::server(project)?)
         .env("CHROME", &browser.chrome)
         .run()

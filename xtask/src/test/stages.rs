@@ -69,6 +69,12 @@ pub(super) const STAGES: &[Stage] = &[
         needs: &["package"],
         run: web::vitest,
     },
+    Stage {
+        name: "react",
+        about: "the React hooks in Chromium and on a server, with React 18 and 19",
+        needs: &["wasm", "chromium"],
+        run: browser::react,
+    },
     Stage { name: "pack", about: "the packed tarball, seen by publint and attw", needs: &["package"], run: web::pack },
     Stage {
         name: "packaging",

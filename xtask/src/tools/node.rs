@@ -17,7 +17,14 @@ pub(crate) fn ensure_packages(project: &Project) -> Result<()> {
     let stamp = Stamp::new(
         project,
         "npm-ci",
-        &["package-lock.json", "package.json", "npm-package/package.json", "packaging/package.json", "web-demo/package.json"],
+        &[
+            "package-lock.json",
+            "package.json",
+            "npm-package/package.json",
+            "packaging/package.json",
+            "react-18/package.json",
+            "web-demo/package.json",
+        ],
         // Written by npm itself at the end of an installation.
         &["node_modules/.package-lock.json"],
     )?;

@@ -229,12 +229,16 @@ fn too_many_rooms_for_one_connect_are_joined_one_by_one() {
 fn a_snapshot_that_was_cut_off_leaves_no_position_to_recover_from() {
     let mut rig = Rig::live(vec![RoomOutcome { snapshot: 2, ..outcome("agent:7", "e", 5, false) }]);
     let key = rig.machine.room_key("agent:7").unwrap();
+    assert_eq!(rig.machine.rooms()[0].snapshot_due, Some(2));
     assert_eq!(rig.machine.on_event(key, 2, 0, true), Delivery::Deliver);
+    assert_eq!(rig.machine.rooms()[0].snapshot_due, Some(1));
     rig.close(1006);
+    assert_eq!(rig.machine.rooms()[0].snapshot_due, None);
     let connect = rig.again(vec![RoomOutcome { snapshot: 2, ..outcome("agent:7", "e", 5, false) }]);
     assert_eq!((connect.rooms[0].epoch.as_deref(), connect.rooms[0].offset), (None, None));
     assert_eq!(rig.machine.on_event(key, 2, 0, true), Delivery::Deliver);
     assert_eq!(rig.machine.on_event(key, 5, 0, true), Delivery::Deliver);
+    assert_eq!(rig.machine.rooms()[0].snapshot_due, None);
     rig.close(1006);
     let connect = rig.again(vec![outcome("agent:7", "e", 5, true)]);
     assert_eq!((connect.rooms[0].epoch.as_deref(), connect.rooms[0].offset), (Some("e"), Some(5)));

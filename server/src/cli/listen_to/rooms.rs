@@ -81,6 +81,7 @@ mod tests {
             offset: Some(offset),
             recovered: Some(recovered),
             client_count: None,
+            snapshot_due: None,
             error: None,
         }
     }

@@ -1,0 +1,86 @@
+/** The hook `useRoomState`. */
+import { useMemo, useSyncExternalStore } from "react";
+import type { RealtimeClient } from "../client.js";
+import type { EventMap, EventMeta, EventOf } from "../events.js";
+import { useRealtimeClient } from "./context.js";
+import { type NewestEvent, type NewestEvents, NO_EVENT, NOTHING } from "./newest.js";
+import { roomStore } from "./room-store.js";
+
+/** What a key is, and which is wanted. */
+export interface RoomStateOptions {
+  /**
+   * The fields of the data that are the key. Default: what the protocol says (§4: `metric`, `agentId`, `userId` and
+   * `jobId`, `clipId`); of any other type the newest event of all is kept, under the key `""`.
+   */
+  keyBy?: string | readonly string[];
+  /** Only this one: renders again for no other. A key of several fields is the list of their values. */
+  key?: string | readonly (string | undefined)[];
+}
+
+/** An event of a type that the types don't know. */
+export type UnknownEvent = EventMeta & { data: Record<string, unknown> };
+
+type Keyed = RoomStateOptions & { key: NonNullable<RoomStateOptions["key"]> };
+type OtherName<N extends string> = N extends keyof EventMap ? never : N;
+
+function view(
+  client: RealtimeClient,
+  room: string | null | undefined,
+  type: string,
+  fields: readonly string[] | undefined,
+  key: string | undefined,
+) {
+  const nothing = () => (key === undefined ? NOTHING : NO_EVENT);
+  if (room == null) return { subscribe: () => () => {}, read: nothing, nothing };
+  return {
+    subscribe(changed: () => void) {
+      const store = roomStore(client, room);
+      return store.watch(store.collection(type, fields), changed);
+    },
+    read() {
+      const collection = roomStore(client, room).collection(type, fields);
+      return key === undefined ? collection.picture : collection.ofKey(key);
+    },
+    nothing,
+  };
+}
+
+/**
+ * Joins a room while mounted (null: not now) and gives the newest event of each key of a type, filled at once by
+ * the snapshot, also for a component that comes later. Renders at most once a frame, however much arrives.
+ */
+export function useRoomState<K extends keyof EventMap>(
+  room: string | null | undefined,
+  type: K,
+  options: Keyed,
+): NewestEvent<EventOf<K>>;
+export function useRoomState<K extends keyof EventMap>(
+  room: string | null | undefined,
+  type: K,
+  options?: RoomStateOptions & { key?: undefined },
+): NewestEvents<EventOf<K>>;
+export function useRoomState<N extends string>(
+  room: string | null | undefined,
+  type: OtherName<N>,
+  options: Keyed,
+): NewestEvent<UnknownEvent>;
+export function useRoomState<N extends string>(
+  room: string | null | undefined,
+  type: OtherName<N>,
+  options?: RoomStateOptions & { key?: undefined },
+): NewestEvents<UnknownEvent>;
+export function useRoomState(
+  room: string | null | undefined,
+  type: string,
+  { keyBy, key }: RoomStateOptions = {},
+): NewestEvents<unknown> | NewestEvent<unknown> {
+  const client = useRealtimeClient();
+  // As text, because lists are new ones at each render.
+  const by = keyBy === undefined ? undefined : [keyBy].flat().join("\n");
+  const one = key === undefined ? undefined : [key].flat().join("\n");
+  const { subscribe, read, nothing } = useMemo(
+    () => view(client, room, type, by?.split("\n"), one),
+    [client, room, type, by, one],
+  );
+  return useSyncExternalStore<NewestEvents<unknown> | NewestEvent<unknown>>(subscribe, read, nothing);
+}
