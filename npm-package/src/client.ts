@@ -320,6 +320,7 @@ export class RealtimeClient<E = unknown> {
           const bad = checks.judge(frame, this.#options.validators);
           if (bad !== undefined) {
             if (first) this.#kept(bad, checks);
+            this.#rooms.get(frame.room)?.latest.pass(frame);
             return;
           }
         }

@@ -28,6 +28,16 @@ export class Latest {
   forgotten = 0;
   readonly #types = new Map<string, Map<string, EventFrame>>();
 
+  /** Told when a snapshot's last event was one that nobody may see: nothing else would tell that it is complete. */
+  readonly ended = new Set<() => void>();
+
+  /** Takes an event that is kept from listeners: of a snapshot, it counts all the same. */
+  pass(frame: EventFrame): void {
+    if (!frame.snapshot || this.due === 0) return;
+    this.due -= 1;
+    if (this.due === 0) for (const told of [...this.ended]) told();
+  }
+
   keep(frame: EventFrame): void {
     if (frame.snapshot && this.due > 0) this.due -= 1;
     const fields = keyFields(frame.type);

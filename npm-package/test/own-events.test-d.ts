@@ -16,6 +16,14 @@ import {
   type RoomHandle,
 } from "../src/index.js";
 
+import {
+  createHooks,
+  type NewestEvents,
+  RealtimeProvider,
+  type UnknownEvent,
+  useRealtimeClient,
+} from "../src/react/index.js";
+
 interface MyEvents {
   order_placed: { orderId: string; total: number };
   stock_low: { sku: string };
@@ -151,6 +159,41 @@ test("validators are typed by the events, or the events are inferred from valida
   inferred.on("packed", (data) => expectTypeOf(data).toEqualTypeOf<Record<string, unknown>>());
   // @ts-expect-error: a typo
   inferred.on("shiped", () => {});
+});
+
+test("hooks: once for all by createHooks, or by a type argument", () => {
+  const hooks = createHooks<MyEvents>();
+  expectTypeOf(hooks.useRealtimeClient()).toEqualTypeOf<RealtimeClient<MyEvents>>();
+  expectTypeOf(hooks.useWebSocket("t").service).toEqualTypeOf<RealtimeClient<MyEvents>>();
+  hooks.useWebSocketRoom("shop:1", (event) => {
+    expectTypeOf(event).toEqualTypeOf<RealtimeEvent<MyEvents>>();
+    if (event.type === "stock_low") expectTypeOf(event.data.sku).toEqualTypeOf<string>();
+  });
+  hooks.useEvent("order_placed", (data, meta) => {
+    expectTypeOf(data).toEqualTypeOf<MyEvents["order_placed"]>();
+    expectTypeOf(meta).toEqualTypeOf<EventMeta<"order_placed">>();
+  });
+  hooks.useEvent("shop:1", "stock_low", ({ sku }) => expectTypeOf(sku).toEqualTypeOf<string>());
+  hooks.useEvent("protocol_error", (problem) => expectTypeOf(problem).toEqualTypeOf<ProtocolError>());
+  const stock = hooks.useRoomState("shop:1", "stock_low", { keyBy: "sku" });
+  expectTypeOf(stock.events[0]?.data).toEqualTypeOf<{ sku: string } | undefined>();
+  expectTypeOf(stock.events[0]?.offset).toEqualTypeOf<number | undefined>();
+  hooks.RealtimeProvider({ client });
+  // @ts-expect-error: a typo
+  hooks.useEvent("order_placd", () => {});
+  // @ts-expect-error: a typo
+  hooks.useEvent("shop:1", "stock_lo", () => {});
+  // @ts-expect-error: a typo
+  hooks.useRoomState("shop:1", "stock_lo");
+  // @ts-expect-error: wrong data
+  hooks.useEvent("shop:1", "stock_low", (data: { total: number }) => data.total);
+
+  expectTypeOf(useRealtimeClient<MyEvents>()).toEqualTypeOf<RealtimeClient<MyEvents>>();
+  RealtimeProvider({ client });
+  RealtimeProvider<MyEvents>({ options: { validators: { stock_low: () => true } } });
+  // Without a map, other names are possible.
+  const open = createHooks();
+  expectTypeOf(open.useRoomState("shop:1", "anything")).toEqualTypeOf<NewestEvents<UnknownEvent>>();
 });
 
 test("options in a variable say nothing of events; any client goes where any is taken", () => {

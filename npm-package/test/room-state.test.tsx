@@ -102,6 +102,27 @@ test("loading until the snapshot is complete; then the newest of each key, in th
   expect(core.count("join")).toBe(1);
 });
 
+test("a snapshot whose last event is kept from listeners (validate) is complete all the same", async () => {
+  const { client, live } = fakeClient({ url: "ws://h/ws", validate: "strict" });
+  client.on("protocol_error", () => {});
+  const core = await live();
+  const { shown } = watchAgents(client);
+  await frame(() => {
+    joined(core, 2);
+    agent(core, "a", "online", true);
+  });
+  expect(shown()).toBe("loading a:online");
+  await frame(() => agent(core, "b", "", true));
+  expect(shown()).toBe(" a:online");
+  // The next snapshot replaces what is known, also where its last event is a bad one.
+  await frame(() => {
+    joined(core, 2);
+    agent(core, "c", "online", true);
+    agent(core, "b", "", true);
+  });
+  expect(shown()).toBe(" c:online");
+});
+
 test("the same object until something of it changes; one render for a frame's events", async () => {
   const { client, live } = fakeClient();
   const core = await live();

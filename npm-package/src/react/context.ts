@@ -6,7 +6,7 @@ import service from "../index.js";
 /** The default service, where no provider says otherwise. */
 export const ClientContext = createContext<RealtimeClient>(service);
 
-/** The client of the nearest provider, or the default service. */
-export function useRealtimeClient(): RealtimeClient {
-  return useContext(ClientContext);
+/** The client of the nearest provider, or the default service; `E` are its events, which a context can't know. */
+export function useRealtimeClient<E = unknown>(): RealtimeClient<E> {
+  return useContext(ClientContext) as RealtimeClient<E>;
 }

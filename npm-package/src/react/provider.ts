@@ -7,21 +7,26 @@ import { useConnection } from "./connection.js";
 import { ClientContext, useRealtimeClient } from "./context.js";
 
 /** What a provider takes. */
-export interface RealtimeProviderProps {
+export interface RealtimeProviderProps<E = unknown> {
   /** A client of yours. Left out: one made from `options`, or without those the one from above. */
-  client?: RealtimeClient;
+  client?: RealtimeClient<E>;
   /** Options for a client of this provider's own; read at its first render. */
-  options?: ClientOptions;
+  options?: ClientOptions<E>;
   /** Connects with this while mounted; left out: `useWebSocket` or you connect. */
   token?: TokenSource;
   children?: ReactNode;
 }
 
 /** Every hook below uses this client. */
-export function RealtimeProvider({ client, options, token, children }: RealtimeProviderProps): ReactElement {
+export function RealtimeProvider<E = unknown>({
+  client,
+  options,
+  token,
+  children,
+}: RealtimeProviderProps<E>): ReactElement {
   const above = useRealtimeClient();
   const [own] = useState(() => (options === undefined ? undefined : createClient(options)));
-  const used = client ?? own ?? above;
+  const used = (client ?? own ?? above) as RealtimeClient;
   useConnection(used, token);
   return createElement(ClientContext.Provider, { value: used }, children);
 }

@@ -85,7 +85,14 @@ export class RoomStore {
   #join(): void {
     if (this.#membership !== undefined) return;
     const handle = this.#client.joinRoom(this.#room);
+    const latest = this.#latest;
+    const snapshotEnded = () => {
+      if (this.#due) this.#complete();
+      nextFrame(this.#draw);
+    };
+    latest?.ended.add(snapshotEnded);
     const ends = [
+      () => latest?.ended.delete(snapshotEnded),
       handle.on("*", (event) => this.#event(event)),
       // Of the client, not of the handle: this is also told when the application ends every handle.
       this.#client.on("room", (state) => {

@@ -1,7 +1,7 @@
 /** The hook `useRoomState`. */
 import { useMemo, useSyncExternalStore } from "react";
 import type { RealtimeClient } from "../client.js";
-import type { EventMap, EventMeta, EventOf } from "../events.js";
+import type { EventMap, EventMeta, EventOf, NameOf, Text } from "../events.js";
 import { useRealtimeClient } from "./context.js";
 import { type NewestEvent, type NewestEvents, NO_EVENT, NOTHING } from "./newest.js";
 import { roomStore } from "./room-store.js";
@@ -21,7 +21,23 @@ export interface RoomStateOptions {
 export type UnknownEvent = EventMeta & { data: Record<string, unknown> };
 
 type Keyed = RoomStateOptions & { key: NonNullable<RoomStateOptions["key"]> };
-type OtherName<N extends string> = N extends keyof EventMap ? never : N;
+/** The types whose newest events can be asked for. */
+type StateName<E> = keyof EventMap<E> & string;
+type StateEvent<K extends string, E> = K extends keyof EventMap<E> ? EventOf<K, E> : UnknownEvent;
+
+/** `useRoomState`, with the events `E` of an application. */
+export interface UseRoomState<E = unknown> {
+  <K extends StateName<E> | Text>(
+    room: string | null | undefined,
+    type: NameOf<K, StateName<E>, E>,
+    options: Keyed,
+  ): NewestEvent<StateEvent<K, E>>;
+  <K extends StateName<E> | Text>(
+    room: string | null | undefined,
+    type: NameOf<K, StateName<E>, E>,
+    options?: RoomStateOptions & { key?: undefined },
+  ): NewestEvents<StateEvent<K, E>>;
+}
 
 function view(
   client: RealtimeClient,
@@ -49,27 +65,9 @@ function view(
  * Joins a room while mounted (null: not now) and gives the newest event of each key of a type, filled at once by
  * the snapshot, also for a component that comes later. Renders at most once a frame, however much arrives.
  */
-export function useRoomState<K extends keyof EventMap>(
-  room: string | null | undefined,
-  type: K,
-  options: Keyed,
-): NewestEvent<EventOf<K>>;
-export function useRoomState<K extends keyof EventMap>(
-  room: string | null | undefined,
-  type: K,
-  options?: RoomStateOptions & { key?: undefined },
-): NewestEvents<EventOf<K>>;
-export function useRoomState<N extends string>(
-  room: string | null | undefined,
-  type: OtherName<N>,
-  options: Keyed,
-): NewestEvent<UnknownEvent>;
-export function useRoomState<N extends string>(
-  room: string | null | undefined,
-  type: OtherName<N>,
-  options?: RoomStateOptions & { key?: undefined },
-): NewestEvents<UnknownEvent>;
-export function useRoomState(
+export const useRoomState = useAnyRoomState as UseRoomState;
+
+function useAnyRoomState(
   room: string | null | undefined,
   type: string,
   { keyBy, key }: RoomStateOptions = {},

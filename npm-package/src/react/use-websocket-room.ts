@@ -17,9 +17,9 @@ export interface RoomOptions {
  * function at each render. Where the room was joined before, by another component, what its snapshot would be
  * now comes at once. Gives back how the room stands, undefined before it was asked for.
  */
-export function useWebSocketRoom(
+export function useWebSocketRoom<E = unknown>(
   room: string | null | undefined,
-  handler?: (event: RealtimeEvent) => void,
+  handler?: (event: RealtimeEvent<E>) => void,
   { snapshot = true }: RoomOptions = {},
 ): RoomState | undefined {
   const client = useRealtimeClient();
