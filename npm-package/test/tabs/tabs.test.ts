@@ -22,8 +22,11 @@ async function browser() {
   };
 }
 
+/** Longer than anything takes, on a machine that is busy with others. */
+const eventually = (check: () => unknown) => vi.waitFor(check, 20_000);
+
 const joined = (tab: Tab, room: string) =>
-  vi.waitFor(() => expect(tab.client.roomState(room)).toMatchObject({ status: "joined" }));
+  eventually(() => expect(tab.client.roomState(room)).toMatchObject({ status: "joined" }));
 
 function seen(tab: Tab, room: string): number[] {
   const offsets: number[] = [];
@@ -66,7 +69,7 @@ test("rooms are joined as the union, and left when the last tab leaves", async (
   await first.client.request("echo");
   expect(frames.filter(({ type }) => type === "leave")).toEqual([]);
   two.leave();
-  await vi.waitFor(() => expect(frames.filter(({ type }) => type === "leave")).toHaveLength(1));
+  await eventually(() => expect(frames.filter(({ type }) => type === "leave")).toHaveLength(1));
 });
 
 test("a snapshot and a replay go to the tab that asked, live events to all that are in the room", async () => {
@@ -77,15 +80,15 @@ test("a snapshot and a replay go to the tab that asked, live events to all that 
   await Promise.all([joined(first, "a:1"), joined(third, "b:1")]);
   const connection = server.connections[0];
   connection?.send(tick(1), tick(2));
-  await vi.waitFor(() => expect(before).toEqual([1, 2]));
+  await eventually(() => expect(before).toEqual([1, 2]));
   server.script.joined = () => ({ offset: 2, snapshot: 1 });
   const late = seen(second, "a:1");
   await joined(second, "a:1");
   connection?.send({ ...tick(2), snapshot: true }, tick(3));
-  await vi.waitFor(() => expect(late).toEqual([2, 3]));
-  await vi.waitFor(() => expect(before).toEqual([1, 2, 3]));
+  await eventually(() => expect(late).toEqual([2, 3]));
+  await eventually(() => expect(before).toEqual([1, 2, 3]));
   connection?.send(tick(1, "b:1"));
-  await vi.waitFor(() => expect(others).toEqual([1]));
+  await eventually(() => expect(others).toEqual([1]));
   expect(before).toEqual([1, 2, 3]);
 });
 
@@ -105,7 +108,7 @@ test("when the leader is killed another goes on as the same client, from where e
   const offsets = all.map((tab) => seen(tab, "a:1"));
   for (const tab of all) await joined(tab, "a:1");
   server.connections[0]?.send(tick(1), tick(2));
-  await vi.waitFor(() =>
+  await eventually(() =>
     expect(offsets).toEqual([
       [1, 2],
       [1, 2],
@@ -119,12 +122,12 @@ test("when the leader is killed another goes on as the same client, from where e
     resume: { clientId: "client-1", token: "resume-1" },
     rooms: [{ room: "a:1", epoch: "epoch-1", offset: 2 }],
   });
-  for (const tab of all.slice(1)) await vi.waitFor(() => expect(tab.client.state.status).toBe("connected"));
+  for (const tab of all.slice(1)) await eventually(() => expect(tab.client.state.status).toBe("connected"));
   for (const tab of all.slice(1)) await joined(tab, "a:1");
   // They stand where the first of them does, so that nobody has to ask; what comes twice is shown once.
   expect(server.connections[1]?.frames.filter(({ type }) => type === "join")).toEqual([]);
   server.connections[1]?.send(tick(2), tick(3));
-  await vi.waitFor(() =>
+  await eventually(() =>
     expect(offsets.slice(1)).toEqual([
       [1, 2, 3],
       [1, 2, 3],
@@ -166,7 +169,7 @@ test("disconnect in the leading tab lets another take over", async () => {
   leader.client.disconnect();
   expect(leader.client.state.status).toBe("closed");
   await next;
-  await vi.waitFor(() => expect(other.client.state.status).toBe("connected"));
+  await eventually(() => expect(other.client.state.status).toBe("connected"));
   // And it can come back, as one that follows.
   await leader.client.connect();
   expect(server.connections).toHaveLength(2);
@@ -178,9 +181,9 @@ test("a frozen tab gives the lead away, and comes back", async () => {
   const next = server.accepted();
   leader.freeze();
   await next;
-  await vi.waitFor(() => expect(other.client.state.status).toBe("connected"));
+  await eventually(() => expect(other.client.state.status).toBe("connected"));
   leader.thaw();
-  await vi.waitFor(() => expect(leader.client.state.status).toBe("connected"));
+  await eventually(() => expect(leader.client.state.status).toBe("connected"));
   expect(server.connections).toHaveLength(2);
 });
 
@@ -190,7 +193,7 @@ test("a leader that hangs loses the lead to a tab that can't connect", async () 
   await leader.client.connect(tokenOf("ann"));
   leader.hang();
   const late = tab();
-  await late.client.connect(tokenOf("ann"), { connectTimeoutMs: 200 });
+  await late.client.connect(tokenOf("ann"), { connectTimeoutMs: 1_000 });
   expect(server.connections).toHaveLength(2);
   expect(late.opened).toBe(1);
 });
@@ -217,7 +220,7 @@ test("a provider that gives another user's token on a live connection moves its 
   await second.client.connect(() => tokenOf(sub));
   sub = "bob";
   server.connections[0]?.send({ type: "token_expiring", data: { expiresAt: new Date().toISOString() } });
-  await vi.waitFor(() => expect(second.client.state).toMatchObject({ status: "connected", userId: "bob" }));
+  await eventually(() => expect(second.client.state).toMatchObject({ status: "connected", userId: "bob" }));
   expect(first.client.state).toMatchObject({ status: "connected", userId: "ann" });
 });
 
@@ -232,7 +235,7 @@ test("a lost connection is lost for all, and back for all with one attempt", asy
   const next = server.accepted();
   server.connections[0]?.socket.terminate();
   await next;
-  await vi.waitFor(() => {
+  await eventually(() => {
     for (const { client } of all) expect(client.state.status).toBe("connected");
   });
   for (const told of states) expect(told[0]).toBe("reconnecting");
@@ -257,8 +260,8 @@ test("a hidden leader that waits for its next attempt makes it at once for a tab
   await other.client.connect(tokenOf("ann"));
   leader.isVisible = false;
   server.connections[0]?.socket.terminate();
-  await vi.waitFor(() => expect(other.client.state.status).toBe("connected"), 5_000);
-  await vi.waitFor(() => expect(leader.client.state.status).toBe("connected"));
+  await eventually(() => expect(other.client.state.status).toBe("connected"));
+  await eventually(() => expect(leader.client.state.status).toBe("connected"));
   expect(other.opened).toBe(0);
 });
 
@@ -266,7 +269,7 @@ test("an administrator's disconnect closes every tab", async () => {
   const { server, tabs } = await browser();
   const all = await tabs(3);
   server.connections[0]?.socket.close(4505, "disconnected");
-  await vi.waitFor(() => {
+  await eventually(() => {
     for (const { client } of all) expect(client.state).toMatchObject({ status: "closed", code: 4505 });
   });
 });
