@@ -16,3 +16,8 @@ mod types;
 mod wake;
 
 pub use client::Client;
+
+/// A good deal smaller than the standard library's (2 KB after gzip), and as quick: constant time, merges what is freed.
+#[cfg(target_arch = "wasm32")]
+#[global_allocator]
+static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
