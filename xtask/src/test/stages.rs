@@ -75,6 +75,7 @@ pub(super) const STAGES: &[Stage] = &[
         needs: &["wasm", "chromium"],
         run: browser::react,
     },
+    Stage { name: "size", about: "what a page loads is within its limits", needs: &["package"], run: web::size },
     Stage { name: "pack", about: "the packed tarball, seen by publint and attw", needs: &["package"], run: web::pack },
     Stage {
         name: "packaging",

@@ -30,6 +30,11 @@ pub(super) fn vitest(project: &Project) -> Result<()> {
     npm(project).args(["run", "test", "--workspaces", "--if-present"]).run()
 }
 
+/// Builds a page for each entry, and has size-limit weigh what it loads.
+pub(super) fn size(project: &Project) -> Result<()> {
+    npm(project).args(["run", "size", "--workspace", "npm-package"]).run()
+}
+
 /// Packs the tarball that would be published, and lets publint and attw look into it.
 pub(super) fn pack(project: &Project) -> Result<()> {
     let folder = pack_folder(project)?;

@@ -42,7 +42,7 @@ pub(super) fn table(named: &[u8]) -> Result<String> {
     functions.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
     let mut text = "| part of the module | bytes | share |\n| --- | --- | --- |\n".to_owned();
     for (part, bytes) in rows {
-        writeln!(text, "| {part} | {bytes} | {} % |", bytes * 100 / total)?;
+        writeln!(text, "| {part} | {bytes} | {} % |", (bytes * 100 + total / 2) / total)?;
     }
     text.push('\n');
     for (bytes, name) in functions.iter().take(LARGEST) {
