@@ -51,7 +51,7 @@ pub fn init(logs: &Logs) -> Result<(), TelemetryError> {
 fn filter<S>(directives: &str) -> Result<impl Filter<S> + use<S>, ParseError> {
     let asked_for = EnvFilter::builder().parse(directives)?;
     // Of two filters the one that names no level lets all levels through, and every line that tungstenite doesn't log then
-    // costs a look: a sixth of what a delivery costs.
+    // costs a look: a tenth of what a delivery costs.
     let level = asked_for.max_level_hint().unwrap_or(LevelFilter::TRACE);
     // Not as directives of the filter: a longer one, such as `tungstenite::protocol=trace`, would win over them.
     Ok(asked_for.and(filter_fn(may_be_logged).with_max_level_hint(level)))

@@ -74,3 +74,18 @@ fn a_stop_does_not_wait_for_a_runtime_that_runs_nothing() {
     assert_eq!(told.try_iter().filter_map(|(offset, _)| offset).collect::<Vec<_>>(), (1..=100).collect::<Vec<_>>());
     assert_eq!(member.offsets(), (1..=100).collect::<Vec<_>>());
 }
+
+#[test]
+fn a_delivery_that_panics_is_the_last() {
+    let (dir, clock) = (TempDir::new(), Clock::new());
+    let hub = start_there(&dir, &clock, there());
+    let (tell, told) = mpsc::channel();
+    let done = move |_| {
+        tell.send(()).expect("the test waits");
+        panic!("the test's own");
+    };
+    hub.hub.publish(room(ROOM), event(1), clock.now(), Box::new(done));
+    told.recv().expect("delivered");
+    hub.publish(ROOM, event(2)).expect_err("refused");
+    assert!(hub.hub.engine_ready().is_err());
+}
