@@ -4,7 +4,7 @@ use crate::{
     auth::{AuthError, Authenticator, Verified},
     clock::Clock,
     connection::{self, Shared},
-    engine::EngineError,
+    engine::{EngineError, Pending},
     handlers::{Answer, CustomRequest},
     hooks::Hooks,
     hub::{RoomStatus, event::NewEvent, registry::drain_slots},
@@ -54,6 +54,26 @@ pub struct Emitted {
     pub rooms: Vec<Published>,
     /// Its id.
     pub event_id: String,
+}
+
+/// A domain event that was checked, and the rooms it goes to; see [`Handle::check_json`].
+#[derive(Clone, Debug)]
+pub struct Emission {
+    rooms: Vec<RoomName>,
+    event: NewEvent,
+}
+
+impl Emission {
+    /// The rooms that it will be published into.
+    pub fn rooms(&self) -> &[RoomName] {
+        &self.rooms
+    }
+
+    /// With this key of this publisher, emitting it again within five minutes stores nothing new.
+    pub(crate) fn with_key(mut self, publisher: Publisher<'_>, key: &str) -> Self {
+        self.event.idempotency_key = Some(publisher.key(key));
+        self
+    }
 }
 
 /// What goes on (§9, status).
@@ -140,57 +160,81 @@ impl Handle {
         event.validate()?;
         let rooms = event.rooms()?;
         let data = event.data().map_err(|error| PublishError::Data(error.to_string()))?;
-        let new = self.shared.hub.new_event(event.kind(), data, event.classify());
-        self.publish_everywhere(rooms, new).await
+        let event = self.shared.hub.new_event(event.kind(), data, event.classify());
+        self.emit_one(Emission { rooms, event }).await
     }
 
     /// Publishes a domain event given by name, with its data as it came: fields that the type doesn't have are kept.
     pub async fn emit_json(&self, kind: &str, data: JsonObject) -> Result<Emitted, PublishError> {
-        let (rooms, new) = self.check_event(kind, data)?;
-        self.publish_everywhere(rooms, new).await
+        let emission = self.check_json(kind, data)?;
+        self.emit_one(emission).await
     }
 
-    /// The rooms that [`Self::emit_json`] would publish this into, if it would.
-    pub fn check_json(&self, kind: &str, data: &JsonObject) -> Result<Vec<RoomName>, EventError> {
-        self.check_event(kind, data.clone()).map(|(rooms, _)| rooms)
-    }
-
-    fn check_event(&self, kind: &str, data: JsonObject) -> Result<(Vec<RoomName>, NewEvent), EventError> {
+    /// A domain event given by name, checked: [`Self::emit_all`] publishes it.
+    ///
+    /// # Errors
+    /// No domain event has this name, or its data is wrong.
+    pub fn check_json(&self, kind: &str, data: JsonObject) -> Result<Emission, EventError> {
         let event = DomainEvent::parse(kind, data.get()).unwrap_or_else(|| {
             let message =
                 format!("{kind:?} is no domain event; use one of {}, or broadcast it to a room", event::DOMAIN_TYPES.join(", "));
             Err(EventError { path: "type".to_owned(), message })
         })?;
-        Ok((event.rooms()?, self.shared.hub.new_event(kind, data, event.classify())))
+        Ok(Emission { rooms: event.rooms()?, event: self.shared.hub.new_event(kind, data, event.classify()) })
     }
 
-    async fn publish_everywhere(&self, rooms: Vec<RoomName>, event: NewEvent) -> Result<Emitted, PublishError> {
-        let event_id = event.event_id.to_string();
-        let mut published = Vec::with_capacity(rooms.len());
-        for room in rooms {
-            published.push(self.publish_event(room, event.clone()).await?);
-        }
-        Ok(Emitted { rooms: published, event_id })
+    async fn emit_one(&self, emission: Emission) -> Result<Emitted, PublishError> {
+        let mut emitted = self.emit_all(vec![emission]).await?;
+        emitted.pop().ok_or_else(|| EngineError("the event store gave no answer".to_owned()).into())
     }
 
-    async fn publish_event(&self, room: RoomName, event: NewEvent) -> Result<Published, PublishError> {
-        let (tell, told) = oneshot::channel();
-        let done = Box::new(move |result| {
-            // Nobody waits any more when the caller was cancelled; the event is published all the same.
-            let _ = tell.send(result);
+    /// Publishes events in this order, all of them or none: a durable engine commits them in one transaction.
+    ///
+    /// # Errors
+    /// The engine can't serve now. Where it stopped under way, it may have stored them: with idempotency keys they can be
+    /// published again.
+    pub async fn emit_all(&self, emissions: Vec<Emission>) -> Result<Vec<Emitted>, PublishError> {
+        let counts: Vec<usize> = emissions.iter().map(|emission| emission.rooms.len()).collect();
+        let to_rooms = emissions
+            .into_iter()
+            .flat_map(|Emission { rooms, event }| rooms.into_iter().map(move |room| (room, event.clone())))
+            .collect();
+        let mut published = self.publish_events(to_rooms).await?.into_iter();
+        let emitted = counts.into_iter().map(|rooms| {
+            let rooms: Vec<Published> = published.by_ref().take(rooms).collect();
+            // That of the first time, where the event was published before with its idempotency key.
+            let event_id = rooms.first().map(|place| place.event_id.clone()).unwrap_or_default();
+            Emitted { rooms, event_id }
         });
+        Ok(emitted.collect())
+    }
+
+    /// Publishes these in order, and waits for all of them; the first failure, if there is one.
+    pub(crate) async fn publish_events(&self, events: Vec<(RoomName, NewEvent)>) -> Result<Vec<Published>, PublishError> {
         let (began, now_ms) = (Instant::now(), self.now_ms());
-        self.shared.hub.publish(room, event, now_ms, done);
-        let told = told.await;
-        self.shared.meters.publish_time.observe(began.elapsed());
-        match told {
-            Ok(result) => Ok(result.inspect_err(|error| {
+        let (pending, told): (Vec<_>, Vec<_>) = events
+            .into_iter()
+            .map(|(room, event)| {
+                let (tell, told) = oneshot::channel();
+                let done = Box::new(move |result| {
+                    // Nobody waits any more when the caller was cancelled; the event is published all the same.
+                    let _ = tell.send(result);
+                });
+                (Pending { room, event, now_ms, done }, told)
+            })
+            .unzip();
+        self.shared.hub.publish_all(pending);
+        let mut published = Vec::with_capacity(told.len());
+        for told in told {
+            let result = told.await.unwrap_or_else(|_| Err(EngineError("the engine stopped".to_owned())));
+            self.shared.meters.publish_time.observe(began.elapsed());
+            published.push(result.inspect_err(|error| {
                 if self.shared.meters.engine_failed(now_ms) {
                     tracing::error!(%error, "an event was not published");
                 }
-            })?),
-            Err(_) => Err(EngineError("the engine stopped".to_owned()).into()),
+            }));
         }
+        Ok(published.into_iter().collect::<Result<_, _>>()?)
     }
 
     /// Publishes an event of any name to the user's own room, `user:{sub}`.
@@ -232,7 +276,8 @@ impl Handle {
         let classified = event::classify(kind, &data)?;
         let mut event = self.shared.hub.new_event(kind, data, classified);
         event.idempotency_key = idempotency_key.map(|key| publisher.key(&key));
-        self.publish_event(room, event).await
+        let mut published = self.publish_events(vec![(room, event)]).await?;
+        published.pop().ok_or_else(|| EngineError("the event store gave no answer".to_owned()).into())
     }
 
     /// Sets the handler for client messages of type `kind` (`*`: of all types that have none). Its answer goes back to the

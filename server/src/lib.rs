@@ -34,7 +34,7 @@ pub mod session;
 pub mod storage;
 pub mod telemetry;
 
-pub use realtime::{BuildError, Builder, Emitted, Handle, PublishError, Realtime, Stats};
+pub use realtime::{BuildError, Builder, Emission, Emitted, Handle, PublishError, Realtime, Stats};
 
 /// The README's Rust is compiled with the documentation's tests.
 #[cfg(doctest)]

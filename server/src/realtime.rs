@@ -24,7 +24,7 @@ use std::{
     time::Duration,
 };
 
-pub use crate::handle::{Emitted, Handle, PublishError, Stats};
+pub use crate::handle::{Emission, Emitted, Handle, PublishError, Stats};
 
 /// How often rooms that hold nothing and nobody are dropped.
 const SWEEP: Duration = Duration::from_secs(30);

@@ -76,6 +76,16 @@ impl ApiError {
         Self { retry_after_seconds, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, message) }
     }
 
+    /// The error of one of an array's events, whose place it names where it doesn't yet; `prefix` as in [`Self::of_event`].
+    pub(super) fn within(mut self, prefix: &str) -> Self {
+        if self.path.is_none() && !prefix.is_empty() {
+            let place = prefix.trim_end_matches('.').to_owned();
+            self.message = format!("{place}: {}", self.message);
+            self.path = Some(place);
+        }
+        self
+    }
+
     /// An event that can't be taken, at `prefix` of the body (`[2].` in an array, else empty).
     pub(super) fn of_event(prefix: &str, error: &EventError) -> Self {
         Self::invalid(format!("{prefix}{}", error.path), &error.message)

@@ -3,21 +3,24 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use osbackend_protocol::JsonObject;
 use osbackend_protocol::permission::within_token;
-use osbackend_protocol::{Identity, JsonObject};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::body::{JsonText, object};
 use super::caller::Admin;
+use super::publish::{check_key, check_size};
 use super::{Api, ApiError};
-use crate::realtime::Emitted;
+use crate::realtime::{Emission, Emitted};
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Given {
     #[serde(rename = "type")]
     kind: String,
     data: JsonObject,
+    idempotency_key: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -41,26 +44,34 @@ impl From<Emitted> for Taken {
 }
 
 pub(super) async fn events(State(api): State<Api>, admin: Admin, body: JsonText) -> Result<Response, ApiError> {
-    let caller = admin.identity();
     if !body.as_str().trim_start().starts_with('[') {
-        let event = check(&api, &caller, "", body.as_str())?;
-        return Ok(Json(Taken::from(api.handle.emit_json(&event.kind, event.data).await?)).into_response());
+        let emission = check(&api, &admin, "", body.as_str())?;
+        let one = api.handle.emit_all(vec![emission]).await?.into_iter().next();
+        return Ok(Json(one.map(Taken::from)).into_response());
     }
     let given: Vec<Box<RawValue>> = body.parse()?;
-    let checked: Result<Vec<_>, _> =
-        given.iter().enumerate().map(|(index, one)| check(&api, &caller, &format!("[{index}]."), one.get())).collect();
-    let mut taken = Vec::with_capacity(given.len());
-    for event in checked? {
-        taken.push(Taken::from(api.handle.emit_json(&event.kind, event.data).await?));
-    }
-    Ok(Json(taken).into_response())
+    let checked: Result<Vec<_>, _> = given
+        .iter()
+        .enumerate()
+        .map(|(index, one)| {
+            let prefix = format!("[{index}].");
+            check(&api, &admin, &prefix, one.get()).map_err(|error| error.within(&prefix))
+        })
+        .collect();
+    let taken = api.handle.emit_all(checked?).await?;
+    Ok(Json(taken.into_iter().map(Taken::from).collect::<Vec<_>>()).into_response())
 }
 
-fn check(api: &Api, caller: &Identity, prefix: &str, text: &str) -> Result<Given, ApiError> {
+fn check(api: &Api, admin: &Admin, prefix: &str, text: &str) -> Result<Emission, ApiError> {
     let given: Given = object(prefix, text)?;
-    super::publish::check_size(api, &given.data)?;
-    let rooms = api.handle.check_json(&given.kind, &given.data).map_err(|error| ApiError::of_event(prefix, &error))?;
+    check_size(api, &given.data)?;
+    check_key(prefix, given.idempotency_key.as_deref())?;
+    let emission = api.handle.check_json(&given.kind, given.data).map_err(|error| ApiError::of_event(prefix, &error))?;
     // No policy decides here, but a `rooms` claim narrows an admin's token as well.
-    rooms.iter().try_for_each(|room| within_token(Some(caller), room))?;
-    Ok(given)
+    let caller = admin.identity();
+    emission.rooms().iter().try_for_each(|room| within_token(Some(&caller), room))?;
+    Ok(match given.idempotency_key {
+        Some(key) => emission.with_key(admin.publisher(), &key),
+        None => emission,
+    })
 }

@@ -193,7 +193,7 @@ async fn bad_broadcasts() {
         (json!({"userId": "", "type": "x", "data": {}}), 400, "bad_request"),
         (with(json!({"room": "secret:room"})), 403, "forbidden"),
         (with(json!({"data": {"x": "y".repeat(70_000)}})), 413, "too_large"),
-        (json!([]), 422, "bad_request"),
+        (json!("note"), 422, "bad_request"),
     ] {
         let answer = api.post(BROADCAST, &body).await;
         answer.expect_error(status, code);
@@ -314,4 +314,55 @@ async fn what_there_is_not() {
     assert_eq!(api.get("/dev/session", None).await.status, 404, "only with --dev");
     let upgrade_needed = api.get("/ws", Some(&api.user)).await;
     assert!((400..500).contains(&upgrade_needed.status), "{}", upgrade_needed.status);
+}
+
+#[tokio::test]
+async fn an_array_that_is_sent_again_with_its_keys_is_published_once() {
+    let api = Api::start().await;
+    let status =
+        |key: &str| json!({"type": "agent_status_change", "data": {"agentId": "7", "status": "busy"}, "idempotencyKey": key});
+    let clip = json!({"type": "clip_played", "data": {"clipId": "c", "plays": 1}, "idempotencyKey": "k1"});
+    let events = json!([status("k1"), clip, status("k2")]);
+    let first = api.post(EVENTS, &events).await.ok();
+    assert_eq!(first[0]["rooms"], json!([{"room": "agent:7", "offset": 1}, {"room": "dashboard:overview", "offset": 1}]));
+    assert_eq!(first[2]["rooms"], json!([{"room": "agent:7", "offset": 2}, {"room": "dashboard:overview", "offset": 2}]));
+    assert_eq!(api.post(EVENTS, &events).await.ok(), first);
+    // Alone it is the same event still, and another key is another event.
+    assert_eq!(api.post(EVENTS, &status("k2")).await.ok(), first[2]);
+    assert_eq!(api.post(EVENTS, &status("k3")).await.ok()["rooms"][0]["offset"], 3);
+    assert_eq!(api.offset("clips:analytics").await, 1);
+
+    let note = |key: &str| json!({"room": "agent:7", "type": "note", "data": {}, "idempotencyKey": key});
+    let notes = json!([note("n1"), note("n2"), {"userId": "ada", "type": "note", "data": {}}]);
+    let first = api.post(BROADCAST, &notes).await.ok();
+    assert_eq!((&first[1]["offset"], &first[2]["room"]), (&json!(5), &json!("user:ada")));
+    let again = api.post(BROADCAST, &notes).await.ok();
+    assert_eq!((&again[0], &again[1]), (&first[0], &first[1]));
+    // Without a key it is a new one.
+    assert_eq!(again[2]["offset"], 2);
+}
+
+#[tokio::test]
+async fn one_refused_event_of_an_array_is_named_and_none_is_published() {
+    let api = Api::start().await;
+    let good = json!({"room": "agent:7", "type": "note", "data": {}});
+    for (bad, status, code, path) in [
+        (json!({"room": "agent 7", "type": "note", "data": {}}), 400, "bad_request", "[1]"),
+        (json!({"room": "agent:7", "type": "heartbeat", "data": {}}), 400, "bad_request", "[1]"),
+        (json!({"room": "secret:7", "type": "note", "data": {}}), 403, "forbidden", "[1]"),
+        (json!({"room": "agent:7", "type": "note", "data": {"a": "x".repeat(70_000)}}), 413, "too_large", "[1]"),
+        (json!({"room": "agent:7", "type": "note", "data": {}, "idempotencyKey": ""}), 422, "bad_request", "[1].idempotencyKey"),
+        (json!({"room": "agent:7", "type": "note"}), 422, "bad_request", "[1].data"),
+        (json!("note"), 422, "bad_request", "[1]"),
+    ] {
+        let answer = api.post(BROADCAST, &json!([good, bad, good])).await;
+        answer.expect_error(status, code);
+        assert_eq!(answer.json()["error"]["path"], path, "{}", answer.body);
+    }
+    let key = json!({"type": "clip_played", "data": {"clipId": "c", "plays": 1}, "idempotencyKey": "k".repeat(129)});
+    let answer = api.post(EVENTS, &json!([key])).await;
+    answer.expect_error(422, "bad_request");
+    assert_eq!(answer.json()["error"]["path"], "[0].idempotencyKey");
+    assert_eq!((api.offset("agent:7").await, api.offset("clips:analytics").await), (json!(0), json!(0)));
+    assert_eq!(api.post(BROADCAST, &json!([])).await.ok(), json!([]));
 }

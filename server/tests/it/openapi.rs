@@ -44,6 +44,7 @@ async fn real_answers_are_as_the_document_says() {
     let mut seen = BTreeSet::new();
     for (method, path, real, token, body, status) in [
         ("POST", "/api/ws/broadcast", "/api/ws/broadcast", admin, note("agent:7"), 200),
+        ("POST", "/api/ws/broadcast", "/api/ws/broadcast", admin, json!([note("agent:7"), note("agent:7")]), 200),
         ("POST", "/api/ws/broadcast", "/api/ws/broadcast", admin, note("no room"), 400),
         ("POST", "/api/ws/broadcast", "/api/ws/broadcast", None, note("agent:7"), 401),
         ("POST", "/api/ws/broadcast", "/api/ws/broadcast", user, note("agent:7"), 403),

@@ -30,6 +30,12 @@ fn check(document: &Value, schema: &Value, value: &Value, at: &str, found: &mut 
             "minimum" if value.as_f64().is_some_and(|number| number < told.as_f64().unwrap()) => {
                 wrong(format!("is under {told}"))
             }
+            "minLength" | "maxLength" => {
+                let (length, bound) = (value.as_str().map(|text| text.chars().count() as u64), told.as_u64().unwrap());
+                if length.is_some_and(|length| if rule == "minLength" { length < bound } else { length > bound }) {
+                    wrong(format!("breaks {rule} {told}"));
+                }
+            }
             "required" => {
                 for field in told.as_array().unwrap().iter().filter(|field| value.get(field.as_str().unwrap()).is_none()) {
                     wrong(format!("lacks {field}"));

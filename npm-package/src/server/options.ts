@@ -1,0 +1,98 @@
+/** What a backend client can be told, and what it is where nothing is said. */
+import { BackendError } from "./errors.js";
+
+/** Options of {@link createBackend}; everything may be left out where the environment has it. */
+export interface BackendOptions {
+  /** The server's HTTP address; `OSBACKEND_URL`, else `http://127.0.0.1:8080`. */
+  url?: string;
+  /** Of the server's `API_KEYS`; `OSBACKEND_API_KEY`. */
+  apiKey?: string;
+  /** How long one request may take, in milliseconds; 10,000. */
+  timeoutMs?: number;
+  /** How long an event is tried, over failures, in milliseconds; 60,000, at most 285,000: the server knows keys for 5 minutes. */
+  retryForMs?: number;
+  /** The first pause before a retry, in milliseconds; 250. It doubles, with jitter, up to `retryMaxMs`. */
+  retryInitialMs?: number;
+  /** The longest pause before a retry, in milliseconds; 10,000. */
+  retryMaxMs?: number;
+  /** Events of one request at most; 500. */
+  maxBatch?: number;
+  /** Events that may wait for the server, of each kind of call; 10,000. Past it `queue_full`. */
+  queueLimit?: number;
+  /** Told of each event that could not be published, also where nobody awaits it; `console.error`. */
+  onError?: (error: BackendError, event: { type: string }) => void;
+  /** The `fetch` to call. */
+  fetch?: typeof globalThis.fetch;
+  /** An API key may do everything, and whoever has the page has the key: refused unless this is true. */
+  dangerouslyAllowBrowser?: boolean;
+}
+
+/** The server forgets an idempotency key after 5 minutes. */
+const MAX_RETRY_FOR_MS = 285_000;
+
+type Complete = Required<Omit<BackendOptions, "dangerouslyAllowBrowser">>;
+
+/** The options with their defaults. */
+export function complete(options: BackendOptions): Complete {
+  const env = globalThis.process?.env ?? {};
+  const apiKey = options.apiKey ?? env.OSBACKEND_API_KEY;
+  const url = options.url ?? env.OSBACKEND_URL ?? "http://127.0.0.1:8080";
+  if (!apiKey) {
+    throw wrong(
+      "an API key is needed: `apiKey`, or OSBACKEND_API_KEY. `osbackend api-key` makes one for API_KEYS",
+    );
+  }
+  if (!options.dangerouslyAllowBrowser && typeof document !== "undefined" && typeof window !== "undefined") {
+    throw wrong(
+      "an API key doesn't belong into a page: whoever has the page may use it. Call this on your backend",
+    );
+  }
+  const retryForMs = options.retryForMs ?? 60_000;
+  if (!(retryForMs >= 0 && retryForMs <= MAX_RETRY_FOR_MS)) {
+    throw wrong(`retryForMs is 0 to ${MAX_RETRY_FOR_MS}: the server knows an event's key for 5 minutes`);
+  }
+  for (const name of ["timeoutMs", "retryInitialMs", "retryMaxMs", "maxBatch", "queueLimit"] as const) {
+    const value = options[name];
+    if (value !== undefined && !(Number.isFinite(value) && value >= 1))
+      throw wrong(`${name} is a number from 1 on`);
+  }
+  return {
+    url: base(url),
+    apiKey,
+    timeoutMs: options.timeoutMs ?? 10_000,
+    retryForMs,
+    retryInitialMs: options.retryInitialMs ?? 250,
+    retryMaxMs: options.retryMaxMs ?? 10_000,
+    maxBatch: options.maxBatch ?? 500,
+    queueLimit: options.queueLimit ?? 10_000,
+    onError: options.onError ?? report,
+    fetch: options.fetch ?? ((...call) => globalThis.fetch(...call)),
+  };
+}
+
+/** A lost event is never silent. */
+function report(error: BackendError, { type }: { type: string }): void {
+  // biome-ignore lint/suspicious/noConsole: where nobody listens
+  console.error(`osbackend: ${type} was not published: ${error.message}`);
+}
+
+/** With a `/` at its end, so that a server below a path works. */
+function base(given: string): string {
+  let url: URL;
+  try {
+    url = new URL(given);
+  } catch {
+    throw wrong(`${JSON.stringify(given)} is no URL: give the server's, such as http://127.0.0.1:8080`);
+  }
+  if (url.protocol !== "http:" && url.protocol !== "https:") {
+    throw wrong(`${JSON.stringify(given)}: the HTTP API is at http: or https:, on PORT and on WS_PORT`);
+  }
+  url.search = "";
+  url.hash = "";
+  if (!url.pathname.endsWith("/")) url.pathname += "/";
+  return url.href;
+}
+
+function wrong(message: string): BackendError {
+  return new BackendError("bad_options", message);
+}
