@@ -7,7 +7,9 @@
 export function decide(asked) {
   switch (asked.event) {
     case "connect":
-      return asked.userId === "mallory" ? { deny: { message: "this account is suspended" } } : { allow: true };
+      return asked.userId === "mallory"
+        ? { deny: { message: "this account is suspended" } }
+        : { allow: true };
     case "join":
       return { allow: asked.room !== "agent:secret" || asked.role === "admin" };
     case "custom":

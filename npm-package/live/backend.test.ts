@@ -10,9 +10,9 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
-import { collects, reaches } from "../test/live.js";
 import type { RealtimeEvent } from "../src/events.js";
 import { type BackendError, createBackend, type Emitted } from "../src/server/index.js";
+import { collects, reaches } from "../test/live.js";
 import { Server } from "./server.js";
 
 const API_KEY = "the key of a backend in these tests";
@@ -29,7 +29,8 @@ function backendOf(server: Server) {
 test("each function's event arrives in its rooms, typed", async () => {
   const server = await Server.start({ API_KEYS });
   const { client } = server.client("ann");
-  for (const room of ["dashboard:overview", "voice:training", "clips:analytics", "agent:7"]) client.joinRoom(room);
+  for (const room of ["dashboard:overview", "voice:training", "clips:analytics", "agent:7"])
+    client.joinRoom(room);
   await reaches(client, "connected");
   const heard = collects<RealtimeEvent>(6, (done) => client.on("*", done));
   const backend = backendOf(server);
@@ -57,11 +58,17 @@ test("each function's event arrives in its rooms, typed", async () => {
 
 test("a bad event names its field, and the others of the request are published", async () => {
   const backend = backendOf(await Server.start({ API_KEYS }));
-  const progress = (n: number) => backend.emitVoiceCloneProgress("ann", { status: "processing", progress: n });
+  const progress = (n: number) =>
+    backend.emitVoiceCloneProgress("ann", { status: "processing", progress: n });
   const [good, bad, fine] = await Promise.allSettled([progress(1), progress(101), progress(2)]);
   expect([good.status, bad.status, fine.status]).toEqual(["fulfilled", "rejected", "fulfilled"]);
-  expect((bad as PromiseRejectedResult).reason as BackendError).toMatchObject({ code: "bad_request", path: "data.progress" });
-  const nowhere = await backend.broadcastToRoom("secret:room", "note", {}).catch((error: BackendError) => error);
+  expect((bad as PromiseRejectedResult).reason as BackendError).toMatchObject({
+    code: "bad_request",
+    path: "data.progress",
+  });
+  const nowhere = await backend
+    .broadcastToRoom("secret:room", "note", {})
+    .catch((error: BackendError) => error);
   expect(nowhere).toMatchObject({ code: "forbidden", status: 403 });
 });
 
@@ -72,7 +79,8 @@ test("the server is killed under a backend that emits: each event is stored once
   const backend = backendOf(server);
   const all: Promise<{ offset: number }>[] = [];
   for (let n = 1; n <= 40; n++) {
-    for (let part = 0; part < 5; part++) all.push(backend.broadcastToRoom("agent:7", "note", { n: all.length + 1 }));
+    for (let part = 0; part < 5; part++)
+      all.push(backend.broadcastToRoom("agent:7", "note", { n: all.length + 1 }));
     await (n % 10 === 0 ? server.kill().then(() => server.start()) : all.at(-1));
   }
   const published = await Promise.all(all);
@@ -95,7 +103,9 @@ test.each(["express", "fetch"])("the example with %s decides who may connect and
   const secret = client.joinRoom("agent:secret");
   const open = client.joinRoom("agent:7");
   client.on("error", () => {});
-  const states = await collects<string>(2, (done) => client.on("room", ({ room, status }) => done(`${room} ${status}`)));
+  const states = await collects<string>(2, (done) =>
+    client.on("room", ({ room, status }) => done(`${room} ${status}`)),
+  );
   expect(states.filter((state) => !state.endsWith("joining")).length).toBeGreaterThan(0);
   await expect.poll(() => [secret.state.status, open.state.status]).toEqual(["refused", "joined"]);
   expect(await client.request("time:get", {})).toEqual({ by: "ann" });
