@@ -120,6 +120,18 @@ test("tokens: unknown ones are refused, expiring ones are renewed in place", asy
   await expect(wrong.connect("bad")).rejects.toMatchObject({ closeCode: 4501 });
 });
 
+test("settled: what was published has been heard", async () => {
+  const { server, client } = start();
+  const heard: unknown[] = [];
+  client.on("*", ({ offset }) => heard.push(offset));
+  client.joinRoom("agent:7");
+  await client.connect("ann");
+  for (let n = 0; n < 3; n++) server.publish("agent:7", "note", { n });
+  expect(heard).toEqual([]);
+  await server.settled();
+  expect(heard).toEqual([1, 2, 3]);
+});
+
 test("close codes and a drain, as the client takes them", async () => {
   const { server, client } = start();
   await client.connect("ann");

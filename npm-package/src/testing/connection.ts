@@ -48,20 +48,21 @@ export class FakeConnection implements Member {
     if (socket.protocol === "") this.#greet({ protocol: 1 });
   }
 
+  /** The user, by the token. */
   get userId(): string | undefined {
     return this.user?.id;
   }
 
   /** Sends a message; what is sent in one go is one frame. */
   tell(frame: object): void {
-    if (this.#waiting.length === 0) queueMicrotask(() => this.#flush());
+    if (this.#waiting.length === 0) this.#server.later(() => this.#flush());
     this.#waiting.push({ timestamp: now(), ...frame });
   }
 
   /** Closes with a code of §6. */
   close(code: number, reason = ""): void {
     this.#flush();
-    queueMicrotask(() => this.#socket.end(code, reason));
+    this.#server.later(() => this.#socket.end(code, reason));
   }
 
   /** Ends it as a lost network does. */

@@ -77,6 +77,7 @@ export class FakeServer {
   #waiting: { fits(frame: ReceivedFrame): boolean; resolve(frame: ReceivedFrame): void }[] = [];
   #greetings: ((connection: FakeConnection) => void)[] = [];
   #ids = 0;
+  #underWay = 0;
   #epoch = 1;
   #down = false;
 
@@ -84,6 +85,7 @@ export class FakeServer {
     this.#options = options;
     this.#points = [...(options.metrics ?? [])];
     const end = {
+      later: (run: () => void) => this.later(run),
       opened: (socket: FakeSocket) => this.#opened(socket),
       received: (socket: FakeSocket, text: string) => this.#connections.get(socket)?.received(text),
       closed: (socket: FakeSocket) => {
@@ -120,6 +122,15 @@ export class FakeServer {
     const known = this.received.find(fits);
     if (known !== undefined) return Promise.resolve(known);
     return new Promise((resolve) => this.#waiting.push({ fits, resolve }));
+  }
+
+  /** Resolves when everything that is under way between server and clients has arrived. */
+  async settled(): Promise<void> {
+    // What arrives may make a client answer, some microtasks later.
+    for (let quiet = 0; quiet < 10; quiet += 1) {
+      await Promise.resolve();
+      if (this.#underWay > 0) quiet = 0;
+    }
   }
 
   /** Publishes a domain event into the rooms that its type names, as the backend would. */
@@ -171,6 +182,15 @@ export class FakeServer {
       client.tell({ type: "draining", data: { reconnectAfterMs } });
       setTimeout(() => client.close(1012, "restart"), reconnectAfterMs);
     }
+  }
+
+  /** @internal */
+  later(run: () => void): void {
+    this.#underWay += 1;
+    queueMicrotask(() => {
+      this.#underWay -= 1;
+      run();
+    });
   }
 
   /** @internal */

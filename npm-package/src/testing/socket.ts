@@ -2,6 +2,8 @@
 
 /** The server's end of a socket. */
 export interface ServerEnd {
+  /** Runs it in a microtask, and knows until then that something is under way. */
+  later(run: () => void): void;
   opened(socket: FakeSocket): void;
   received(socket: FakeSocket, text: string): void;
   closed(socket: FakeSocket): void;
@@ -36,7 +38,7 @@ export class FakeSocket extends EventTarget {
     this.#server = server;
     this.url = String(url);
     this.offered = [protocols].flat();
-    queueMicrotask(() => {
+    server.later(() => {
       if (this.readyState === 0) server.opened(this);
     });
   }
@@ -45,7 +47,7 @@ export class FakeSocket extends EventTarget {
   send(text: string): void {
     if (this.readyState === 0) throw new DOMException("still connecting", "InvalidStateError");
     if (this.readyState !== 1) return;
-    queueMicrotask(() => {
+    this.#server.later(() => {
       if (this.readyState === 1) this.#server.received(this, text);
     });
   }
@@ -54,7 +56,7 @@ export class FakeSocket extends EventTarget {
   close(code = 1000, reason = ""): void {
     if (this.readyState >= 2) return;
     this.readyState = 2;
-    queueMicrotask(() => this.end(code, reason));
+    this.#server.later(() => this.end(code, reason));
   }
 
   /** By the server: the handshake is done. */
@@ -66,7 +68,7 @@ export class FakeSocket extends EventTarget {
 
   /** By the server: a message for the page. */
   deliver(text: string): void {
-    queueMicrotask(() => {
+    this.#server.later(() => {
       if (this.readyState === 1) this.#dispatch("message", new MessageEvent("message", { data: text }));
     });
   }

@@ -76,6 +76,7 @@ pub(super) const STAGES: &[Stage] = &[
         run: browser::react,
     },
     Stage { name: "size", about: "what a page loads is within its limits", needs: &["package"], run: web::size },
+    Stage { name: "typedoc", about: "the package's reference is whole", needs: &["wasm"], run: web::reference },
     Stage { name: "pack", about: "the packed tarball, seen by publint and attw", needs: &["package"], run: web::pack },
     Stage {
         name: "packaging",

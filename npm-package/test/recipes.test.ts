@@ -1,0 +1,66 @@
+/** docs/RECIPES.md: every recipe compiles against the published declarations, and those that can run here do. */
+import { execFileSync } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import { pageFolder } from "./pages.js";
+
+const markdown = readFileSync(new URL("../../docs/RECIPES.md", import.meta.url), "utf8");
+const recipes = [...markdown.matchAll(/```(tsx?) recipe=(\w+)\n([\s\S]*?)```/g)].map(
+  ([, kind = "", name = "", code = ""]) => ({ kind, name, code }),
+);
+
+/** A folder with every recipe as a file. */
+function folder(): string {
+  const path = pageFolder();
+  for (const { kind, name, code } of recipes) writeFileSync(join(path, `${name}.${kind}`), code);
+  return path;
+}
+
+test("every recipe compiles, and there is no example that isn't one", { timeout: 90_000 }, () => {
+  expect(recipes.map(({ name }) => name)).toEqual(["connect", "react", "next", "vue", "svelte", "fake"]);
+  expect([...markdown.matchAll(/^```[a-z]/gm)].length).toBe(recipes.length);
+  const path = folder();
+  const include = { extends: "../../tsconfig.json", include: ["."] };
+  writeFileSync(join(path, "tsconfig.json"), JSON.stringify(include));
+  const typescript = dirname(createRequire(import.meta.url).resolve("typescript/package.json"));
+  try {
+    execFileSync(process.execPath, [join(typescript, "bin/tsc"), "--project", path], { encoding: "utf8" });
+  } catch (failed) {
+    expect.fail((failed as { stdout: string }).stdout);
+  }
+});
+
+test("Vue and Svelte follow an agent, and leave the room with their scope", async () => {
+  const path = folder();
+  const { createFakeServer } = await import("@osbackend/realtime/testing");
+  const { default: service } = await import("@osbackend/realtime");
+  const { effectScope } = await import("vue");
+  const { useAgentStatus } = await import(join(path, "vue.ts"));
+  const { agentStatus } = await import(join(path, "svelte.ts"));
+  const { start } = await import(join(path, "connect.ts"));
+  const server = createFakeServer();
+  await service
+    .connect(null, { WebSocket: server.WebSocket, url: server.url })
+    .then(() => service.disconnect());
+  onTestFinished(() => service.disconnect());
+  const scope = effectScope();
+  const vue = scope.run(() => useAgentStatus("7"));
+  const seen: string[] = [];
+  const stop = agentStatus("8").subscribe((status: string) => seen.push(status));
+  // `start` gives the address only; the class is what the first connect was given.
+  await service.connect(() => Promise.resolve("ann"), { WebSocket: server.WebSocket, url: server.url });
+  expect(start).toBeTypeOf("function");
+  server.emit("agent_status_change", { agentId: "7", status: "busy" });
+  server.emit("agent_status_change", { agentId: "8", status: "online" });
+  await expect.poll(() => [vue?.value, seen.at(-1)]).toEqual(["busy", "online"]);
+  scope.stop();
+  stop();
+  await expect.poll(() => [server.members("agent:7"), server.members("agent:8")]).toEqual([[], []]);
+});
+
+test("the fake server's recipe hears what it missed", async () => {
+  const { missedWhileAway } = await import(join(folder(), "fake.ts"));
+  expect(await missedWhileAway()).toEqual([1, 2, 3]);
+});
