@@ -11,6 +11,7 @@ export default defineConfig({
     slim: "src/slim.ts",
     "react/index": "src/react/index.ts",
     "server/index": "src/server/index.ts",
+    "devtools/index": "src/devtools/index.ts",
     "testing/index": "src/testing/index.ts",
     // No entry for users: made one, so that it stays a file of its own, which pages load when they need it only.
     "in-script": "src/wasm-sources/in-script.ts",

@@ -5,6 +5,7 @@ import { type Call, Emitter } from "./emitter.js";
 import { fromBody, messageOf, RealtimeError } from "./errors.js";
 import { isLocal, type ProtocolError, type RealtimeEvent, type Remove, type Subscribe } from "./events.js";
 import type { Action, Publish, Published } from "./generated/protocol.js";
+import { type Inspectable, newest, watched } from "./inspect.js";
 import { keyed } from "./keyed.js";
 import type { Latest } from "./latest.js";
 import { MetricStore } from "./metrics.js";
@@ -47,6 +48,8 @@ export class RealtimeClient<E = unknown> {
   readonly metrics = new MetricStore();
   /** Who is in the rooms that are watched. */
   readonly presence: PresenceStore;
+  /** @internal For the devtools. */
+  readonly seen: Inspectable["seen"] = { opened: new Set() };
 
   readonly #defaults: ClientOptions;
   readonly #parts: Parts;
@@ -74,7 +77,7 @@ export class RealtimeClient<E = unknown> {
     // Within, data is what it is: nothing here looks at an event's own type.
     this.#defaults = options as ClientOptions;
     this.#options = this.#defaults;
-    this.#parts = new Parts(load);
+    this.#parts = new Parts(() => load().then((factory) => watched(factory, this.seen)));
     this.#rooms = new Rooms(
       (thrown, name) => this.#listenerFailed(thrown, name),
       (state) => this.#roomChanged(state),
@@ -134,6 +137,8 @@ export class RealtimeClient<E = unknown> {
     if (token !== undefined) this.#token = token;
     if (options !== undefined) this.#options = { ...this.#defaults, ...(options as ClientOptions) };
     this.#wanted = true;
+    newest.client = this;
+    newest.connected?.(this);
     const connected = this.#connected.promise();
     if (this.#core !== undefined) {
       const otherUser = changesUser(tokenBefore, this.#token);

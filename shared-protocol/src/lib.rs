@@ -44,3 +44,7 @@ pub const PROTOCOL_VERSION: u32 = 1;
 
 /// The WebSocket subprotocol in which the client speaks first (§1).
 pub const SUBPROTOCOL: &str = "osbackend.v1";
+
+/// Fields of messages (§3, §4) that are secret, by name at any depth: tokens of users and of resumed sessions. Who shows or
+/// records frames leaves their values out. Fields of events' data are the application's, and not meant.
+pub const SECRET_FIELDS: &[&str] = &["token"];

@@ -163,8 +163,13 @@ pub fn declarations() -> String {
     let _ = writeln!(out, "/** The protocol version (§3). */\nexport const PROTOCOL_VERSION = {};\n", crate::PROTOCOL_VERSION);
     let _ = writeln!(
         out,
-        "/** The WebSocket subprotocol of the SDK (§1). */\nexport const SUBPROTOCOL = \"{}\";",
+        "/** The WebSocket subprotocol of the SDK (§1). */\nexport const SUBPROTOCOL = \"{}\";\n",
         crate::SUBPROTOCOL
+    );
+    let _ = writeln!(
+        out,
+        "/** Fields of messages that are secret, by name at any depth: not to be shown or recorded. */\nexport const SECRET_FIELDS = {:?} as const;",
+        crate::SECRET_FIELDS
     );
     out
 }

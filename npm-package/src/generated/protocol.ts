@@ -887,3 +887,6 @@ export const PROTOCOL_VERSION = 1;
 
 /** The WebSocket subprotocol of the SDK (§1). */
 export const SUBPROTOCOL = "osbackend.v1";
+
+/** Fields of messages that are secret, by name at any depth: not to be shown or recorded. */
+export const SECRET_FIELDS = ["token"] as const;

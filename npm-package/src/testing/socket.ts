@@ -83,7 +83,7 @@ export class FakeSocket extends EventTarget {
   }
 
   #dispatch(name: "open" | "message" | "close", event: Event): void {
-    (this[`on${name}`] as ((event: Event) => void) | null)?.call(this, event);
     this.dispatchEvent(event);
+    (this[`on${name}`] as ((event: Event) => void) | null)?.call(this, event);
   }
 }
