@@ -55,7 +55,7 @@ test("every state, socket and frame is seen in order, also of a connection that 
   late.stop();
   capture.stop();
   await client.request("presence:get", { room: "agent:7" });
-  expect(late.entries.length).toBe(3);
+  expect(late.entries.length).toBe(4);
 });
 
 test("tokens are in no entry, no panel and no file; the data of events stays", async () => {
