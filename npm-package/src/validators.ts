@@ -5,6 +5,7 @@ export interface StandardSchema<T = unknown> {
   readonly "~standard": {
     readonly version: 1;
     readonly vendor: string;
+    /** Whether the value is good, by a list of issues. */
     readonly validate: (value: unknown) => StandardResult | Promise<StandardResult>;
     readonly types?: { readonly input: T; readonly output: unknown } | undefined;
   };
