@@ -14,8 +14,11 @@ import { type RoomOptions, useWebSocketRoom } from "./use-websocket-room.js";
 export interface Hooks<E> {
   /** Every hook below uses the provider's client. */
   RealtimeProvider(props: RealtimeProviderProps<E>): ReactElement;
+  /** The provider's client, or the default one. */
   useRealtimeClient(): RealtimeClient<E>;
+  /** Connects while mounted. */
   useWebSocket(token?: TokenSource, options?: ClientOptions<E>): WebSocketResult<E>;
+  /** Joins a room while mounted, and hands over its events. */
   useWebSocketRoom(
     room: string | null | undefined,
     handler?: (event: RealtimeEvent<E>) => void,
