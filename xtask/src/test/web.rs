@@ -33,6 +33,8 @@ pub(super) fn vitest(project: &Project) -> Result<()> {
 /// Builds a page for each entry, and has size-limit weigh what it loads.
 pub(super) fn size(project: &Project) -> Result<()> {
     npm(project).args(["run", "size", "--workspace", "npm-package"]).run()
+}
+
 /// The package's reference: everything that is exported has a description, and every link a target.
 pub(super) fn reference(project: &Project) -> Result<()> {
     npm(project).args(["run", "docs", "--workspace", "npm-package"]).run()
