@@ -120,7 +120,9 @@ impl Handlers {
 }
 
 /// Runs a handler and queues its answer. A panic closes this connection with 1011 and no other.
-pub(crate) async fn answer(running: Running, meters: Arc<Meters>, now_ms: impl Fn() -> u64) {
+///
+/// For who drives a [`Connection`](crate::connection::Connection): it is what [`Work::Custom`](crate::connection::Work) asks for.
+pub async fn answer(running: Running, meters: Arc<Meters>, now_ms: impl Fn() -> u64) {
     use futures_util::FutureExt as _;
     let Running { future, kind, id, outbox } = running;
     let began = Instant::now();

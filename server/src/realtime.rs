@@ -223,7 +223,12 @@ impl Realtime {
     /// The API alone (§9) and `/metrics`, for a port whose `/ws` is another process's: see [`crate::proxy`].
     pub fn api_router(&self) -> axum::Router {
         let keys = ApiKeys::new(&self.config.auth.api_keys);
-        let router = crate::api::router(self.handle.clone(), keys, OriginPolicy::from_config(&self.config));
+        let router = crate::api::router(
+            self.handle.clone(),
+            keys,
+            OriginPolicy::from_config(&self.config),
+            self.config.limits.message_timeout,
+        );
         match self.config.logs.metrics_addr {
             Some(_) => router,
             None => router.merge(self.metrics_router()),

@@ -9,9 +9,9 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(pub u64);
 
-/// Text that is not `YYYY-MM-DDTHH:MM:SS[.mmm]Z` or `YYYY-MM-DD`.
+/// Text that is not `YYYY-MM-DDTHH:MM:SS[.mmm]` with `Z` or an offset such as `+02:00`, or `YYYY-MM-DD`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected a UTC time such as 2026-11-23T03:26:18.042Z or a date such as 2026-11-23")]
+#[error("expected a time such as 2026-11-23T03:26:18.042Z or 2026-11-23T05:26:18+02:00, or a date such as 2026-11-23")]
 pub struct TimestampError;
 
 const LAST_MS: u64 = 253_402_300_799_999; // 9999-12-31T23:59:59.999Z
@@ -60,11 +60,23 @@ impl Timestamp {
             }
             _ => (0, 19),
         };
-        let zone = bytes.get(end..).unwrap_or_default();
-        if hour > 23 || minute > 59 || second > 59 || !(zone == b"Z" || zone == b"+00:00") {
+        if hour > 23 || minute > 59 || second > 59 {
             return Err(TimestampError);
         }
-        Ok(Self(midnight + hour * 3_600_000 + minute * 60_000 + second * 1000 + millis))
+        let local = midnight + hour * 3_600_000 + minute * 60_000 + second * 1000 + millis;
+        let sign = match bytes.get(end..) {
+            Some(b"Z") => return Ok(Self(local)),
+            // `+02:00`: the clocks there show two hours more.
+            Some([sign @ (b'+' | b'-'), _, _, b':', _, _]) => *sign,
+            _ => return Err(TimestampError),
+        };
+        let (hours, minutes) = (number(end + 1, 2)?, number(end + 4, 2)?);
+        let offset = hours * 3_600_000 + minutes * 60_000;
+        let utc = if sign == b'+' { local.checked_sub(offset) } else { Some(local + offset) };
+        match utc {
+            Some(utc) if hours < 24 && minutes < 60 && utc <= LAST_MS => Ok(Self(utc)),
+            _ => Err(TimestampError),
+        }
     }
 
     /// The 24 bytes of the ISO text.
@@ -167,6 +179,9 @@ mod tests {
         assert_eq!(Timestamp::parse("2024-01-01"), Ok(Timestamp(1_704_067_200_000)));
         assert_eq!(Timestamp::parse("2024-01-01T00:00:01Z"), Ok(Timestamp(1_704_067_201_000)));
         assert_eq!(Timestamp::parse("2024-01-01T00:00:01.5+00:00"), Ok(Timestamp(1_704_067_201_500)));
+        assert_eq!(Timestamp::parse("2024-01-01T02:00:01+02:00"), Ok(Timestamp(1_704_067_201_000)));
+        assert_eq!(Timestamp::parse("2023-12-31T18:30:01.25-05:30"), Ok(Timestamp(1_704_067_201_250)));
+        assert_eq!(Timestamp::parse_end("2024-01-01T02:00:01+02:00"), Ok(Timestamp(1_704_067_201_000)));
     }
 
     #[test]
@@ -181,7 +196,12 @@ mod tests {
             "2024-01-01T00:00:00.Z",
             "1969-12-31",
             "2024-1-1",
-            "2024-01-01T00:00:00+02:00",
+            "2024-01-01T00:00:00+24:00",
+            "2024-01-01T00:00:00+02:60",
+            "2024-01-01T00:00:00+0200",
+            "2024-01-01T00:00:00 02:00",
+            "1970-01-01T00:00:00+00:01",
+            "9999-12-31T23:59:59-00:01",
             "٢٠٢٤-01-01",
         ] {
             assert_eq!(Timestamp::parse(text), Err(TimestampError), "{text}");

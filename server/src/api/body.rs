@@ -1,4 +1,4 @@
-//! A call's body: JSON of bounded size and depth, read after the caller is known, with errors that name the field.
+//! A call's body: JSON of bounded size and depth and within its time, read after the caller is known, with errors that name the field.
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -20,7 +20,13 @@ impl FromRequest<Api> for JsonText {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, ApiError> {
-        let bytes = Bytes::from_request(request, api).await.map_err(|rejection: BytesRejection| match rejection.status() {
+        let bytes = match api.body_timeout {
+            Some(limit) => {
+                tokio::time::timeout(limit, Bytes::from_request(request, api)).await.map_err(|_| ApiError::too_slow(limit))?
+            }
+            None => Bytes::from_request(request, api).await,
+        };
+        let bytes = bytes.map_err(|rejection: BytesRejection| match rejection.status() {
             StatusCode::PAYLOAD_TOO_LARGE => ApiError::too_large(MAX_BODY_BYTES),
             _ => ApiError::bad_request("the body could not be read"),
         })?;

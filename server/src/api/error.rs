@@ -1,6 +1,6 @@
 //! How a call fails: `{error: {code, message}}` and a status (§9).
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header::RETRY_AFTER, header::WWW_AUTHENTICATE};
@@ -68,6 +68,12 @@ impl ApiError {
     pub(super) fn too_large(limit_bytes: usize) -> Self {
         let message = format!("too large: at most {limit_bytes} bytes");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::TooLarge, message)
+    }
+
+    /// 408: the body did not come within its time.
+    pub(super) fn too_slow(limit: Duration) -> Self {
+        let message = format!("the body was not complete within {} s: send it faster, or in smaller calls", limit.as_secs_f32());
+        Self::new(StatusCode::REQUEST_TIMEOUT, ErrorCode::BadRequest, message)
     }
 
     /// 503: not now.

@@ -117,7 +117,11 @@ fn csv(metrics: &Metrics) -> String {
 
 /// Quoted where RFC 4180 asks for it, and where a spreadsheet would take the text for a formula.
 fn field(text: &str) -> Cow<'_, str> {
-    let text = if text.starts_with(['=', '+', '-', '@', '\t']) { Cow::Owned(format!("'{text}")) } else { Cow::Borrowed(text) };
+    let text = if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) {
+        Cow::Owned(format!("'{text}"))
+    } else {
+        Cow::Borrowed(text)
+    };
     if text.contains([',', '"', '\r', '\n']) { Cow::Owned(format!("\"{}\"", text.replace('"', "\"\""))) } else { text }
 }
 
@@ -131,5 +135,6 @@ mod tests {
         assert_eq!(field("a,b"), "\"a,b\"");
         assert_eq!(field("say \"hi\""), "\"say \"\"hi\"\"\"");
         assert_eq!(field("=1+1"), "'=1+1");
+        assert_eq!(field("\r=1"), "\"'\r=1\"");
     }
 }

@@ -1,6 +1,6 @@
 //! The HTTP API (docs/PROTOCOL.md §9), the same on every listener.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -34,6 +34,8 @@ pub const MAX_BODY_BYTES: usize = 1024 * 1024;
 struct Api {
     handle: Handle,
     keys: ApiKeys,
+    /// For a body, from the request's head to the body's end; `None`: no limit.
+    body_timeout: Option<Duration>,
     /// Tells the nodes of a cluster, and the runs of one node, apart.
     node: Arc<str>,
 }
@@ -58,7 +60,8 @@ fn calls() -> [(&'static str, &'static str, MethodRouter<Api>); 13] {
 }
 
 /// The calls of §9 on a server's handle, with tokens checked as on `/ws`, for backends with these keys and pages of these origins.
-pub fn router(handle: Handle, keys: ApiKeys, origins: OriginPolicy) -> Router {
+/// A body that isn't there after `body_timeout` is answered with 408.
+pub fn router(handle: Handle, keys: ApiKeys, origins: OriginPolicy, body_timeout: Option<Duration>) -> Router {
     // What is under `/api/ws` and no call is answered in the form of §9; the rest of the paths is an application's own.
     let fallback = Router::new().fallback(error::no_such_call);
     let router = calls().into_iter().fold(Router::new(), |router, (_, path, call)| {
@@ -68,5 +71,5 @@ pub fn router(handle: Handle, keys: ApiKeys, origins: OriginPolicy) -> Router {
         .nest("/api/ws", fallback)
         .layer(from_fn_with_state(handle.clone(), telemetry::http::observe))
         .layer(cors::layer(origins))
-        .with_state(Api { node: handle.shared().hub.new_id("node"), handle, keys })
+        .with_state(Api { node: handle.shared().hub.new_id("node"), handle, keys, body_timeout })
 }

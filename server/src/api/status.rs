@@ -118,8 +118,12 @@ mod tests {
         let handle = Handle::new(Arc::new(shared), Authenticator::hs256(&secret), Clock::start());
         assert!(handle.emit_metric_update("calls", [("active", 1.0)]).await.is_err());
         assert!(handle.exposition().text().contains("osbackend_engine_errors_total 1\n"));
-        let router =
-            super::super::router(handle, crate::auth::api_key::ApiKeys::default(), crate::auth::origin::OriginPolicy::SameHost);
+        let router = super::super::router(
+            handle,
+            crate::auth::api_key::ApiKeys::default(),
+            crate::auth::origin::OriginPolicy::SameHost,
+            None,
+        );
         let get = |path: &str| router.clone().oneshot(Request::get(path).body(Body::empty()).unwrap());
         assert_eq!(get("/healthz").await.unwrap().status(), 200);
         let ready = get("/readyz").await.unwrap();

@@ -137,11 +137,12 @@ async fn serve(config: Config, policy: Policy, own_secret: bool, page: Option<Pa
         tracing::warn!(%address, "METRICS_WS_PORT is deprecated: let clients join dashboard:overview on WS_PORT instead");
         routers.legacy = realtime.legacy_router();
     }
+    let mut feed = None;
     if let Some(secret) = config.auth.jwt_secret.clone().filter(|_| config.dev) {
         let dev = dev::router(&config, secret.clone());
         (routers.http, routers.ws) = (routers.http.merge(dev.clone()), routers.ws.merge(dev));
         say(&dev::banner(http, ws, tls, own_secret, &dev::Tokens::sign(&secret)?));
-        tokio::spawn(demo_feed::run(handle.clone(), Feed::new(now_seed())));
+        feed = Some(tokio::spawn(demo_feed::run(handle.clone(), Feed::new(now_seed()))));
     }
     for (name, secret) in [("JWT_SECRET", &config.auth.jwt_secret), ("SUPABASE_JWT_SECRET", &config.auth.supabase_jwt_secret)] {
         if secret.as_ref().is_some_and(|secret| secret.reveal().len() < GOOD_SECRET_BYTES) {
@@ -181,6 +182,11 @@ async fn serve(config: Config, policy: Policy, own_secret: bool, page: Option<Pa
     tokio::select! {
         _ = leave => {}
         () = signals.next() => {}
+    }
+    // It would go on to publish into an engine that is stopping.
+    if let Some(feed) = feed {
+        feed.abort();
+        let _ = feed.await;
     }
     // What is acknowledged is in the file already; this leaves it tidy, and free for a successor.
     tokio::task::spawn_blocking(move || handle.stop()).await.map_err(std::io::Error::other)?;

@@ -311,7 +311,7 @@ pub const SETTINGS: &[Setting] = &[
         "MESSAGE_TIMEOUT",
         Some("30s"),
         TIME,
-        "How long one message may take from its first byte to its last, in fragments or not.",
+        "How long one message may take from its first byte to its last, in fragments or not, and the body of a call.",
         into!(limits.message_timeout, duration),
     ),
     setting(

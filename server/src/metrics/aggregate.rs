@@ -24,7 +24,8 @@ impl Sum {
     pub(super) fn add(&mut self, other: &Self) {
         self.min = self.min.min(other.min);
         self.max = self.max.max(other.max);
-        self.sum += other.sum;
+        // JSON has no infinity, and two of them would make a number that no store takes.
+        self.sum = (self.sum + other.sum).clamp(f64::MIN, f64::MAX);
         self.count += other.count;
         if other.last_at >= self.last_at {
             (self.last, self.last_at) = (other.last, other.last_at);

@@ -134,6 +134,42 @@ async fn a_deleted_file_is_another_epoch() {
     assert_eq!(user(&served, "ada").await.join_with(position).await["recovered"], false);
 }
 
+/// SQLite takes a log that ends too early for all that there ever was; the mark of the process is at its beginning.
+#[tokio::test]
+async fn a_log_that_lost_its_last_commits_is_another_epoch() {
+    type Damage = fn(&mut Vec<u8>);
+    let cut: Damage = |log| log.truncate(log.len() - 3 * (4096 + 24));
+    let flipped: Damage = |log| {
+        let place = log.len() - 2 * (4096 + 24) + 2_000;
+        log[place] ^= 0xff;
+    };
+    let whole: Damage = |_| {};
+    for (damage, goes_on) in [(whole, true), (cut, false), (flipped, false)] {
+        let dir = TempDir::new();
+        let served = Served::durable(dir.path(), &[]).await;
+        let mut writer = admin(&served).await;
+        let mut epoch = Value::Null;
+        for n in 1..=10 {
+            epoch = publish(&mut writer, n).await["epoch"].clone();
+        }
+        served.kill().await;
+        let path = dir.path().join("osbackend.db-wal");
+        let mut log = std::fs::read(&path).unwrap();
+        damage(&mut log);
+        std::fs::write(&path, log).unwrap();
+
+        let served = Served::durable(dir.path(), &[]).await;
+        let mut client = user(&served, "ada").await;
+        let joined = client.join_with(json!({"room": ROOM, "epoch": epoch, "offset": 7})).await;
+        assert_eq!((joined["epoch"] == epoch, &joined["recovered"]), (goes_on, &json!(goes_on)), "{joined}");
+        // And it stays so: the next start finds what this one noted.
+        let epoch = joined["epoch"].clone();
+        served.kill().await;
+        let served = Served::durable(dir.path(), &[]).await;
+        assert_eq!(user(&served, "ada").await.join(ROOM).await["epoch"], epoch);
+    }
+}
+
 async fn refusal(mut command: tokio::process::Command) -> String {
     let output = soon("osbackend to end", command.output()).await.unwrap();
     assert_eq!(output.status.code(), Some(1));

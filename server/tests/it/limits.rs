@@ -248,3 +248,19 @@ async fn a_request_head_that_never_ends_is_dropped() {
     soon("the server to hang up", socket.read_to_end(&mut rest)).await.unwrap();
     assert!(!rest.starts_with(b"HTTP/1.1 200"));
 }
+
+/// The body of a call, as a message, has its time.
+#[tokio::test]
+async fn a_body_that_never_ends_is_answered_and_its_connection_ended() {
+    let server = TestServer::with(|config| config.limits.message_timeout = Some(Duration::from_millis(200))).await;
+    let token = crate::support::admin_token();
+    let head =
+        format!("POST /api/ws/events HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\ncontent-length: 100\r\n\r\n[");
+    // Reads until the server closes.
+    let answer = crate::support::send(server.http, head.as_bytes()).await;
+    let message = answer.expect_error(408, "bad_request");
+    assert!(message.contains("0.2 s"), "{message}");
+    // One that comes in time is taken.
+    let event = r#"{"type":"clip_played","data":{"clipId":"c","plays":1}}"#;
+    crate::support::request(server.http, "POST", "/api/ws/events", Some(&token), event).await.ok();
+}

@@ -99,3 +99,22 @@ async fn many_clients_of_a_drained_server_get_slots_that_no_second_has_too_many_
     // The mean is 7.5.
     assert!(seconds.iter().all(|count| *count == 7 || *count == 8), "{seconds:?}");
 }
+
+/// The engine's stop takes a while here, because somebody reads the file: nothing is to be published into it meanwhile.
+#[tokio::test]
+async fn the_demo_ends_before_the_engine_does() {
+    let dir = crate::support::TempDir::new();
+    let served = Served::start(crate::support::durable(dir.path(), &["--dev"])).await;
+    let mut client = Connecting::new(served.ws).query(&user_token("ada")).open().await;
+    client.expect("connection_established").await;
+    client.join("dashboard:overview").await;
+    let reader = rusqlite::Connection::open(dir.path().join("osbackend.db")).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM events").unwrap();
+    let newest = client.expect("metric_update").await["timestamp"].clone();
+    // Something that the reader has not seen, which the last checkpoint waits for.
+    while client.expect("metric_update").await["timestamp"] == newest {}
+    served.signal("INT");
+    let (status, log) = served.ended().await;
+    assert!(status.success(), "{log}");
+    assert!(!log.contains("could not publish"), "{log}");
+}

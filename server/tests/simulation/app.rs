@@ -116,6 +116,8 @@ pub(crate) struct App {
     pub(crate) bad_token: bool,
     /// What it published by a request, by the request's id: the number in its data.
     pub(crate) publishing: BTreeMap<u64, u64>,
+    /// What it asked the slow handler, by the request's id.
+    pub(crate) handling: BTreeMap<u64, String>,
     /// Publishes that were written at least once.
     pub(crate) written: BTreeSet<String>,
     /// Numbers of the sends that were neither written nor refused yet.
@@ -143,6 +145,7 @@ impl App {
             offline: false,
             bad_token: false,
             publishing: BTreeMap::new(),
+            handling: BTreeMap::new(),
             written: BTreeSet::new(),
             sends: BTreeMap::new(),
         }

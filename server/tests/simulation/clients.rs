@@ -68,8 +68,16 @@ impl World {
                     self.fail(format!("client {client}: request {id} had a second outcome: {outcome:?}"));
                 }
                 let number = self.apps[client].publishing.remove(&id);
-                if let (Some(number), Ok(answer)) = (number, outcome) {
+                let asked = self.apps[client].handling.remove(&id);
+                let Ok(answer) = outcome else { return };
+                if let Some(number) = number {
                     self.judge_published(client, number, &answer);
+                }
+                if let Some(asked) = asked {
+                    self.tally.handled += 1;
+                    if answer != asked {
+                        self.fail(format!("client {client}: request {id} asked {asked} and was answered {answer}"));
+                    }
                 }
             }
             Seen::System(..) => {}

@@ -1,6 +1,7 @@
 //! What the plan does to the world: acts of applications, publishers and misfortune.
 
 use crate::{
+    process::SLOW_MESSAGE,
     schedule::{Act, Ask, Kind, ROOMS},
     world::{Happening, World, note},
 };
@@ -176,10 +177,15 @@ impl World {
             Ask::Publish(room) => ("publish", ROOMS[room].to_owned()),
             Ask::History(room) => ("history:get", format!("{{\"room\":\"{}\"}}", ROOMS[room])),
             Ask::Presence(room) => ("presence:get", format!("{{\"room\":\"{}\"}}", ROOMS[room])),
+            Ask::Slow => (SLOW_MESSAGE, format!("{{\"n\":{number}}}")),
             Ask::Unknown => ("app:nothing", "{}".to_owned()),
         };
         match what {
             Ask::Publish(_) => self.begin_publish(client, payload, number),
+            Ask::Slow => {
+                let id = self.begin(client, kind, payload.clone());
+                self.apps[client].handling.insert(id, payload);
+            }
             _ => {
                 self.begin(client, kind, payload);
             }

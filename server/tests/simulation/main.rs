@@ -104,6 +104,7 @@ fn any_schedule_of_faults_loses_nothing_in_silence() {
     assert!(total.orders > count * 5 && total.repeated > count, "too few publishes by key: {total:?}");
     assert!(total.taken_over > count / 4 && total.thefts > count / 4, "too few resume tokens: {total:?}");
     assert!(total.drained > count / 20, "too few drains: {total:?}");
+    assert!(total.handled > count / 20, "too few answers of slow handlers: {total:?}");
     assert!(total.recovered > count * 2 && total.lost > count * 2, "too few joins: {total:?}");
 }
 
@@ -216,6 +217,11 @@ fn a_lost_word_of_who_came_or_went_is_noticed() {
 #[test]
 fn a_request_without_an_outcome_is_noticed() {
     is_noticed(Mutant::AnswerLost, "never had an outcome");
+}
+
+#[test]
+fn a_handler_that_answers_another_question_is_noticed() {
+    is_noticed(Mutant::AnswerMixed, "and was answered");
 }
 
 #[test]

@@ -18,6 +18,8 @@ pub(crate) enum Mutant {
     DeafTimers,
     /// An answer to a request gets lost.
     AnswerLost,
+    /// A handler of custom messages answers another request's question.
+    AnswerMixed,
     /// Nobody hears who comes and goes.
     PresenceLost,
     /// Publishes lose their keys on the way.

@@ -5,6 +5,7 @@ use osbackend_protocol::CloseCode;
 use osbackend_server::{
     connection::{Connection, Work},
     gateway::frames,
+    handlers::Running,
     hub::outbox::{Item, Taken},
     session::Traffic,
 };
@@ -34,6 +35,8 @@ pub(crate) enum Step {
     Verify(String),
     /// A question to the backend.
     Ask(u64),
+    /// A handler of custom messages.
+    Handle(Running),
     Text(String),
     Ping,
     /// The close frame was written; `late` when it had to pass what is stuck.
@@ -122,7 +125,7 @@ impl Node {
                     self.verifying = true;
                     out.push_back(Step::Verify(token));
                 }
-                Work::Custom(_) => unreachable!("no handler is set"),
+                Work::Custom(running) => out.push_back(Step::Handle(running)),
                 Work::Ask { ticket, .. } => out.push_back(Step::Ask(ticket)),
             }
         }

@@ -10,19 +10,30 @@ use crate::{
     world::{Happening, World, note},
 };
 use osbackend_protocol::{
-    Identity, Limits, Policy,
+    Identity, JsonObject, Limits, Policy,
     permission::{Access, Pattern, Rule},
 };
 use osbackend_server::{
     auth::{AuthError, Verified, resume::ResumeKeys},
     connection::Shared,
     engine::{Engine, MemoryEngine, Retention},
+    handlers::{self, CustomReply, CustomRequest, Handlers, Running},
     hub::{Hub, presence::PresenceOptions},
     limits::Quota,
     metrics::memory::MemoryMetrics,
     session::{Asks, Refusal, SessionSettings, Verdict},
 };
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    pin::pin,
+    sync::Arc,
+    task::{Context, Waker},
+};
+
+/// Taken by a handler that is slow, and answered with its own payload.
+pub(crate) const SLOW_MESSAGE: &str = "app:slow";
+/// How long that takes at most, in milliseconds: longer than a client waits for an answer.
+const SLOW_MS: u64 = 15_000;
 
 /// The engine of a process; where it is a durable one, its writer.
 pub(crate) fn engine(
@@ -78,11 +89,17 @@ pub(crate) fn process(settings: &Settings, engine: Box<dyn Engine>, mutant: Muta
         resume: ResumeKeys::new(&secret.as_str().into()),
     };
     let presence = PresenceOptions::new(settings.presence.0, settings.presence.1, now);
+    let handlers = Handlers::default();
+    handlers.set(SLOW_MESSAGE, move |request| async move {
+        let CustomRequest { payload, .. } = request;
+        let data = if mutant == Mutant::AnswerMixed { JsonObject::empty() } else { payload };
+        Ok(CustomReply { data, ..CustomReply::ok() })
+    });
     Arc::new(Shared {
         meters: Arc::default(),
         hub: Hub::shared(engine, format!("p{number}"), presence),
         settings: Arc::new(session),
-        handlers: Default::default(),
+        handlers,
         hooks: None,
         metrics: Arc::new(MemoryMetrics::default()),
         outbox_bytes: settings.outbox_bytes,
@@ -102,6 +119,18 @@ impl World {
         }
         let role = if self.mutant == Mutant::RightsKept { "admin" } else { parts[1] };
         Ok(Verified { identity: Identity::new(parts[0], Some(role)), expires_at_ms, info: None })
+    }
+
+    /// A handler has its answer; with the connection it is gone.
+    pub(crate) fn handled(&mut self, id: u64, running: Running) {
+        if !self.nodes.contains_key(&id) {
+            return;
+        }
+        let now = self.now;
+        let answered = pin!(handlers::answer(running, self.shared.meters.clone(), move || now));
+        // It waits for nothing: the time that it takes has passed.
+        assert!(answered.poll(&mut Context::from_waker(Waker::noop())).is_ready());
+        self.pump(id);
     }
 
     /// Wakes every connection's task; some have their turn only later, and are sent more or hear something before it.
@@ -154,6 +183,10 @@ impl World {
                     let most = self.settings.backend_ms.unwrap_or(0);
                     let ms = self.dice.below(if self.calm { 100 } else { most.max(1) });
                     self.after(ms, Happening::Answered(id, ticket, verdict));
+                }
+                Step::Handle(running) => {
+                    let ms = self.dice.below(if self.calm { 100 } else { SLOW_MS });
+                    self.after(ms, Happening::Handled(id, Box::new(running)));
                 }
                 Step::Text(text) => self.down(id, ToClient::Text(text), delay),
                 Step::Ping => self.down(id, ToClient::Ping, delay),

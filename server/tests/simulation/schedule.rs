@@ -207,6 +207,8 @@ pub(crate) enum Ask {
     Publish(usize),
     History(usize),
     Presence(usize),
+    /// For a handler that is slow.
+    Slow,
     Unknown,
 }
 
@@ -386,7 +388,7 @@ fn ordinary(dice: &mut Dice, clients: usize) -> Act {
         50..65 => Act::Join { client, room, snapshot: dice.chance(85) },
         65..75 => Act::Leave { client, room },
         75..88 => {
-            let what = *dice.pick(&[Ask::Publish(room), Ask::History(room), Ask::Presence(room), Ask::Unknown]);
+            let what = *dice.pick(&[Ask::Publish(room), Ask::History(room), Ask::Presence(room), Ask::Slow, Ask::Unknown]);
             Act::Request { client, what }
         }
         88..95 => Act::Send { client, count: dice.range(1, 30) },

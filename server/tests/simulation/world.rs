@@ -17,6 +17,7 @@ use osbackend_client_core::{Input, RoomStatus};
 use osbackend_server::{
     auth::Verified,
     connection::{Connection, Shared},
+    handlers::Running,
     session::{Mode, Refusal, Verdict as BackendVerdict},
 };
 use std::{cmp::Reverse, collections::BTreeMap, collections::BinaryHeap, sync::Arc};
@@ -37,6 +38,8 @@ pub(crate) enum Happening {
     Verified(u64, Result<Verified, Refusal>),
     /// The backend's answer to the question with this ticket.
     Answered(u64, u64, BackendVerdict),
+    /// A handler of custom messages is done.
+    Handled(u64, Box<Running>),
     Token(usize, Result<Option<String>, String>),
     /// A server learns that a socket is gone.
     ServerLearns(u64),
@@ -71,6 +74,8 @@ pub(crate) struct Tally {
     pub(crate) thefts: u64,
     /// Clients that left a draining server at their slot.
     pub(crate) drained: u64,
+    /// Answers of slow handlers.
+    pub(crate) handled: u64,
     pub(crate) steps: u64,
 }
 
@@ -88,6 +93,7 @@ impl std::ops::AddAssign for Tally {
         self.taken_over += other.taken_over;
         self.thefts += other.thefts;
         self.drained += other.drained;
+        self.handled += other.handled;
         self.steps += other.steps;
     }
 }
@@ -314,6 +320,7 @@ impl World {
                     self.pump_all();
                 }
             }
+            Happening::Handled(link, running) => self.handled(link, *running),
             Happening::Token(client, answer) => self.input(client, Input::Token(answer)),
             Happening::ServerLearns(link) => self.server_gone(link),
             Happening::Unstall(link) => self.pump(link),

@@ -77,6 +77,7 @@ pub(super) const STAGES: &[Stage] = &[
     },
     Stage { name: "size", about: "what a page loads is within its limits", needs: &["package"], run: web::size },
     Stage { name: "typedoc", about: "the package's reference is whole", needs: &["wasm"], run: web::reference },
+    Stage { name: "sdk-live", about: "the npm package against the real server", needs: &["package"], run: web::live },
     Stage { name: "pack", about: "the packed tarball, seen by publint and attw", needs: &["package"], run: web::pack },
     Stage {
         name: "packaging",

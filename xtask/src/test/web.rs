@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
+use super::rust;
 use crate::demo;
 use crate::project::Project;
 use crate::sh::cmd;
@@ -38,6 +39,11 @@ pub(super) fn size(project: &Project) -> Result<()> {
 /// The package's reference: everything that is exported has a description, and every link a target.
 pub(super) fn reference(project: &Project) -> Result<()> {
     npm(project).args(["run", "docs", "--workspace", "npm-package"]).run()
+}
+
+/// The package's tests that start, kill and restart the server themselves.
+pub(super) fn live(project: &Project) -> Result<()> {
+    npm(project).args(["run", "test:live", "--workspace", "npm-package"]).env("OSB_SERVER", rust::server(project)?).run()
 }
 
 /// Packs the tarball that would be published, and lets publint and attw look into it.

@@ -1,6 +1,6 @@
 //! Accepting connections of one port and serving each: TLS where it is on, the request head within its time.
 //!
-//! `axum::serve` has no limit on how long a request head may take; this loop has, and sets `TCP_NODELAY`.
+//! `axum::serve` has no limit on how long a request head may take; this loop has, and sets `TCP_NODELAY` and `TCP_NOTSENT_LOWAT`.
 
 use std::io;
 use std::net::SocketAddr;
@@ -23,6 +23,11 @@ use crate::proxy::Scheme;
 
 /// Room for the request head, with a token in it; hyper's default of 400 KiB a connection is too wide.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
+/// Bytes that the system takes of what a socket has not sent yet. Beside what is under way it would take megabytes (`tcp_wmem`) for a
+/// client that reads nothing, which no limit of ours counts, and hold back what conflation could still take out. More than one
+/// write of a connection's task (64 KiB): a fast reader never waits for it.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UNSENT_BYTES: u32 = 128 * 1024;
 /// Pause after a failed `accept`: out of file descriptors, mostly, and that lasts.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -61,6 +66,8 @@ pub(super) async fn accept(listener: TcpListener, service: Service) {
 async fn connection(socket: TcpStream, peer: SocketAddr, service: Service) {
     // Fails for a socket that is gone already; the next read tells.
     let _ = socket.set_nodelay(true);
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let _ = socket2::SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT_BYTES);
     let Some(tls) = &service.tls else { return serve(socket, peer, Scheme::Http, service).await };
     let (tls, head_timeout, mut stop) = (tls.clone(), service.head_timeout, service.stop.clone());
     let accepted = async {

@@ -1,21 +1,21 @@
 //! The data directory and its file: taken by one process, opened, and asked whether its streams are still those that clients know.
 //!
 //! A stream keeps its epoch only while nothing that was delivered under it can be missing. After `kill -9` the file has every
-//! commit. After a power loss it may lack the last ones (unless `SQLITE_SYNC=full`), and a copy that was put back lacks what
-//! came after it was made: then all streams begin a new lineage, which is a part of every epoch.
+//! commit. After a power loss it may lack the last ones (unless `SQLITE_SYNC=full`), a copy that was put back lacks what came
+//! after it was made, and a log that was deleted or damaged takes its commits with it: then all streams begin a new lineage,
+//! which is a part of every epoch.
 
-use super::{SqliteOptions, SyncMode, error::OpenError, schema};
-use rusqlite::{Connection, OptionalExtension, ToSql, types::FromSql};
-use std::{
-    fs::{File, OpenOptions, TryLockError},
-    io::{Read, Seek, Write},
-    path::{Path, PathBuf},
+use super::{
+    SqliteOptions, SyncMode,
+    error::OpenError,
+    lock::{LockFile, Noted},
+    schema,
 };
+use rusqlite::{Connection, OptionalExtension, ToSql, types::FromSql};
+use std::path::{Path, PathBuf};
 
 /// The database's name in the data directory.
 pub(super) const FILE: &str = "osbackend.db";
-/// Holds the lock, and the mark of the last process that wrote.
-const LOCK: &str = "osbackend.lock";
 /// A file up to this size is read whole at the start, to find damage before clients do. In bytes.
 const CHECK_UP_TO: u64 = 64 * 1024 * 1024;
 
@@ -29,23 +29,14 @@ pub(super) struct DataFile {
     /// Of rooms that are new, or were forgotten.
     pub(super) generation: i64,
     /// Released when dropped.
-    pub(super) lock: File,
+    pub(super) lock: LockFile,
 }
 
 impl DataFile {
     /// Takes the directory and opens the file in it; both are made where they don't exist.
     pub(super) fn open(options: &SqliteOptions) -> Result<Self, OpenError> {
-        let dir = &options.dir;
-        let refused = |error| OpenError::Directory { dir: dir.clone(), error };
-        std::fs::create_dir_all(dir).map_err(refused)?;
-        let lock =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(dir.join(LOCK)).map_err(refused)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(OpenError::InUse { dir: dir.clone() }),
-            Err(TryLockError::Error(error)) => return Err(refused(error)),
-        }
-        let path = dir.join(FILE);
+        let lock = LockFile::take(&options.dir)?;
+        let path = options.dir.join(FILE);
         let connection = connect(&path)
             .and_then(|connection| prepare(&connection).map(|()| connection))
             .map_err(|error| OpenError::of(path.clone(), &error))?;
@@ -77,7 +68,7 @@ impl DataFile {
 
     /// Finds out whether the streams go on, and notes that this process writes from here on.
     fn identify(&mut self, options: &SqliteOptions) -> Result<(), OpenError> {
-        let marks = self.marks();
+        let Noted { marks, stored } = self.lock.read();
         let mark = random().map_err(|error| OpenError::Directory { dir: options.dir.clone(), error })?;
         let inode = inode(&self.path);
         let was = |name| get::<String>(&self.connection, name);
@@ -88,9 +79,10 @@ impl DataFile {
                 clean || was("sync")?.as_deref() == Some("full") || (options.boot.is_some() && was("boot")? == options.boot);
             let same_file = inode.is_none() || get::<i64>(&self.connection, "inode")? == inode;
             let same_mark = was("mark")?.is_some_and(|mark| marks.contains(&mark));
-            Ok((lineage, safe && same_file && same_mark, was("mark")?))
+            let held = stored_events(&self.connection)?;
+            Ok((lineage, safe && same_file && same_mark && held >= stored, was("mark")?, held))
         };
-        let (lineage, goes_on, last_mark) = read().map_err(|error| OpenError::of(self.path.clone(), &error))?;
+        let (lineage, goes_on, last_mark, held) = read().map_err(|error| OpenError::of(self.path.clone(), &error))?;
         let known = lineage.is_some();
         self.lineage = match lineage.filter(|_| goes_on) {
             Some(lineage) => lineage,
@@ -99,12 +91,15 @@ impl DataFile {
         if known && !goes_on {
             tracing::warn!(
                 file = %self.path.display(),
-                "the last events may be missing (power loss, or a copy was put back): all rooms get a new epoch, clients reload"
+                "the last events may be missing (power loss, a copy was put back, or the log is gone or damaged): all rooms get a \
+                 new epoch, clients reload"
             );
         }
-        // Beside the file first, with the old one: whichever of the two writes is the last before a crash, they fit.
-        let old = last_mark.unwrap_or_default();
-        self.note_marks(options, &[&mark, &old])?;
+        // Beside the file first, with the old one: whichever of the two writes is the last before a crash, they fit. Where they
+        // didn't, they must not until the new lineage is written.
+        let refused = |error| OpenError::Directory { dir: options.dir.clone(), error };
+        let both = [mark.as_str(), last_mark.as_deref().unwrap_or_default()];
+        self.lock.write(stored, if goes_on { &both } else { &both[..1] }).map_err(refused)?;
         let write = || -> rusqlite::Result<()> {
             let transaction = self.connection.unchecked_transaction()?;
             put(&transaction, "lineage", &self.lineage)?;
@@ -116,24 +111,10 @@ impl DataFile {
             transaction.commit()
         };
         write().map_err(|error| OpenError::of(self.path.clone(), &error))?;
-        self.note_marks(options, &[&mark])?;
+        self.lock.write(held, &[&mark]).map_err(refused)?;
         let generation = get(&self.connection, "generation").map_err(|error| OpenError::of(self.path.clone(), &error))?;
         self.generation = generation.unwrap_or(0);
         Ok(())
-    }
-
-    fn marks(&mut self) -> Vec<String> {
-        let mut text = String::new();
-        // What can't be read is no mark, and the streams begin anew.
-        let _ = self.lock.rewind().and_then(|()| self.lock.read_to_string(&mut text));
-        text.split_whitespace().map(str::to_owned).collect()
-    }
-
-    fn note_marks(&mut self, options: &SqliteOptions, marks: &[&str]) -> Result<(), OpenError> {
-        let text = marks.join("\n");
-        let lock = &mut self.lock;
-        let written = lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| lock.write_all(text.as_bytes()));
-        written.and_then(|()| lock.sync_data()).map_err(|error| OpenError::Directory { dir: options.dir.clone(), error })
     }
 }
 
@@ -170,6 +151,20 @@ pub(super) fn get<T: FromSql>(connection: &Connection, name: &str) -> rusqlite::
 /// Sets a value of the table `meta`.
 pub(super) fn put(connection: &Connection, name: &str, value: &dyn ToSql) -> rusqlite::Result<()> {
     connection.prepare_cached("INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)")?.execute((name, value)).map(|_| ())
+}
+
+/// Adds a room's events to those that [`stored_events`] counts although their room is gone; before its row is deleted.
+pub(super) fn note_forgotten(connection: &Connection, room: i64) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO meta (name, value) SELECT 'forgotten', offset FROM rooms WHERE id = ?1 \
+               ON CONFLICT (name) DO UPDATE SET value = value + excluded.value";
+    connection.prepare_cached(sql)?.execute([room]).map(|_| ())
+}
+
+/// How many events were ever numbered in this file.
+fn stored_events(connection: &Connection) -> rusqlite::Result<u64> {
+    let sql = "SELECT COALESCE((SELECT sum(offset) FROM rooms), 0) \
+               + COALESCE((SELECT value FROM meta WHERE name = 'forgotten'), 0)";
+    connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map(i64::cast_unsigned)
 }
 
 fn random() -> std::io::Result<String> {

@@ -8,6 +8,7 @@ mod checkpoint;
 mod error;
 mod file;
 mod handover;
+mod lock;
 mod open_rooms;
 mod queue;
 mod reader;

@@ -1,7 +1,7 @@
 //! What keeps the file small: age, the snapshot's bound, forgotten rooms, free pages. A little at a time, between batches.
 
 use super::{
-    file::put,
+    file::{note_forgotten, put},
     store::{Store, drop_history},
 };
 use crate::engine::stream::SNAPSHOT_KEYS;
@@ -30,9 +30,10 @@ impl Upkeep {
     /// The next few rooms, keys and pages. Whether there is more to do now: the round isn't over, or there was as much as one
     /// step does.
     pub(super) fn step(&mut self, store: &mut Store, now_ms: u64) -> rusqlite::Result<bool> {
-        if let Some(sink) = store.sink.clone() {
-            store.transaction(|store| sink.upkeep(&store.connection, now_ms))?;
-        }
+        let points = match store.sink.clone() {
+            Some(sink) => store.transaction(|store| sink.upkeep(&store.connection, now_ms))?,
+            None => false,
+        };
         let keys = store.transaction(|store| store.expire_keys(now_ms, KEYS))?;
         let rooms: Vec<(i64, String, i64, i64, i64)> = store
             .connection
@@ -60,7 +61,7 @@ impl Upkeep {
         changed?;
         forget(store, forgotten)?;
         let vacuumed = vacuum(store)?;
-        Ok(!over || keys == KEYS || vacuumed)
+        Ok(!over || points || keys == KEYS || vacuumed)
     }
 }
 
@@ -106,6 +107,7 @@ fn forget(store: &mut Store, rooms: Vec<(i64, RoomName)>) -> rusqlite::Result<()
     let result = open.forget(rooms, |rooms, generation| {
         store.transaction(|store| {
             for (id, _) in rooms {
+                note_forgotten(&store.connection, *id)?;
                 store.connection.prepare_cached("DELETE FROM rooms WHERE id = ?1")?.execute([id])?;
             }
             put(&store.connection, "generation", &generation)

@@ -5,6 +5,7 @@ use super::{
     error::unavailable,
     file::{get, put},
     handover::{DropThere, Handover},
+    lock::LockFile,
     queue::{Next, Queue},
     store::{Store, is_stored},
     upkeep::Upkeep,
@@ -12,7 +13,6 @@ use super::{
 use crate::engine::{EngineError, Pending, Stored};
 use parking_lot::Mutex;
 use std::{
-    fs::File,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -44,7 +44,7 @@ pub(super) struct Writer {
     pub(super) clock: Arc<dyn Fn() -> u64 + Send + Sync>,
     pub(super) upkeep: Upkeep,
     /// Held until the file is closed.
-    pub(super) lock: File,
+    pub(super) lock: LockFile,
 }
 
 /// Nobody must wait for a thread that is gone, however it went.
@@ -76,8 +76,10 @@ impl Writer {
             };
             let now = Instant::now();
             if now >= upkeep_at || (idle && more) {
-                more = self.step() && self.shared.failing.lock().is_none();
-                upkeep_at = now + if more { UPKEEP } else { ROUND };
+                let stepped = self.step();
+                // What fails is tried again after a while: at once it would be all that this thread does.
+                more = stepped == Some(true) && self.shared.failing.lock().is_none();
+                upkeep_at = now + if more { UPKEEP } else { stepped.map_or(PROBE, |_| ROUND) };
                 if idle && !more {
                     self.checkpoints.when_idle();
                 }
@@ -97,6 +99,8 @@ impl Writer {
         match all {
             Some(Ok(written)) => {
                 self.note(Ok(()));
+                let numbered = written.iter().filter(|(event, _)| event.as_ref().is_some_and(|event| event.offset.is_some()));
+                self.lock.committed(numbered.count() as u64);
                 let together = batch.into_iter().zip(written);
                 stored.extend(together.map(|(Pending { room, done, .. }, (event, published))| Stored {
                     room,
@@ -133,15 +137,12 @@ impl Writer {
         self.checkpoints.after_commit(&self.store.connection);
     }
 
-    /// Whether the upkeep has more to do now.
-    fn step(&mut self) -> bool {
+    /// Whether the upkeep has more to do now; `None` where it failed.
+    fn step(&mut self) -> Option<bool> {
         let now = (self.clock)();
         let step = self.upkeep.step(&mut self.store, now);
         self.checkpoints.after_commit(&self.store.connection);
-        step.unwrap_or_else(|error| {
-            tracing::debug!(%error, "the data file could not be tidied");
-            true
-        })
+        step.inspect_err(|error| tracing::debug!(%error, "the data file could not be tidied")).ok()
     }
 
     /// Whether something could be stored now.

@@ -37,8 +37,8 @@ pub enum ConnectError {
     Timeout,
 }
 
-/// The cause is what tells; the library's own text is but "error connecting to server".
-fn told(error: &tokio_postgres::Error) -> String {
+/// The cause is what tells; the library's own text is but "error connecting to server" or "db error".
+pub(super) fn told(error: &tokio_postgres::Error) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {
@@ -67,7 +67,7 @@ impl DatabaseUrl {
     /// # Errors
     /// The address or the file can't be used.
     pub fn parse(url: &str, ca: Option<&Path>) -> Result<Self, ConnectError> {
-        let mut config: Config = url.parse().map_err(|_| ConnectError::Url)?;
+        let mut config: Config = checked_by_us(url).parse().map_err(|_| ConnectError::Url)?;
         if config.get_hosts().is_empty() {
             return Err(ConnectError::Url);
         }
@@ -102,6 +102,16 @@ impl DatabaseUrl {
         };
         Ok(MakeRustlsConnect::new(config))
     }
+}
+
+/// `sslmode=verify-ca` and `verify-full` are unknown to the library, which leaves the certificate to us: it is always checked.
+fn checked_by_us(url: &str) -> String {
+    let Some((address, settings)) = url.split_once('?') else { return url.to_owned() };
+    let settings = settings.split('&').map(|setting| match setting {
+        "sslmode=verify-ca" | "sslmode=verify-full" => "sslmode=require",
+        other => other,
+    });
+    format!("{address}?{}", settings.collect::<Vec<_>>().join("&"))
 }
 
 /// A connection: PostgreSQL's protocol takes many statements at once.
@@ -145,6 +155,11 @@ mod tests {
     fn an_address_is_checked_and_never_shown() {
         let url = DatabaseUrl::parse("postgres://ada:hunter2@localhost/metrics", None).unwrap();
         assert!(!format!("{url:?}").contains("hunter2"));
+        for mode in ["verify-full", "verify-ca", "require"] {
+            let url = format!("postgres://ada@localhost/metrics?application_name=a&sslmode={mode}");
+            let config = DatabaseUrl::parse(&url, None).unwrap().config;
+            assert_eq!(config.get_ssl_mode(), tokio_postgres::config::SslMode::Require, "{mode}");
+        }
         for bad in ["", "mysql://localhost/x", "postgres://localhost:port/x", "postgres:///"] {
             let error = DatabaseUrl::parse(bad, None).unwrap_err().to_string();
             assert!(error.contains("DATABASE_URL"), "{bad}: {error}");

@@ -1,6 +1,10 @@
 //! From the backlog into the database, in batches, for as long as the store lives. An outage is waited out.
 
-use super::{ConnectError, UPKEEP, connect::Connections, write};
+use super::{
+    ConnectError, UPKEEP,
+    connect::{Connections, told},
+    write,
+};
 use crate::metrics::{Backlog, Keep, MetricsError};
 use std::{
     sync::Arc,
@@ -62,7 +66,7 @@ async fn step(connections: &Connections, backlog: &dyn Backlog, at: u64) -> Resu
     let through = *through;
     let points: Vec<_> = batch.into_iter().map(|(_, point)| point).collect();
     let client = connections.get().await.map_err(|error| MetricsError(error.to_string()))?;
-    write::record(&client, &points).await.map_err(|error| MetricsError(error.to_string()))?;
+    write::record(&client, &points).await.map_err(|error| MetricsError(told(&error)))?;
     Ok(Some(through))
 }
 
@@ -75,5 +79,5 @@ async fn expire(connections: &Connections, keep: &Keep) -> Result<(), MetricsErr
     let client = connections.get().await.map_err(|error| MetricsError(error.to_string()))?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-    write::expire(&client, keep, now_ms).await.map_err(|error| MetricsError(error.to_string()))
+    write::expire(&client, keep, now_ms).await.map_err(|error| MetricsError(told(&error)))
 }

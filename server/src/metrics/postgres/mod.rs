@@ -12,13 +12,18 @@ pub use connect::{ConnectError, DatabaseUrl};
 
 use super::{Answer, Backlog, Keep, MetricQuery, MetricStore, MetricsError};
 use connect::Connections;
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 use tokio::sync::watch;
 
 /// How long a question waits for points that are on their way; then it is answered without them.
 const CATCH_UP: Duration = Duration::from_secs(2);
 /// Between two deletions of what is over its age.
 const UPKEEP: Duration = Duration::from_secs(300);
+
+/// A text as PostgreSQL can hold it: it knows no NUL.
+fn text(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(text) }
+}
 
 /// A database.
 pub struct PostgresMetrics {
@@ -65,8 +70,15 @@ impl MetricStore for PostgresMetrics {
             // What the client may have seen live is in the answer: a chart has no seam between history and events.
             let newest = backlog.newest()?;
             let _ = tokio::time::timeout(CATCH_UP, written.wait_for(|written| *written >= newest)).await;
-            let client = connections.get().await.map_err(|error| MetricsError(error.to_string()))?;
-            read::query(&client, query, &keep, now_ms).await.map_err(|error| MetricsError(error.to_string()))
+            let answer = async {
+                let client = connections.get().await?;
+                Ok::<_, ConnectError>(read::query(&client, query, &keep, now_ms).await?)
+            };
+            // Where the database is and what it says is for the log, and not for every client.
+            answer.await.map_err(|error| {
+                tracing::warn!(%error, "metrics can't be read from the database");
+                MetricsError("the database can't be used now".to_owned())
+            })
         })
     }
 }

@@ -1,11 +1,14 @@
 //! Points and sums out of the database.
 
-use super::super::{
-    Keep, MetricQuery,
-    aggregate::{Sum, Sums, floor},
-    answer, plain,
-    plan::{Kept, Segment, Source, plan},
-    spans,
+use super::{
+    super::{
+        Keep, MetricQuery,
+        aggregate::{Sum, Sums, floor},
+        answer, plain,
+        plan::{Kept, Segment, Source, plan},
+        spans,
+    },
+    text,
 };
 use osbackend_protocol::{
     event::MetricValue,
@@ -16,9 +19,9 @@ use tokio_postgres::{Client, Error};
 
 pub(super) async fn query(client: &Client, query: MetricQuery, keep: &Keep, now_ms: u64) -> Result<Metrics, Error> {
     let mut found = Vec::new();
-    let series = client
-        .query("SELECT id, metric FROM osbackend_metric_series WHERE $1::text IS NULL OR metric = $1", &[&query.metric])
-        .await?;
+    let only = query.metric.as_deref().map(text);
+    let series =
+        client.query("SELECT id, metric FROM osbackend_metric_series WHERE $1::text IS NULL OR metric = $1", &[&only]).await?;
     for (id, metric) in series.iter().map(|row| (row.get(0), row.get::<_, &str>(1))) {
         match query.interval {
             None => found.extend(points(client, id, metric, &query).await?),

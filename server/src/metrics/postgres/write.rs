@@ -1,7 +1,11 @@
 //! Tables, points and sums in the database, and what is over its age out of it.
 
-use super::super::{Keep, Point, aggregate::Additions};
-use osbackend_protocol::metrics::Interval;
+use super::{
+    super::{Keep, Point, aggregate::Additions},
+    connect::told,
+    text,
+};
+use osbackend_protocol::{event::MetricValue, metrics::Interval};
 use std::collections::{HashMap, HashSet};
 use tokio_postgres::{Client, Error};
 
@@ -54,8 +58,44 @@ async fn steps(client: &Client) -> Result<(), Error> {
     Ok(())
 }
 
-/// Writes points, each once: those that are there already change nothing.
+/// Writes points, each once: those that are there already change nothing. A point that the database refuses for what it holds
+/// is given up, and the log says so: it would be refused for ever, and all others would wait behind it.
 pub(super) async fn record(client: &Client, points: &[Point]) -> Result<(), Error> {
+    let points: Vec<_> = points.iter().map(storable).collect();
+    match transaction(client, &points).await {
+        Err(error) if is_of_a_point(&error) => {
+            for point in &points {
+                match transaction(client, std::slice::from_ref(point)).await {
+                    Err(error) if is_of_a_point(&error) => {
+                        let why = told(&error);
+                        tracing::error!(metric = point.metric, why, "the database refuses a point: it is given up");
+                    }
+                    other => other?,
+                }
+            }
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+/// Data that is out of a range, breaks a rule, or is over one of the database's limits: SQLSTATE 22, 23 and 54.
+fn is_of_a_point(error: &Error) -> bool {
+    error.code().is_some_and(|state| ["22", "23", "54"].iter().any(|class| state.code().starts_with(class)))
+}
+
+/// The point with every text as the database can hold it.
+fn storable(point: &Point) -> Point {
+    let owned = |value: &str| text(value).into_owned();
+    let value = |value: &MetricValue| match value {
+        MetricValue::Text(value) => MetricValue::Text(owned(value)),
+        other => other.clone(),
+    };
+    let values = point.values.iter().map(|(name, of_it)| (owned(name), value(of_it))).collect();
+    Point { metric: owned(&point.metric), values, event_id: point.event_id.clone(), at_ms: point.at_ms }
+}
+
+async fn transaction(client: &Client, points: &[Point]) -> Result<(), Error> {
     client.batch_execute("BEGIN").await?;
     let written = insert(client, points).await;
     let end = if written.is_ok() { "COMMIT" } else { "ROLLBACK" };
@@ -120,10 +160,24 @@ async fn add_sums(client: &Client, additions: &Additions<i64>) -> Result<(), Err
                 $5::float8[], $6::float8[], $7::float8[], $8::float8[], $9::bigint[], $10::bigint[])
              ON CONFLICT (series, span_ms, begin_ms, name) DO UPDATE SET
                 min = LEAST(old.min, excluded.min), max = GREATEST(old.max, excluded.max),
-                sum = old.sum + excluded.sum, count = old.count + excluded.count,
+                sum = CASE WHEN old.sum > 0 AND excluded.sum > $11::float8 - old.sum THEN $11::float8
+                    WHEN old.sum < 0 AND excluded.sum < -$11::float8 - old.sum THEN -$11::float8 ELSE old.sum + excluded.sum END,
+                count = old.count + excluded.count,
                 last = CASE WHEN excluded.last_at_ms >= old.last_at_ms THEN excluded.last ELSE old.last END,
                 last_at_ms = GREATEST(old.last_at_ms, excluded.last_at_ms)",
-            &[&keys[0], &keys[1], &keys[2], &names, &floats[0], &floats[1], &floats[2], &floats[3], &counts[0], &counts[1]],
+            &[
+                &keys[0],
+                &keys[1],
+                &keys[2],
+                &names,
+                &floats[0],
+                &floats[1],
+                &floats[2],
+                &floats[3],
+                &counts[0],
+                &counts[1],
+                &f64::MAX,
+            ],
         )
         .await?;
     Ok(())

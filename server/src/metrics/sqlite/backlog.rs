@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 /// Points that wait at most; of more, the oldest are given up, and the log says so.
 const MOST: i64 = 1_000_000;
 /// Rows that are deleted in one go.
-const DELETED_AT_ONCE: i64 = 5_000;
+const DELETED_AT_ONCE: usize = 5_000;
 
 /// The table `metric_backlog`.
 pub struct SqliteBacklog {
@@ -95,18 +95,42 @@ impl PointSink for SqliteBacklog {
     }
 
     /// Here and not when they are forwarded: one thread writes the file.
-    fn upkeep(&self, connection: &Connection, _now_ms: u64) -> rusqlite::Result<()> {
+    fn upkeep(&self, connection: &Connection, _now_ms: u64) -> rusqlite::Result<bool> {
         let forwarded = self.forwarded.load(Ordering::Acquire).cast_signed();
         let mut delete = connection.prepare_cached(
             "DELETE FROM metric_backlog WHERE id IN (SELECT id FROM metric_backlog WHERE id <= ?1 ORDER BY id LIMIT ?2)",
         )?;
-        delete.execute(params![forwarded, DELETED_AT_ONCE])?;
+        // What is there already goes before what is given up.
+        if delete.execute(params![forwarded, DELETED_AT_ONCE as i64])? >= DELETED_AT_ONCE {
+            return Ok(true);
+        }
         let newest: Option<i64> =
             connection.prepare_cached("SELECT max(id) FROM metric_backlog")?.query_row([], |row| row.get(0))?;
-        let given_up = delete.execute(params![newest.unwrap_or(0) - MOST, DELETED_AT_ONCE])?;
+        let given_up = delete.execute(params![newest.unwrap_or(0) - MOST, DELETED_AT_ONCE as i64])?;
         if given_up > 0 {
             tracing::error!(points = given_up, "the metrics database has been away for too long: the oldest points are given up");
         }
-        Ok(())
+        Ok(given_up >= DELETED_AT_ONCE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_the_other_store_goes_and_is_not_called_given_up() {
+        let connection = Connection::open_in_memory().expect("a database");
+        connection.execute_batch(super::super::SCHEMA).expect("tables");
+        let backlog = SqliteBacklog::new(Connection::open_in_memory);
+        let point = Point { metric: "m".to_owned(), at_ms: 1, values: Default::default(), event_id: "e".to_owned() };
+        backlog.record(&connection, &vec![point; 12_000]).expect("recorded");
+        backlog.forwarded(11_000);
+        let left =
+            || connection.query_row("SELECT count(*) FROM metric_backlog", [], |row| row.get::<_, i64>(0)).expect("a number");
+        assert!(backlog.upkeep(&connection, 1).expect("some deleted"), "there is more to delete");
+        assert_eq!(left(), 7_000);
+        while backlog.upkeep(&connection, 1).expect("some deleted") {}
+        assert_eq!(left(), 1_000);
     }
 }

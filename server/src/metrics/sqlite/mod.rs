@@ -32,11 +32,11 @@ pub trait PointSink: Send + Sync + 'static {
     /// They are committed.
     fn committed(&self) {}
 
-    /// Deletes some of what is no longer needed, in a transaction of its own.
+    /// Deletes some of what is no longer needed, in a transaction of its own; whether there may be more of it.
     ///
     /// # Errors
     /// SQLite refused.
-    fn upkeep(&self, connection: &Connection, now_ms: u64) -> rusqlite::Result<()>;
+    fn upkeep(&self, connection: &Connection, now_ms: u64) -> rusqlite::Result<bool>;
 }
 
 /// Points stay in the engine's file.
@@ -48,8 +48,8 @@ impl PointSink for InThisFile {
         record(connection, points)
     }
 
-    fn upkeep(&self, connection: &Connection, now_ms: u64) -> rusqlite::Result<()> {
-        expire(connection, &self.0, now_ms, EXPIRED_AT_ONCE).map(|_| ())
+    fn upkeep(&self, connection: &Connection, now_ms: u64) -> rusqlite::Result<bool> {
+        expire(connection, &self.0, now_ms, EXPIRED_AT_ONCE).map(|deleted| deleted >= EXPIRED_AT_ONCE)
     }
 }
 

@@ -54,7 +54,7 @@ pub fn record(connection: &Connection, points: &[Point]) -> rusqlite::Result<()>
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
          ON CONFLICT (series, span, begin, name) DO UPDATE SET
             min = min(min, excluded.min), max = max(max, excluded.max),
-            sum = sum + excluded.sum, count = count + excluded.count,
+            sum = max(?11, min(?12, sum + excluded.sum)), count = count + excluded.count,
             last = CASE WHEN excluded.last_at >= last_at THEN excluded.last ELSE last END,
             last_at = max(last_at, excluded.last_at)",
     )?;
@@ -69,7 +69,9 @@ pub fn record(connection: &Connection, points: &[Point]) -> rusqlite::Result<()>
             sum.sum,
             sum.count as i64,
             sum.last,
-            sum.last_at as i64
+            sum.last_at as i64,
+            f64::MIN,
+            f64::MAX
         ])?;
     }
     Ok(())

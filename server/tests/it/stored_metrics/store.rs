@@ -87,6 +87,21 @@ async fn rules(store: Store) {
         PointValue::Aggregate(Aggregate { min: 5.0, max: 6.0, avg: 5.5, sum: 11.0, last: 6.0, count: 2 })
     );
     assert_eq!(values.len(), 1);
+
+    // Sums beyond what a number can be stay numbers, in the store and in the answer; what comes later is stored all the same.
+    for (second, value) in [(0, f64::MAX), (0, f64::MAX), (1, -f64::MAX), (1, -f64::MAX), (2, -f64::MAX), (3, 1.0)] {
+        (store.record)(&[point("huge", START + second * 1000, value), point("huge", START + second * 1000, value)]);
+    }
+    let huge = MetricQuery { interval: Some(Interval::Hour), ..ask(Some("huge"), START, START + HOUR - 1) };
+    let metrics = store.store.query(huge, START + DAY).await.unwrap();
+    let PointValue::Aggregate(aggregate) = metrics.points[0].values["active"] else { panic!("{metrics:?}") };
+    assert_eq!((aggregate.min, aggregate.max, aggregate.last, aggregate.count), (f64::MIN, f64::MAX, 1.0, 12));
+    assert!(aggregate.sum.is_finite() && aggregate.avg.is_finite(), "{aggregate:?}");
+
+    // Any text that JSON can have.
+    let values = [("x\0y".to_owned(), "z\0".into()), ("active".to_owned(), 1_u64.into())].into();
+    (store.record)(&[Point { values, event_id: "e-nul".to_owned(), ..point("nul\0", START, 1_u64) }]);
+    assert_eq!(store.get(ask(Some("nul\0"), START, START)).await.len(), 1);
 }
 
 #[tokio::test]
@@ -114,6 +129,16 @@ async fn the_rules_in_postgres_and_an_outage_of_it() {
         record(&points.iter().map(named).collect::<Vec<_>>());
     };
     rules(Store { record: Box::new(unlike), ..store }).await;
+
+    // A name that no index of PostgreSQL takes: the point is given up, and those beside and behind it are not.
+    let store = postgres(&server, Keep::default()).await;
+    let mut letters = std::iter::successors(Some(7_u32), |seed| Some(seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223)));
+    let name: String = letters.by_ref().take(30_000).map(|seed| char::from(b'!' + (seed >> 24) as u8 % 90)).collect();
+    let bad = Point { values: [(name, 1_u64.into())].into(), ..point("mixed", START, 1_u64) };
+    (store.record)(&[point("mixed", START + 1, 1_u64), bad, point("mixed", START + 2, 2_u64)]);
+    (store.record)(&[point("mixed", START + 3, 3_u64)]);
+    let by_day = MetricQuery { interval: Some(Interval::Day), ..ask(Some("mixed"), START, START + DAY - 1) };
+    assert_eq!(store.get(by_day).await, [("mixed".to_owned(), START, 6.0, 3)]);
 
     let store = postgres(&server, Keep::default()).await;
     let at = START + 10 * DAY;

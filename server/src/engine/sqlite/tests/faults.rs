@@ -67,3 +67,36 @@ fn a_stopped_engine_refuses_with_a_reason_and_answers_what_was_queued() {
     assert_eq!(offsets, (1..=200).map(Some).collect::<Vec<_>>());
     assert!(hub.publish(ROOM, event(0)).expect_err("refused").to_string().contains("stopping"));
 }
+
+#[test]
+fn an_upkeep_that_fails_is_tried_again_after_a_while_and_not_all_the_time() {
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicU64, Ordering},
+        },
+        time::{Duration, Instant},
+    };
+    let (dir, clock, looks) = (TempDir::new(), Clock::new(), Arc::new(AtomicU64::new(0)));
+    drop(start(options(&dir, &clock), &clock));
+    let connection = rusqlite::Connection::open(dir.path().join(super::super::file::FILE)).expect("a file");
+    connection.execute_batch("DROP TABLE idempotent").expect("dropped");
+    let counting = looks.clone();
+    let counted = move || {
+        counting.fetch_add(1, Ordering::Relaxed);
+        1_700_000_000_000
+    };
+    // The clock is read once for each attempt, while nobody publishes.
+    let hub = start(SqliteOptions { clock: Arc::new(counted), ..options(&dir, &clock) }, &clock);
+    let attempts = |number| {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while looks.load(Ordering::Relaxed) < number {
+            assert!(Instant::now() < deadline, "attempt {number} never came");
+            std::thread::yield_now();
+        }
+        Instant::now()
+    };
+    let first = attempts(1);
+    assert!(attempts(3) - first >= Duration::from_secs(1), "it spins");
+    hub.notes(ROOM, 1..=2);
+}

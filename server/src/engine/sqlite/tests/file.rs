@@ -106,3 +106,32 @@ fn damage_in_the_middle_is_found_at_the_start() {
     let error = SqliteEngine::start(options(&dir, &clock)).err().expect("refused");
     assert!(matches!(error, OpenError::Corrupt { .. }) && error.to_string().contains("backup"), "{error}");
 }
+
+#[test]
+fn events_of_rooms_that_were_forgotten_are_not_missed() {
+    let (dir, clock) = (TempDir::new(), Clock::new());
+    let short = || SqliteOptions { retention: crate::engine::testing::keep(100, 60_000), ..options(&dir, &clock) };
+    let hub = start(short(), &clock);
+    hub.notes("agent:2", 1..=7);
+    hub.hub.stop();
+    drop(hub);
+    clock.pass(8 * 86_400_000);
+    let hub = start(short(), &clock);
+    let epoch = hub.epoch(ROOM);
+    hub.notes(ROOM, 1..=3);
+    let connection = rusqlite::Connection::open(dir.path().join(FILE)).expect("a file");
+    let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("a number");
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while count("SELECT count(*) FROM rooms") > 1 {
+        assert!(std::time::Instant::now() < deadline, "the room is not forgotten");
+        std::thread::yield_now();
+    }
+    crash(hub);
+    let hub = start(short(), &clock);
+    assert!(hub.join(ROOM, &epoch, 1).joined.recovered, "nothing of what is left was lost");
+    hub.hub.stop();
+    drop(hub);
+    // As many events less in a room that is there are missed.
+    connection.execute("UPDATE rooms SET offset = offset - 1", []).expect("an update");
+    assert_ne!(start(short(), &clock).epoch(ROOM), epoch);
+}

@@ -1,10 +1,15 @@
 //! The file's size follows what is kept, not what was published.
 
 use super::*;
-use crate::engine::{
-    sqlite::file::FILE,
-    testing::{event, keyed, once, room},
+use crate::{
+    engine::{
+        sqlite::file::FILE,
+        testing::{event, keyed, once, room},
+    },
+    hub::event::NewEvent,
+    metrics::{Keep, sqlite::InThisFile},
 };
+use osbackend_protocol::JsonObject;
 
 /// Bytes of the database, and of its log.
 fn sizes(dir: &TempDir) -> (u64, u64) {
@@ -12,14 +17,18 @@ fn sizes(dir: &TempDir) -> (u64, u64) {
     (bytes(FILE), bytes(&format!("{FILE}-wal")))
 }
 
+fn agent(number: u64) -> String {
+    format!("agent:{number}")
+}
+
 /// Publishes all, many on their way at once.
-fn publish(hub: &TestHub, events: impl Iterator<Item = (u64, crate::hub::event::NewEvent)>) {
+fn publish(hub: &TestHub, events: impl Iterator<Item = (String, NewEvent)>) {
     let (tell, told) = std::sync::mpsc::channel();
     let mut sent = 0;
-    for (number, event) in events {
+    for (name, event) in events {
         let tell = tell.clone();
         let done = Box::new(move |result: Result<_, _>| tell.send(result.is_ok()).expect("the test waits"));
-        hub.hub.publish(room(&format!("agent:{number}")), event, hub.clock.now(), done);
+        hub.hub.publish(room(&name), event, hub.clock.now(), done);
         sent += 1;
         if sent % 500 == 0 {
             assert!(told.iter().take(500).all(|stored| stored));
@@ -32,7 +41,7 @@ fn publish(hub: &TestHub, events: impl Iterator<Item = (u64, crate::hub::event::
 fn twenty_times_more_than_is_kept_leaves_a_file_of_what_is_kept() {
     let (dir, clock) = (TempDir::new(), Clock::new());
     let hub = start(SqliteOptions { retention: keep(100, 0), ..options(&dir, &clock) }, &clock);
-    let round = |from: u64| (from..from + 4_000).map(|n| (n % 20, if n % 3 == 0 { keyed(n, "k") } else { event(n) }));
+    let round = |from: u64| (from..from + 4_000).map(|n| (agent(n % 20), if n % 3 == 0 { keyed(n, "k") } else { event(n) }));
     publish(&hub, round(0));
     for n in 1..20 {
         publish(&hub, round(4_000 * n));
@@ -51,7 +60,7 @@ fn twenty_times_more_than_is_kept_leaves_a_file_of_what_is_kept() {
 fn keys_and_old_events_go_and_their_space_is_given_back() {
     let (dir, clock) = (TempDir::new(), Clock::new());
     let hub = start(SqliteOptions { retention: keep(100_000, 60_000), ..options(&dir, &clock) }, &clock);
-    publish(&hub, (0..40_000).map(|n| (n % 300, once(n, &format!("key-{n}")))));
+    publish(&hub, (0..40_000).map(|n| (agent(n % 300), once(n, &format!("key-{n}")))));
     hub.hub.stop();
     let (full, _) = sizes(&dir);
     drop(hub);
@@ -64,4 +73,31 @@ fn keys_and_old_events_go_and_their_space_is_given_back() {
     }
     let offset = hub.enter("agent:1", None).joined.offset;
     assert_eq!(hub.publish("agent:1", event(0)).expect("published").offset, Some(offset + 1));
+}
+
+#[test]
+fn metrics_that_come_fast_go_as_fast_when_they_are_over_their_age() {
+    let (dir, clock) = (TempDir::new(), Clock::new());
+    let second = |seconds| Some(std::time::Duration::from_secs(seconds));
+    let keep = Keep { raw: second(60), minutes: second(60), hours: second(60) };
+    let options = || SqliteOptions { points: Some(std::sync::Arc::new(InThisFile(keep))), ..options(&dir, &clock) };
+    let hub = start(options(), &clock);
+    let metric = |n: u64| NewEvent {
+        kind: "metric_update".into(),
+        data: JsonObject::parse(&format!(r#"{{"metric":"calls","values":{{"active":{n}}}}}"#)).expect("an object"),
+        ..event(n)
+    };
+    publish(&hub, (0..20_000).map(|n| ("dashboard:overview".to_owned(), metric(n))));
+    hub.hub.stop();
+    drop(hub);
+    clock.pass(86_400_000);
+    let _hub = start(options(), &clock);
+    let connection = rusqlite::Connection::open(dir.path().join(FILE)).expect("a file");
+    let left = || connection.query_row("SELECT count(*) FROM metric_points", [], |row| row.get::<_, i64>(0)).expect("a number");
+    // A round of the upkeep comes every 10 s, and takes 2,000 points at a time: ten of them would be as many rounds.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while left() > 0 {
+        assert!(std::time::Instant::now() < deadline, "{} points are left", left());
+        std::thread::yield_now();
+    }
 }
