@@ -129,6 +129,30 @@ test("Retry-After is waited for", async () => {
   expect(performance.now() - began).toBeGreaterThan(990);
 });
 
+test("a Retry-After beyond retryForMs ends it at once, and holds up nothing behind it", {
+  timeout: 5_000,
+}, async () => {
+  const { api, backend, told } = await start();
+  // In milliseconds it is more than a timer can hold, too.
+  api.failures.push({ status: 429, headers: { "Retry-After": "9000000" } });
+  const error = await failed(backend.emitClipPlayed("c", { plays: 1 }));
+  expect([error.status, told]).toEqual([429, [["outcome_unknown", "clip_played"]]]);
+  await backend.emitClipPlayed("c", { plays: 2 });
+  expect(api.calls.length).toBe(2);
+});
+
+test("an answer that is not the API's publishes nothing, and says that the url may be wrong", async () => {
+  for (const body of ["<!doctype html>", {}, []]) {
+    const { api, backend } = await start({ retryForMs: 5 });
+    api.decide = () => ({ status: 200, body });
+    const error = await failed(backend.emitClipPlayed("c", { plays: 1 }));
+    expect([error.code, error.message]).toEqual([
+      "outcome_unknown",
+      expect.stringContaining("the address of"),
+    ]);
+  }
+});
+
 test("given up after retryForMs: whether it was stored is only known where nothing was ever heard of it", async () => {
   const { api, backend, told } = await start({ retryForMs: 20 });
   api.decide = () => "lost";
@@ -259,6 +283,13 @@ test("options that can't work say what to give", () => {
   expect(code({})).toContain("OSBACKEND_API_KEY");
   expect(code({ apiKey: "k", url: "ws://localhost:8082/ws" })).toContain("http: or https:");
   expect(code({ apiKey: "k", url: "nonsense" })).toContain("no URL");
+  // Neither a key nor a password is in what is told.
+  const line = code({ apiKey: "k-one\nk-two" });
+  expect(line).toContain("line break");
+  expect(line).not.toContain("k-one");
+  const withPassword = code({ apiKey: "k", url: "http://ann:hunter2@127.0.0.1" });
+  expect(withPassword).toContain("user or password");
+  expect(withPassword).not.toContain("hunter2");
   expect(code({ apiKey: "k", retryForMs: 300_000 })).toContain("5 minutes");
   expect(code({ apiKey: "k", maxBatch: 0 })).toContain("maxBatch");
   vi.stubGlobal("window", {});
@@ -271,6 +302,10 @@ test("options that can't work say what to give", () => {
 
 test("the default export is the backend of the environment, made when it is used", async () => {
   const { default: shared } = await import("../src/server/index.js");
+  // Awaited, printed or compared it asks for no key: a build without one goes through.
+  vi.stubEnv("OSBACKEND_API_KEY", "");
+  expect(await shared).toBe(shared);
+  expect(String(Object.prototype.toString.call(shared))).toBe("[object Object]");
   const api = await BackendApi.start();
   vi.stubEnv("OSBACKEND_URL", `${api.url}/below`);
   vi.stubEnv("OSBACKEND_API_KEY", "from-env");

@@ -9,6 +9,7 @@ import { createReplay, mountDevtools, RealtimeDevtools, SessionFileError } from 
 import { REDACTED, redacted, redactedUrl } from "../src/devtools/redact.js";
 import { fromNdjson, toNdjson } from "../src/devtools/session-file.js";
 import { createClient } from "../src/index.js";
+import { newest } from "../src/inspect.js";
 import { createFakeServer } from "../src/testing/index.js";
 import type { ClientOptions } from "../src/types.js";
 import { reaches } from "./live.js";
@@ -84,6 +85,9 @@ test("tokens are in no entry, no panel and no file; the data of events stays", a
     payload: { resume: { clientId: "c", token: REDACTED } },
   });
   expect(redactedUrl("wss://a/ws?x=1&token=abc#y")).toBe(`wss://a/ws?x=1&token=${REDACTED}#y`);
+  expect(redactedUrl("wss://ann:hunter2@a/ws?apiKey=k&X-Amz-Signature=s&room=1")).toBe(
+    `wss://${REDACTED}@a/ws?apiKey=${REDACTED}&X-Amz-Signature=${REDACTED}&room=1`,
+  );
 });
 
 test("rooms: offset, what is behind, skipped, recovered; events a second", async () => {
@@ -240,12 +244,51 @@ test("the panel: badge, timeline, search, one frame opened, rooms, pause", async
   expect(document.querySelector("[data-osbackend-devtools]")).toBeNull();
 });
 
-test("without a client it is the one that connects next", async () => {
+test("a session that is loaded shows its own entries, whatever was on the timeline under the same numbers", async () => {
   const { client } = start();
-  const unmount = mountDevtools();
+  const unmount = mountDevtools({ client, open: true });
   onTestFinished(unmount);
   await client.connect("t");
-  expect(document.querySelectorAll("[data-osbackend-devtools]").length).toBe(1);
+  const { root, rows, click } = panel();
+  await expect.poll(rows).toContain("connect");
+  const live = rows();
+  click("state");
+  expect(root.querySelectorAll("pre").length).toBe(1);
+  const entries = ["first", "second"].map(
+    (type, n): Entry => ({
+      n: n + 1,
+      at: n,
+      direction: "in",
+      type,
+      size: 1,
+      frame: { type, data: { of: "session" } },
+    }),
+  );
+  const input = root.querySelector("input[type=file]") as HTMLInputElement;
+  const file = new File([toNdjson(entries)], "session.ndjson");
+  Object.defineProperty(input, "files", { configurable: true, value: [file] });
+  input.dispatchEvent(new Event("change"));
+  await expect.poll(rows).toEqual(["first", "second"]);
+  // What was open there isn't here.
+  expect(root.querySelectorAll("pre").length).toBe(0);
+  click("second");
+  expect(root.querySelector("pre")?.textContent).toContain('"of": "session"');
+  click("Back to now");
+  expect(rows().slice(0, live.length)).toEqual(live);
+  expect(root.querySelector("pre")?.textContent).toContain('"status": "idle"');
+});
+
+test("without a client it is the one that connects next, for every panel that waits", async () => {
+  const { client } = start();
+  // Another client may have connected before, in another test.
+  newest.client = undefined as never;
+  const unmounts = [mountDevtools(), mountDevtools(), mountDevtools()];
+  onTestFinished(() => {
+    for (const unmount of unmounts) unmount();
+  });
+  unmounts[0]?.();
+  await client.connect("t");
+  expect(document.querySelectorAll("[data-osbackend-devtools]").length).toBe(2);
 });
 
 test("the component mounts once under StrictMode, and goes with its parent", async () => {

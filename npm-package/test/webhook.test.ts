@@ -51,6 +51,14 @@ test("the Request of Fetch, Express with express.raw, and a plain request of Nod
   // Buffers are often views into a pool.
   const pooled = Buffer.concat([Buffer.from("before"), Buffer.from(body)]).subarray(6);
   expect(await verifyWebhook({ headers: headers(), body: pooled }, SECRET, { now })).toEqual(webhook);
+  // API Gateway gives headers as they came.
+  const asGiven = Object.fromEntries(
+    Object.entries(headers()).map(([name, value]) => [
+      name.replace(/x-osbackend-(.)/, (_, c) => `X-Osbackend-${c.toUpperCase()}`),
+      value,
+    ]),
+  );
+  expect(await verifyWebhook({ headers: asGiven, body }, SECRET, { now })).toEqual(webhook);
   const verified: WebhookRequest[] = [];
   const server = createServer(async (request, response) => {
     verified.push(await verifyWebhook(request, SECRET, { now }));

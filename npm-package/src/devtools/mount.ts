@@ -1,6 +1,6 @@
 /** Puts the devtools into a page. */
 import { RealtimeClient } from "../client.js";
-import { newest } from "../inspect.js";
+import { type Inspectable, newest } from "../inspect.js";
 import { Capture } from "./capture.js";
 import { Panel } from "./panel/panel.js";
 
@@ -18,6 +18,24 @@ export interface DevtoolsOptions {
   limit?: number;
 }
 
+/** Those that wait for a client: any number, none in the place of another. */
+const waiting = new Set<(client: Inspectable) => void>();
+
+/** Calls `show` with the client that connects next. Gives back what ends the wait. */
+function whenConnected(show: (client: RealtimeClient) => void): () => void {
+  const told = (connecting: Inspectable) => {
+    waiting.delete(told);
+    if (connecting instanceof RealtimeClient) show(connecting);
+  };
+  waiting.add(told);
+  newest.connected = (connecting) => {
+    for (const one of [...waiting]) one(connecting);
+  };
+  return () => {
+    waiting.delete(told);
+  };
+}
+
 /** Shows the devtools until what it gives back is called. Without React, and in any framework. */
 export function mountDevtools(options: DevtoolsOptions = {}): () => void {
   let end = () => {};
@@ -32,16 +50,7 @@ export function mountDevtools(options: DevtoolsOptions = {}): () => void {
     };
   };
   const client = options.client ?? newest.client;
-  if (client instanceof RealtimeClient) {
-    show(client);
-  } else {
-    newest.connected = (connecting) => {
-      newest.connected = undefined;
-      if (connecting instanceof RealtimeClient) show(connecting);
-    };
-    end = () => {
-      newest.connected = undefined;
-    };
-  }
+  if (client instanceof RealtimeClient) show(client);
+  else end = whenConnected(show);
   return () => end();
 }

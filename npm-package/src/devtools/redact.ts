@@ -22,7 +22,12 @@ export function redacted(frame: unknown): unknown {
   );
 }
 
-/** An address without the token that a query may hold. */
+/** Names of parameters whose values nobody is to see: a proxy's or a gateway's as much as ours. */
+const SECRET_PARAMETER = /([?&#][^=&#]*(?:token|key|secret|auth|jwt|pass|sig)[^=&#]*=)[^&#]*/gi;
+
+/** An address without the secrets that it may hold: a user and password, and values of parameters that are named like one. */
 export function redactedUrl(url: string): string {
-  return url.replace(/([?&](?:access_)?token=)[^&#]*/gi, `$1${REDACTED}`);
+  return url
+    .replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/?#]*@/i, `$1${REDACTED}@`)
+    .replace(SECRET_PARAMETER, `$1${REDACTED}`);
 }

@@ -9,10 +9,15 @@ let waiting = new Set<() => void>();
 let frame: number | undefined;
 let timer: ReturnType<typeof setTimeout> | undefined;
 
-function flush(): void {
+/** Nobody waits any more. */
+function cancel(): void {
   clearTimeout(timer);
   if (frame !== undefined) cancelAnimationFrame(frame);
   frame = undefined;
+}
+
+function flush(): void {
+  cancel();
   const calls = waiting;
   waiting = new Set();
   for (const call of calls) {
@@ -47,7 +52,8 @@ export function onceAFrame(
     const end = subscribe(() => nextFrame(changed));
     return () => {
       end();
-      waiting.delete(changed);
+      // Else who waits next would ask for a second frame beside this one.
+      if (waiting.delete(changed) && waiting.size === 0) cancel();
     };
   };
 }

@@ -37,7 +37,8 @@ export async function call(
   try {
     answer = await response.json();
   } catch (cause) {
-    if (response.ok) throw noAnswer(target, limit, cause);
+    if (response.ok)
+      throw cause instanceof SyntaxError ? noApi(target, cause) : noAnswer(target, limit, cause);
   }
   if (!response.ok) throw ofAnswer(response.status, answer, response.headers.get("Retry-After"));
   return answer;
@@ -46,6 +47,12 @@ export async function call(
 function noAnswer({ url, timeoutMs }: Target, limit: AbortSignal, cause: unknown): BackendError {
   const reason = limit.aborted ? `no answer in ${timeoutMs} ms` : reasonOf(cause);
   return new BackendError("unavailable", `can't reach ${url}: ${reason}. Is the server running?`, { cause });
+}
+
+/** Something answered, and not as the API does: published or not, nobody knows. */
+export function noApi({ url }: Target, cause?: unknown): BackendError {
+  const message = `${url} answered with something that is not the API's: is it the address of an osbackend server?`;
+  return new BackendError("unavailable", message, { cause });
 }
 
 /** Node's fetch says "fetch failed", and why in the cause. */

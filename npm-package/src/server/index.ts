@@ -15,6 +15,8 @@ let shared: RealtimeBackend | undefined;
 /** The backend that the environment describes (`OSBACKEND_URL`, `OSBACKEND_API_KEY`), made when it is first used. */
 const backend: RealtimeBackend = /* @__PURE__ */ new Proxy({} as RealtimeBackend, {
   get(_, name) {
+    // Asked of any object by who awaits, prints or compares it: no use, and no reason to fail for want of a key.
+    if (typeof name === "symbol" || name === "then") return undefined;
     shared ??= create();
     return Reflect.get(shared, name, shared);
   },

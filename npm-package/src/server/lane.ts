@@ -3,7 +3,7 @@
  * together in the next one. Each event has an idempotency key, so a request without an answer is sent again.
  */
 import { BackendError, isTransient } from "./errors.js";
-import { call, type Target, wasNeverSent } from "./http.js";
+import { call, noApi, type Target, wasNeverSent } from "./http.js";
 
 /** Bounds of a lane. */
 export interface LaneOptions {
@@ -107,7 +107,8 @@ export class Lane {
     for (let attempt = 0; left.length > 0; ) {
       try {
         const body = `[${left.map(({ text }) => text).join(",")}]`;
-        const answers = (await call(this.#target, this.#path, body, this.#closed)) as unknown[];
+        const answers = await call(this.#target, this.#path, body, this.#closed);
+        if (!Array.isArray(answers) || answers.length !== left.length) throw noApi(this.#target);
         for (const [index, event] of left.entries()) event.resolve(answers[index]);
         return;
       } catch (thrown) {
@@ -132,9 +133,9 @@ export class Lane {
     }
   }
 
-  /** Rejects those that were tried for long enough. */
+  /** Rejects those that were tried for long enough, or would be before the server wants to be asked again. */
   #giveUpOld(events: Waiting[], error: BackendError): Waiting[] {
-    const since = Date.now() - this.#options.retryForMs;
+    const since = Date.now() + (error.retryAfterMs ?? 0) - this.#options.retryForMs;
     return events.filter((event) => {
       if (event.since > since) return true;
       const code = event.sent ? "outcome_unknown" : error.code;

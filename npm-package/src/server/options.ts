@@ -42,6 +42,12 @@ export function complete(options: BackendOptions): Complete {
       "an API key is needed: `apiKey`, or OSBACKEND_API_KEY. `osbackend api-key` makes one for API_KEYS",
     );
   }
+  // What can't be in a header: fetch's own error would have the key in it.
+  if (!/^[\x21-\x7e]+$/.test(apiKey)) {
+    throw wrong(
+      "the API key has a space, a line break or a letter beyond ASCII in it: give one of API_KEYS alone",
+    );
+  }
   if (!options.dangerouslyAllowBrowser && typeof document !== "undefined" && typeof window !== "undefined") {
     throw wrong(
       "an API key doesn't belong into a page: whoever has the page may use it. Call this on your backend",
@@ -86,6 +92,9 @@ function base(given: string): string {
   }
   if (url.protocol !== "http:" && url.protocol !== "https:") {
     throw wrong(`${JSON.stringify(given)}: the HTTP API is at http: or https:, on PORT and on WS_PORT`);
+  }
+  if (url.username !== "" || url.password !== "") {
+    throw wrong("the url has a user or password in it, which fetch refuses: the key goes into `apiKey`");
   }
   url.search = "";
   url.hash = "";

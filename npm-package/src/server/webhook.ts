@@ -122,7 +122,8 @@ export function rememberDeliveries(limit = 100_000, toleranceSeconds = 300): (de
 
 function header({ headers }: Request | NodeLikeRequest, name: string): string | undefined {
   if (headers instanceof Headers) return headers.get(name) ?? undefined;
-  const value = headers[name];
+  // Node has them in lower case; what calls functions (API Gateway) as they came.
+  const value = headers[name] ?? Object.entries(headers).find(([given]) => given.toLowerCase() === name)?.[1];
   return Array.isArray(value) ? value.join(",") : value;
 }
 

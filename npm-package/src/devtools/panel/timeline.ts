@@ -11,7 +11,9 @@ export class Timeline {
   readonly element: HTMLElement;
   readonly #rows = h("tbody");
   readonly #more = h("div", { class: "empty", role: "status" });
-  readonly #open = new Set<number>();
+  /** By entry, not by number: those of a loaded session count from 1 as well. */
+  readonly #open = new WeakSet<Entry>();
+  #drawn = new Map<Entry, { row: HTMLElement; detail: HTMLElement | undefined }>();
 
   constructor() {
     this.element = h(
@@ -47,12 +49,14 @@ export class Timeline {
     const atEnd = element.scrollTop + element.clientHeight >= element.scrollHeight - 24;
     const shown = entries.slice(-ROWS);
     // Rows of entries that are still shown stay: a click must not lose its target.
-    const have = new Map([...this.#rows.children].map((row) => [(row as HTMLElement).dataset.n, row]));
-    const rows = shown.flatMap((entry) => {
-      const row = have.get(String(entry.n)) ?? this.#row(entry);
-      const detail =
-        have.get(`${entry.n} open`) ?? (this.#open.has(entry.n) ? this.#detail(entry) : undefined);
-      return detail === undefined ? [row] : [row, detail];
+    const before = this.#drawn;
+    this.#drawn = new Map(
+      shown.map((entry) => [entry, before.get(entry) ?? { row: this.#row(entry), detail: undefined }]),
+    );
+    const rows = [...this.#drawn].flatMap(([entry, drawn]) => {
+      if (!this.#open.has(entry)) return [drawn.row];
+      drawn.detail ??= this.#detail(entry);
+      return [drawn.row, drawn.detail];
     });
     this.#rows.replaceChildren(...rows);
     const hidden = entries.length - shown.length;
@@ -75,16 +79,20 @@ export class Timeline {
       {
         class: "type",
         type: "button",
-        "aria-expanded": "false",
+        "aria-expanded": String(this.#open.has(entry)),
         onclick: () => {
-          const open = !this.#open.has(n);
+          const open = !this.#open.has(entry);
           button.setAttribute("aria-expanded", String(open));
+          const drawn = this.#drawn.get(entry);
           if (open) {
-            this.#open.add(n);
-            row.after(this.#detail(entry));
+            this.#open.add(entry);
+            const detail = this.#detail(entry);
+            if (drawn !== undefined) drawn.detail = detail;
+            row.after(detail);
           } else {
-            this.#open.delete(n);
-            row.nextElementSibling?.remove();
+            this.#open.delete(entry);
+            drawn?.detail?.remove();
+            if (drawn !== undefined) drawn.detail = undefined;
           }
         },
       },
