@@ -320,7 +320,7 @@ test("a joined room tells how much of its snapshot is to come, until all of it i
   ] as const) {
     const heard = collects(1, (done) => room.on("*", done));
     accepted.send({
-      ...eventFrame("clip_played", { clipId: `${offset}` }, "agent:7", offset),
+      ...eventFrame("clip_played", { clipId: `${offset}`, plays: 1 }, "agent:7", offset),
       snapshot: true,
     });
     await heard;
