@@ -22,6 +22,9 @@ const CONTROL = new Set([
   "draining",
 ]);
 
+/** How the server answers a connection. */
+const GREETINGS = new Set(["connection_established", "reconnected"]);
+
 /** Event ids are remembered in so many sets (a power of two) of four, the oldest of a set making way. */
 const SETS = 4096;
 const WAYS = 4;
@@ -233,7 +236,8 @@ export class Receiver {
       }
     }
     if (CONTROL.has(type)) core.control(type, own ? id : undefined, frame.data);
-    if (id === undefined) {
+    // Of the answers to the machine's own requests the greeting is news for the page, too.
+    if (id === undefined || GREETINGS.has(type)) {
       try {
         this.#sink.system(frame);
       } catch (error) {

@@ -72,6 +72,22 @@ test("a batch: in order, each once, an event of two rooms once for the service",
   ]);
 });
 
+test("what the server answers to a connection reaches listeners, each time", async () => {
+  const { client, server, connect } = await live();
+  const greetings: unknown[] = [];
+  client.on("connection_established", ({ rooms }) => greetings.push(["connection_established", rooms]));
+  client.on("reconnected", ({ rooms, downtimeMs }) => greetings.push(["reconnected", rooms, downtimeMs]));
+  client.joinRoom("agent:7");
+  await connect("token-1");
+  await vi.waitFor(() => expect(greetings).toHaveLength(1));
+  server.connections[0]?.terminate();
+  await vi.waitFor(() => expect(greetings).toHaveLength(2));
+  expect(greetings).toMatchObject([
+    ["connection_established", [{ room: "agent:7", recovered: false }]],
+    ["reconnected", [{ room: "agent:7", recovered: true, replayed: 0 }], 12],
+  ]);
+});
+
 test("a lost connection: the session resumes, the stream goes on where it was", async () => {
   const { client, connect, server } = await live();
   const room = client.joinRoom("agent:7");

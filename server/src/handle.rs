@@ -164,6 +164,19 @@ impl Handle {
         self.emit_one(Emission { rooms, event }).await
     }
 
+    /// As [`Self::emit`], for events that happened before: each with its time, in milliseconds since 1970, oldest first, all
+    /// under way at once. For the demo only: a stream whose times go backwards would forget by age what it should keep.
+    pub(crate) async fn emit_dated(&self, events: &[(DomainEvent, u64)]) -> Result<(), PublishError> {
+        let mut dated = Vec::with_capacity(events.len());
+        for (event, at_ms) in events {
+            event.validate()?;
+            let data = event.data().map_err(|error| PublishError::Data(error.to_string()))?;
+            let new = self.shared.hub.new_event(event.kind(), data, event.classify());
+            dated.extend(event.rooms()?.into_iter().map(|room| (room, new.clone(), *at_ms)));
+        }
+        self.publish_at(dated.into_iter()).await.map(drop)
+    }
+
     /// Publishes a domain event given by name, with its data as it came: fields that the type doesn't have are kept.
     pub async fn emit_json(&self, kind: &str, data: JsonObject) -> Result<Emitted, PublishError> {
         let emission = self.check_json(kind, data)?;
@@ -211,10 +224,14 @@ impl Handle {
 
     /// Publishes these in order, and waits for all of them; the first failure, if there is one.
     pub(crate) async fn publish_events(&self, events: Vec<(RoomName, NewEvent)>) -> Result<Vec<Published>, PublishError> {
-        let (began, now_ms) = (Instant::now(), self.now_ms());
+        let now_ms = self.now_ms();
+        self.publish_at(events.into_iter().map(|(room, event)| (room, event, now_ms))).await
+    }
+
+    async fn publish_at(&self, events: impl Iterator<Item = (RoomName, NewEvent, u64)>) -> Result<Vec<Published>, PublishError> {
+        let began = Instant::now();
         let (pending, told): (Vec<_>, Vec<_>) = events
-            .into_iter()
-            .map(|(room, event)| {
+            .map(|(room, event, now_ms)| {
                 let (tell, told) = oneshot::channel();
                 let done = Box::new(move |result| {
                     // Nobody waits any more when the caller was cancelled; the event is published all the same.
@@ -229,7 +246,7 @@ impl Handle {
             let result = told.await.unwrap_or_else(|_| Err(EngineError("the engine stopped".to_owned())));
             self.shared.meters.publish_time.observe(began.elapsed());
             published.push(result.inspect_err(|error| {
-                if self.shared.meters.engine_failed(now_ms) {
+                if self.shared.meters.engine_failed(self.now_ms()) {
                     tracing::error!(%error, "an event was not published");
                 }
             }));

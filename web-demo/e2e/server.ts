@@ -1,7 +1,9 @@
 /** The real server under the page: started, killed and started again on the same ports. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
@@ -22,11 +24,34 @@ function binary(): string {
   return found;
 }
 
+/** `cargo xtask demo` without the building: it keeps the server, and kills it when the page asks for that. */
+function keeper(): string {
+  const found = process.env.OSB_XTASK ?? `${process.env.CARGO_TARGET_DIR ?? `${root}/target`}/debug/xtask`;
+  if (!existsSync(found))
+    throw new Error("no xtask to test with: cargo build -p xtask, or name one by OSB_XTASK");
+  return found;
+}
+
+export interface DemoServerOptions {
+  /** `memory` loses everything with a restart, `sqlite` nothing. */
+  engine: "memory" | "sqlite";
+  /** Under the keeper of `cargo xtask demo`. */
+  kept?: boolean;
+}
+
 export class DemoServer {
+  readonly #engine: "memory" | "sqlite";
+  readonly #kept: boolean;
+  readonly #data = mkdtempSync(join(tmpdir(), "osbackend-e2e-"));
   #process: ChildProcess | undefined;
   /** 0 until the first start has chosen them. */
   #ports = { http: "0", ws: "0" };
   #log: string[] = [];
+
+  constructor({ engine, kept = false }: DemoServerOptions) {
+    this.#engine = engine;
+    this.#kept = kept;
+  }
 
   /** Where the page is. */
   get url(): string {
@@ -38,16 +63,22 @@ export class DemoServer {
     if (!existsSync(`${page}/index.html`)) {
       throw new Error("the page is not built: npm run build -w npm-package -w web-demo");
     }
-    const child = spawn(binary(), ["serve", "--dev", "--demo-dir", page], {
+    const [program, ...args] = this.#kept
+      ? [keeper(), "demo", "--serve-only", binary()]
+      : [binary(), "serve", "--dev", "--demo-dir", page];
+    const child = spawn(program as string, args, {
       env: {
         ...process.env,
         JWT_SECRET,
-        // The restart is to lose the rooms' history: the page must tell that too.
-        ENGINE: "memory",
+        ENGINE: this.#engine,
+        DATA_DIR: this.#data,
+        DRAIN: "0s",
         HOST: "127.0.0.1",
         PORT: this.#ports.http,
         WS_PORT: this.#ports.ws,
         RUST_BACKTRACE: "0",
+        // By this xtask finds the checkout, as cargo would tell it.
+        CARGO_MANIFEST_DIR: `${root}/xtask`,
       },
       stdio: ["ignore", "pipe", "pipe"],
     });
@@ -66,13 +97,20 @@ export class DemoServer {
   }
 
   /** As a crash would: no goodbye to anyone. Resolves when it is gone. */
-  async kill(): Promise<void> {
+  async kill(signal: "SIGKILL" | "SIGTERM" = "SIGKILL"): Promise<void> {
     const child = this.#process;
     this.#process = undefined;
     if (!child || child.exitCode !== null || child.signalCode !== null) return;
     const gone = once(child, "exit");
-    child.kill("SIGKILL");
+    child.kill(signal);
     await gone;
+  }
+
+  /** Ends it, and forgets what it stored. */
+  async remove(): Promise<void> {
+    // The keeper would leave its server behind.
+    await this.kill(this.#kept ? "SIGTERM" : "SIGKILL");
+    rmSync(this.#data, { recursive: true, force: true });
   }
 
   /** Everything it printed, for a failed test. */

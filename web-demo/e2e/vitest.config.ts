@@ -1,4 +1,4 @@
-/** Runs the browser tests: one file, in order, as they share a server that they kill. */
+/** Runs the browser tests: one after the other, as those of a file share a server that they kill. */
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 
@@ -9,6 +9,7 @@ export default defineConfig({
     environment: "node",
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    fileParallelism: false,
     sequence: { concurrent: false },
   },
 });

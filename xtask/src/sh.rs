@@ -95,6 +95,11 @@ impl Cmd {
         eprintln!("$ {}", self.shown);
         self.inner
     }
+
+    /// As [`Self::into_inner`], without a word.
+    pub(crate) fn into_inner_quietly(self) -> Command {
+        self.inner
+    }
 }
 
 /// Finds a program on the same PATH that the commands get.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -24,9 +24,15 @@ pub(super) struct Tokens {
 }
 
 impl Tokens {
-    pub(super) fn sign(secret: &Secret) -> Result<Self, MintError> {
+    /// Of `demo-user`, or of the person `name`.
+    pub(super) fn sign(secret: &Secret, name: Option<&str>) -> Result<Self, MintError> {
+        let (sub, name) = match name {
+            Some(name) => (format!("demo-{}", name.to_lowercase()), name),
+            None => ("demo-user".to_owned(), "Demo User"),
+        };
+        let user = Token::for_user(&sub).claim("user_metadata", json!({"name": name}));
         Ok(Self {
-            user: Token::for_user("demo-user").role("user").lifetime(LIFETIME).sign(secret)?,
+            user: user.role("user").lifetime(LIFETIME).sign(secret)?,
             admin: Token::for_user("demo-admin").role("admin").lifetime(LIFETIME).sign(secret)?,
         })
     }
@@ -36,23 +42,47 @@ impl Tokens {
 struct Dev {
     secret: Secret,
     origins: OriginPolicy,
+    /// Where the page may ask for this process to be killed; told by who started it ([`OUTAGE_CONTROL`]).
+    outage_control: Option<String>,
 }
+
+/// What the page asks for.
+#[derive(serde::Deserialize)]
+struct Wanted {
+    /// As whom, to see how several people look to each other.
+    #[serde(rename = "as")]
+    name: Option<String>,
+}
+
+/// The variable by which `cargo xtask demo` names its control endpoint, an address with a secret in it.
+const OUTAGE_CONTROL: &str = "OSBACKEND_OUTAGE_CONTROL";
+/// Letters of a person's name.
+const MAX_NAME: usize = 24;
 
 /// `GET /dev/session`: fresh tokens for the demo page.
 pub(super) fn router(config: &Config, secret: Secret) -> Router {
-    let dev = Dev { secret, origins: OriginPolicy::from_config(config) };
+    let outage_control = std::env::var(OUTAGE_CONTROL).ok();
+    let dev = Dev { secret, origins: OriginPolicy::from_config(config), outage_control };
     Router::new().route("/dev/session", get(session)).with_state(dev)
 }
 
-async fn session(State(dev): State<Dev>, headers: HeaderMap) -> Response {
+async fn session(State(dev): State<Dev>, Query(wanted): Query<Wanted>, headers: HeaderMap) -> Response {
     // A page elsewhere whose name was made to point at this machine must not get an admin's token.
     if !asks_for_this_machine(&headers) || !dev.origins.allows(&headers) {
         let message = "only for pages of this machine";
         return (StatusCode::FORBIDDEN, Json(json!({"error": {"code": "forbidden", "message": message}}))).into_response();
     }
-    match Tokens::sign(&dev.secret) {
+    let name = wanted.name.as_deref();
+    if name.is_some_and(|name| name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(|byte| byte.is_ascii_alphabetic())) {
+        let message = format!("as: a name is 1 to {MAX_NAME} letters of a to z");
+        return (StatusCode::BAD_REQUEST, Json(json!({"error": {"code": "bad_request", "message": message}}))).into_response();
+    }
+    match Tokens::sign(&dev.secret, name) {
         Ok(tokens) => {
-            let session = json!({"token": tokens.user, "adminToken": tokens.admin});
+            let mut session = json!({"token": tokens.user, "adminToken": tokens.admin});
+            if let Some(control) = &dev.outage_control {
+                session["outageControl"] = control.as_str().into();
+            }
             ([(header::CACHE_CONTROL, "no-store")], Json(session)).into_response()
         }
         Err(error) => {
@@ -73,6 +103,8 @@ pub(super) fn banner(http: SocketAddr, ws: SocketAddr, tls: bool, own_secret: bo
     };
     let (http, ws) = (host(http), host(ws));
     let s = if tls { "s" } else { "" };
+    // `cargo xtask demo` makes one, so that tokens outlive the kills that the page asks for.
+    let own_secret = own_secret && std::env::var_os(OUTAGE_CONTROL).is_none();
     let secret = if own_secret { "with your JWT_SECRET" } else { "with a secret of its own, until it stops" };
     let Tokens { user, admin } = tokens;
     format!(

@@ -141,7 +141,7 @@ async fn serve(config: Config, policy: Policy, own_secret: bool, page: Option<Pa
     if let Some(secret) = config.auth.jwt_secret.clone().filter(|_| config.dev) {
         let dev = dev::router(&config, secret.clone());
         (routers.http, routers.ws) = (routers.http.merge(dev.clone()), routers.ws.merge(dev));
-        say(&dev::banner(http, ws, tls, own_secret, &dev::Tokens::sign(&secret)?));
+        say(&dev::banner(http, ws, tls, own_secret, &dev::Tokens::sign(&secret, None)?));
         feed = Some(tokio::spawn(demo_feed::run(handle.clone(), Feed::new(now_seed()))));
     }
     for (name, secret) in [("JWT_SECRET", &config.auth.jwt_secret), ("SUPABASE_JWT_SECRET", &config.auth.supabase_jwt_secret)] {

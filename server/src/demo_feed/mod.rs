@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 mod agents;
 mod calls;
 mod jobs;
+mod past;
 mod random;
 mod run;
 
@@ -21,7 +22,7 @@ pub use run::run;
 pub const STEP: Duration = Duration::from_millis(250);
 
 /// Steps between two metric updates of one kind; each kind has its own turn.
-const METRIC_EVERY: u64 = 4;
+const METRIC_EVERY: u64 = calls::METRICS;
 /// Steps between two announcements, the first of them early enough to be seen.
 const ANNOUNCE_EVERY: u64 = 180;
 const ANNOUNCE_FIRST: u64 = 32;

@@ -4,11 +4,15 @@ use osbackend_protocol::{JsonObject, RoomName};
 use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{Feed, Happening, STEP};
+use super::{Feed, Happening, STEP, past};
 use crate::realtime::Handle;
 
-/// Plays `feed` into the server until the task is dropped; the first values of everything at once.
+/// Plays `feed` into the server until the task is dropped: the past that the charts have nothing of, then the first values of
+/// everything at once, then step by step.
 pub async fn run(handle: Handle, mut feed: Feed) {
+    if let Err(error) = past::play(&handle, &mut feed).await {
+        tracing::warn!(%error, "the demo feed could not fill in the past: the charts begin now");
+    }
     let mut steps = interval(STEP);
     // After a pause of the machine the business goes on; it does not catch up.
     steps.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -1,6 +1,6 @@
 /** What happened to the connection lately, in words. */
 import { type ConnectionState, RealtimeError } from "@osbackend/realtime";
-import { useEffect, useReducer } from "react";
+import { useCallback, useEffect, useReducer } from "react";
 import { formatDuration } from "../lib/format.ts";
 import { useLive } from "./useLive.ts";
 
@@ -11,9 +11,13 @@ export interface LogEntry {
   text: string;
 }
 
-type Entry = Omit<LogEntry, "key" | "t">;
+/** A line before it is in the log. */
+export type Entry = Omit<LogEntry, "key" | "t">;
 
-const KEEP = 5;
+/** What the log hears of; an entry is something that the visitor did. */
+type News = ConnectionState | RealtimeError | { note: Entry };
+
+const KEEP = 7;
 
 interface Log {
   /** Newest first. */
@@ -22,7 +26,8 @@ interface Log {
   lostAt: number | null;
 }
 
-function entryOf(news: ConnectionState | RealtimeError, awayMs: number | null): Entry | null {
+function entryOf(news: News, awayMs: number | null): Entry | null {
+  if ("note" in news) return news.note;
   if (news instanceof RealtimeError) return { tone: "bad", text: `${news.code}: ${news.message}` };
   switch (news.status) {
     case "connected": {
@@ -32,24 +37,26 @@ function entryOf(news: ConnectionState | RealtimeError, awayMs: number | null): 
     }
     case "reconnecting": {
       const why = news.code === undefined ? news.reason : `${news.code} ${news.reason}`;
-      return { tone: "warn", text: `Lost: ${why}` };
+      const wait = formatDuration(news.retryAtMs - Date.now());
+      const text = awayMs === null ? `Lost: ${why}; trying in ${wait}` : `No answer yet; again in ${wait}`;
+      return { tone: "warn", text };
     }
     case "closed":
       return { tone: "bad", text: `Closed: ${news.reason}` };
     case "connecting":
-      // Further attempts are what "Lost" already announced.
+      // Further attempts are announced before they are made.
       return news.attempt > 1 ? null : { tone: "idle", text: "Connecting" };
     case "idle":
       return null;
   }
 }
 
-function lostSince(lostAt: number | null, news: ConnectionState | RealtimeError, now: number): number | null {
-  if (news instanceof RealtimeError || news.status === "connecting") return lostAt;
+function lostSince(lostAt: number | null, news: News, now: number): number | null {
+  if ("note" in news || news instanceof RealtimeError || news.status === "connecting") return lostAt;
   return news.status === "reconnecting" ? (lostAt ?? now) : null;
 }
 
-function withNews({ entries, lostAt }: Log, news: ConnectionState | RealtimeError): Log {
+function withNews({ entries, lostAt }: Log, news: News): Log {
   const now = Date.now();
   const entry = entryOf(news, lostAt === null ? null : now - lostAt);
   const next = lostSince(lostAt, news, now);
@@ -60,10 +67,11 @@ function withNews({ entries, lostAt }: Log, news: ConnectionState | RealtimeErro
 
 const NOTHING: Log = { entries: [], lostAt: null };
 
-export function useConnectionLog(): readonly LogEntry[] {
+export function useConnectionLog(): { log: readonly LogEntry[]; note: (entry: Entry) => void } {
   const { service, state } = useLive();
   const [log, add] = useReducer(withNews, state, (first) => withNews(NOTHING, first));
   useEffect(() => service.on("state", add), [service]);
   useEffect(() => service.on("error", add), [service]);
-  return log.entries;
+  const note = useCallback((entry: Entry) => add({ note: entry }), []);
+  return { log: log.entries, note };
 }

@@ -1,6 +1,14 @@
 /** What numbers look like on the page. */
 import { expect, test } from "vitest";
-import { formatAgo, formatDuration, formatMinutes, formatPercent, formatRate, formatSpan } from "./format.ts";
+import {
+  formatAgo,
+  formatDuration,
+  formatMinutes,
+  formatPercent,
+  formatRate,
+  formatShort,
+  formatSpan,
+} from "./format.ts";
 
 test.each([
   [formatMinutes(184.3), "3:04"],
@@ -16,6 +24,8 @@ test.each([
   [formatAgo(61_000), "1 min ago"],
   [formatPercent(23.46), "23.5%"],
   [formatRate(0.1184), "$0.118"],
+  [formatShort(9876), "9,876"],
+  [formatShort(114_240), "114.2K"],
 ])("%s", (written, expected) => {
   expect(written).toBe(expected);
 });

@@ -3,6 +3,7 @@
 const LOCALE = "en-US";
 
 const whole = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 0 });
+const short = new Intl.NumberFormat(LOCALE, { notation: "compact", maximumFractionDigits: 1 });
 const tenth = new Intl.NumberFormat(LOCALE, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const money = new Intl.NumberFormat(LOCALE, { style: "currency", currency: "USD" });
 const fineMoney = new Intl.NumberFormat(LOCALE, {
@@ -18,11 +19,25 @@ const clock = new Intl.DateTimeFormat(LOCALE, {
 });
 
 export const formatCount = (value: number): string => whole.format(value);
+/** `9,999`, then `10K`: where there is little room. */
+export const formatShort = (value: number): string =>
+  value < 10_000 ? whole.format(value) : short.format(value);
 export const formatTenth = (value: number): string => tenth.format(value);
 export const formatUsd = (value: number): string => money.format(value);
 /** Of a part of a dollar, to a tenth of a cent. */
 export const formatRate = (value: number): string => fineMoney.format(value);
 export const formatPercent = (percent: number): string => `${tenth.format(percent)}%`;
+const hourAndMinute = new Intl.DateTimeFormat(LOCALE, {
+  hour: "2-digit",
+  minute: "2-digit",
+  hourCycle: "h23",
+});
+const day = new Intl.DateTimeFormat(LOCALE, { month: "short", day: "numeric" });
+
+/** `14:05`. */
+export const formatTime = (ms: number): string => hourAndMinute.format(ms);
+/** `Nov 24`. */
+export const formatDay = (ms: number): string => day.format(ms);
 export const formatClock = (ms: number): string => clock.format(ms);
 
 /** `3:04` from seconds. */

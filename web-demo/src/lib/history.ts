@@ -1,44 +1,6 @@
-/** The last minutes of each metric, in the order of time and without doubles. Pure. */
-import type { Point, Values } from "./metrics.ts";
-
-/** How far back the charts reach. */
-export const WINDOW_MS = 120_000;
-
-export type History = Readonly<Record<string, readonly Point[]>>;
-
-export interface Sample extends Point {
-  metric: string;
-}
-
-/**
- * `history` with `samples` in it. They may come late (a backfill arrives after live updates did) and
- * twice (a snapshot repeats what a backfill holds).
- */
-export function withSamples(history: History, samples: readonly Sample[]): History {
-  if (samples.length === 0) return history;
-  const next: Record<string, readonly Point[]> = { ...history };
-  for (const [metric, added] of byMetric(samples)) next[metric] = merge(next[metric] ?? [], added);
-  return next;
-}
-
-function byMetric(samples: readonly Sample[]): Map<string, Sample[]> {
-  const groups = new Map<string, Sample[]>();
-  for (const sample of samples) {
-    const group = groups.get(sample.metric);
-    if (group) group.push(sample);
-    else groups.set(sample.metric, [sample]);
-  }
-  return groups;
-}
-
-function merge(points: readonly Point[], added: readonly Point[]): readonly Point[] {
-  const byTime = new Map<number, Values>();
-  for (const { t, values } of points) byTime.set(t, values);
-  for (const { t, values } of added) byTime.set(t, values);
-  const all = [...byTime].map(([t, values]) => ({ t, values })).sort((a, b) => a.t - b.t);
-  const newest = all.at(-1)?.t ?? 0;
-  return all.filter((point) => point.t >= newest - WINDOW_MS);
-}
+/** What a chart shows of a metric's last minutes, and what to compare the newest value with. Pure. */
+import type { Point } from "./metrics.ts";
+import { WINDOW_MS } from "./ranges.ts";
 
 /** Shortest time that a chart spreads over its width. */
 const LEAST_MS = 20_000;

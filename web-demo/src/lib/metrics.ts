@@ -1,5 +1,13 @@
 /** Which metrics the dashboard shows, under which names, and how their values are written. */
-import { formatCount, formatMinutes, formatPercent, formatRate, formatTenth, formatUsd } from "./format.ts";
+import {
+  formatCount,
+  formatMinutes,
+  formatPercent,
+  formatRate,
+  formatShort,
+  formatTenth,
+  formatUsd,
+} from "./format.ts";
 
 /** The metrics of `dashboard:overview` that the page shows. */
 export const METRICS = ["voice_call", "call_cost", "conversion", "system_health"] as const;
@@ -19,6 +27,8 @@ export interface Series {
   label: string;
   color: string;
   format: (value: number) => string;
+  /** What stands for a whole span of time: the mean, or of a counter the last. */
+  ofSpan: "avg" | "last";
 }
 
 export interface MetricView {
@@ -41,27 +51,46 @@ export const VIEWS: readonly MetricView[] = [
   {
     metric: "voice_call",
     tab: "Calls",
-    headline: { field: "active", label: "Active calls", color: "var(--chart-1)", format: formatCount },
+    headline: {
+      field: "active",
+      label: "Active calls",
+      color: "var(--chart-1)",
+      format: formatCount,
+      ofSpan: "avg",
+    },
     second: {
       field: "avgDurationSec",
       label: "Average length",
       color: "var(--chart-2)",
       format: formatMinutes,
+      ofSpan: "avg",
     },
-    note: (v) => `${formatCount(or0(v.completed))} done · ${formatCount(or0(v.failed))} failed`,
+    note: (v) => `${formatShort(or0(v.completed))} done · ${formatShort(or0(v.failed))} failed`,
   },
   {
     metric: "call_cost",
     tab: "Spend",
-    headline: { field: "usd", label: "Spend", color: "var(--chart-2)", format: formatUsd },
-    second: { field: "perMinute", label: "Cost per minute", color: "var(--chart-4)", format: formatRate },
+    headline: { field: "usd", label: "Spend", color: "var(--chart-2)", format: formatUsd, ofSpan: "last" },
+    second: {
+      field: "perMinute",
+      label: "Cost per minute",
+      color: "var(--chart-4)",
+      format: formatRate,
+      ofSpan: "avg",
+    },
     note: (v) => `${formatRate(or0(v.perMinute))} per minute`,
   },
   {
     metric: "conversion",
     tab: "Conversion",
-    headline: { field: "rate", label: "Conversion", color: "var(--chart-4)", format: formatPercent },
-    note: (v) => `${formatCount(or0(v.leads))} leads`,
+    headline: {
+      field: "rate",
+      label: "Conversion",
+      color: "var(--chart-4)",
+      format: formatPercent,
+      ofSpan: "avg",
+    },
+    note: (v) => `${formatShort(or0(v.leads))} leads`,
     riseIsGood: true,
   },
   {
@@ -72,8 +101,9 @@ export const VIEWS: readonly MetricView[] = [
       label: "Latency",
       color: "var(--chart-3)",
       format: (value) => `${formatTenth(value)} ms`,
+      ofSpan: "avg",
     },
-    second: { field: "cpu", label: "CPU", color: "var(--chart-1)", format: formatPercent },
+    second: { field: "cpu", label: "CPU", color: "var(--chart-1)", format: formatPercent, ofSpan: "avg" },
     note: (v) => `${formatCount(or0(v.cpu))}% CPU · ${formatCount(or0(v.memoryMb))} MB`,
     riseIsGood: false,
   },

@@ -20,6 +20,11 @@ export const BroadcastBanner = memo(function BroadcastBanner() {
   const [held, setHeld] = useState(false);
   const hold = () => setHeld(true);
   const release = () => setHeld(false);
+  const close = () => {
+    // Neither pointer nor focus leaves what is taken away under it.
+    release();
+    dismiss();
+  };
 
   useEffect(() => {
     // A warning stays until it is dismissed.
@@ -28,26 +33,31 @@ export const BroadcastBanner = memo(function BroadcastBanner() {
     return () => clearTimeout(timer);
   }, [broadcast, held, dismiss]);
 
-  return (
+  const banner = broadcast && (
     <div
-      aria-live="assertive"
-      className="pointer-events-none fixed inset-x-0 top-16 z-30 flex justify-center px-4 sm:px-6"
+      key={broadcast.eventId}
+      onPointerEnter={hold}
+      onPointerLeave={release}
+      data-testid="banner"
+      data-level={broadcast.level}
+      className="pointer-events-auto flex w-full max-w-2xl animate-enter items-center gap-3 rounded-xl border border-line bg-surface py-2 pr-2 pl-3 shadow-[0_12px_32px_-8px_rgb(0_0_0/0.28)]"
     >
-      {broadcast && (
-        <div
-          key={broadcast.eventId}
-          onPointerEnter={hold}
-          onPointerLeave={release}
-          data-testid="banner"
-          data-level={broadcast.level}
-          className="pointer-events-auto flex w-full max-w-2xl animate-enter items-center gap-3 rounded-xl border border-line bg-surface py-2 pr-2 pl-3 shadow-[0_12px_32px_-8px_rgb(0_0_0/0.28)]"
-        >
-          <Message {...broadcast} />
-          <IconButton onClick={dismiss} aria-label="Dismiss the announcement">
-            <X aria-hidden="true" size={17} strokeWidth={1.75} />
-          </IconButton>
-        </div>
-      )}
+      <Message {...broadcast} />
+      <IconButton onClick={close} onFocus={hold} onBlur={release} aria-label="Dismiss the announcement">
+        <X aria-hidden="true" size={17} strokeWidth={1.75} />
+      </IconButton>
+    </div>
+  );
+  const interrupts = broadcast?.level === "warning";
+  return (
+    <div className="pointer-events-none fixed inset-x-0 top-16 z-30 flex justify-center px-4 sm:px-6">
+      {/* Both are there before a message is: only then it is read out, and only a warning interrupts. */}
+      <div role="status" className="contents">
+        {!interrupts && banner}
+      </div>
+      <div role="alert" className="contents">
+        {interrupts && banner}
+      </div>
     </div>
   );
 });

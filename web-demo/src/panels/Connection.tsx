@@ -1,17 +1,14 @@
-/** The connection from the inside: its state, its session, what happened to it, and a way to cut it. */
-import { Plug, Unplug, Zap } from "lucide-react";
-import { useConnectionLog } from "../hooks/useConnectionLog.ts";
+/** The connection from the inside: its state, its session, what it carries. */
+import { Plug, Unplug } from "lucide-react";
 import { useLive } from "../hooks/useLive.ts";
 import { useNow } from "../hooks/useNow.ts";
 import { useRoundTrip } from "../hooks/useRoundTrip.ts";
-import { dropConnections } from "../lib/droppable-socket.ts";
-import { formatClock, formatTenth } from "../lib/format.ts";
+import { formatTenth } from "../lib/format.ts";
 import { statusText } from "../lib/status.ts";
 import { Dot } from "../ui/Badge.tsx";
 import { Button } from "../ui/Button.tsx";
 import { Card } from "../ui/Card.tsx";
 import { RateBars } from "../ui/RateBars.tsx";
-import { TEXT } from "../ui/tone.ts";
 
 export interface ConnectionProps {
   rate: number;
@@ -22,7 +19,6 @@ export interface ConnectionProps {
 
 export function Connection({ rate, perSecond, connect }: ConnectionProps) {
   const { service, state } = useLive();
-  const connected = state.status === "connected";
   const closed = state.status === "closed";
   return (
     <Card title="Connection" id="connection">
@@ -37,11 +33,7 @@ export function Connection({ rate, perSecond, connect }: ConnectionProps) {
         <RateBars perSecond={perSecond} />
       </div>
       <Facts />
-      <div className="mt-4 grid grid-cols-2 gap-2">
-        <Button data-testid="drop" disabled={!connected} onClick={dropConnections}>
-          <Zap aria-hidden="true" size={15} />
-          Drop connection
-        </Button>
+      <div className="mt-4 grid">
         {closed ? (
           <Button data-testid="connect" onClick={connect}>
             <Plug aria-hidden="true" size={15} />
@@ -54,7 +46,6 @@ export function Connection({ rate, perSecond, connect }: ConnectionProps) {
           </Button>
         )}
       </div>
-      <Log />
     </Card>
   );
 }
@@ -101,26 +92,5 @@ function Facts() {
         </div>
       ))}
     </dl>
-  );
-}
-
-function Log() {
-  const log = useConnectionLog();
-  return (
-    <div className="mt-4 border-line border-t pt-3.5">
-      <h3 className="mb-2 font-medium text-ink-2 text-xs">What happened</h3>
-      <div role="log" aria-label="What happened" data-testid="log" className="h-[7.75rem] overflow-hidden">
-        <ol className="flex flex-col gap-1.5">
-          {log.map((entry) => (
-            <li key={entry.key} className="flex animate-enter items-baseline gap-2.5 text-xs leading-5">
-              <time className="shrink-0 text-ink-3 tabular-nums">{formatClock(entry.t)}</time>
-              <span className={`min-w-0 truncate ${TEXT[entry.tone]}`} title={entry.text}>
-                {entry.text}
-              </span>
-            </li>
-          ))}
-        </ol>
-      </div>
-    </div>
   );
 }

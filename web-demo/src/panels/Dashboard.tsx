@@ -1,10 +1,14 @@
 /** The live page: connects, and puts the panels in their places. */
+import type { RealtimeEvent } from "@osbackend/realtime";
 import { useWebSocket } from "@osbackend/realtime/react";
-import { useCallback, useMemo, useRef } from "react";
+import { useCallback, useMemo, useRef, useState } from "react";
 import { useActivity } from "../hooks/useActivity.ts";
-import { useMetricHistory } from "../hooks/useMetricHistory.ts";
+import { useCharts } from "../hooks/useCharts.ts";
+import { useOutages } from "../hooks/useOutages.ts";
 import { useRooms } from "../hooks/useRooms.ts";
-import { DroppableWebSocket } from "../lib/droppable-socket.ts";
+import { FaultyWebSocket } from "../lib/faulty-socket.ts";
+import { type MetricView, VIEWS } from "../lib/metrics.ts";
+import { LIVE } from "../lib/ranges.ts";
 import { type DevSession, fetchSession } from "../lib/session.ts";
 import { AgentBoard } from "./AgentBoard.tsx";
 import { BroadcastBanner } from "./BroadcastBanner.tsx";
@@ -14,8 +18,10 @@ import { CloneJobs } from "./CloneJobs.tsx";
 import { Connection } from "./Connection.tsx";
 import { Header } from "./Header.tsx";
 import { MetricTiles } from "./MetricTiles.tsx";
+import { OutageSimulator } from "./OutageSimulator.tsx";
 import { RoomList } from "./RoomList.tsx";
 import { TrendChart } from "./TrendChart.tsx";
+import { Viewers } from "./Viewers.tsx";
 
 /** Someone watches this page: it tries again sooner than the SDK's default, and for as long as it is open. */
 const BACKOFF = { initialMs: 1000, maxMs: 8000, attempts: 0 };
@@ -24,6 +30,21 @@ export function Dashboard({ session }: { session: DevSession | null }) {
   const { service, state } = useConnect(session);
   const rooms = useRooms();
   const { activity, meter } = useActivity();
+  const { outage, log } = useOutages();
+  const listen = useCallback(
+    (room: string, event: RealtimeEvent) => {
+      meter.record(room, event);
+      if (!event.snapshot && event.offset !== undefined) log.event(room, event.offset, event.skipped ?? 0);
+    },
+    [meter, log],
+  );
+  const forget = useCallback(
+    (room: string) => {
+      meter.forget(room);
+      log.forget(room);
+    },
+    [meter, log],
+  );
   const connect = useCallback(() => {
     // The panel shows the outcome by the connection's state.
     service.connect().catch(() => {});
@@ -35,9 +56,12 @@ export function Dashboard({ session }: { session: DevSession | null }) {
       <Header rate={activity.rate} />
       <BroadcastBanner />
       <main className="mx-auto max-w-[92rem] px-4 pt-5 pb-10 sm:px-6 sm:pt-6">
-        <div className="mb-4 sm:mb-5">
-          <h1 className="font-semibold text-[1.375rem] leading-7 tracking-[-0.022em]">Voice operations</h1>
-          <p className="text-ink-3 text-sm">Calls, agents, voice clones and clips, as they happen.</p>
+        <div className="mb-4 flex items-center justify-between gap-4 sm:mb-5">
+          <div className="min-w-0">
+            <h1 className="font-semibold text-[1.375rem] leading-7 tracking-[-0.022em]">Voice operations</h1>
+            <p className="text-ink-3 text-sm">Calls, agents, voice clones and clips, as they happen.</p>
+          </div>
+          <Viewers />
         </div>
         <div className="grid grid-cols-1 items-start gap-3 sm:gap-4 lg:grid-cols-[minmax(0,1fr)_22rem]">
           <div
@@ -53,7 +77,8 @@ export function Dashboard({ session }: { session: DevSession | null }) {
           </div>
           <aside aria-label="Realtime connection" className="grid min-w-0 grid-cols-1 gap-3 sm:gap-4">
             <Connection rate={activity.rate} perSecond={activity.perSecond} connect={connect} />
-            <RoomList {...rooms} activity={activity} meter={meter} />
+            <OutageSimulator outage={outage} control={session?.outageControl} />
+            <RoomList {...rooms} activity={activity} listen={listen} forget={forget} />
             {session?.adminToken && <BroadcastForm token={session.adminToken} url={session.wsUrl} />}
           </aside>
         </div>
@@ -64,11 +89,18 @@ export function Dashboard({ session }: { session: DevSession | null }) {
 
 /** Apart from the page, so that an update of a metric renders nothing else. */
 function Overview() {
-  const history = useMetricHistory();
+  const [{ view, range }, setShown] = useState({ view: VIEWS[0] as MetricView, range: LIVE });
+  const { charts, retry } = useCharts(view.metric, range);
   return (
     <>
-      <MetricTiles history={history} />
-      <TrendChart history={history} />
+      <MetricTiles charts={charts} />
+      <TrendChart
+        charts={charts}
+        retry={retry}
+        view={view}
+        range={range}
+        choose={(view, range) => setShown({ view, range })}
+      />
     </>
   );
 }
@@ -83,7 +115,7 @@ function useConnect(session: DevSession | null) {
   }, [session]);
   const url = session?.wsUrl;
   const options = useMemo(
-    () => ({ WebSocket: DroppableWebSocket, backoff: BACKOFF, client: "web-demo", ...(url ? { url } : {}) }),
+    () => ({ WebSocket: FaultyWebSocket, backoff: BACKOFF, client: "web-demo", ...(url ? { url } : {}) }),
     [url],
   );
   return useWebSocket(session ? token : undefined, options);

@@ -1,14 +1,15 @@
 /** The four numbers that matter, each with how it moved in the last minute. */
 import { useWebSocketMetrics } from "@osbackend/realtime/react";
 import { ArrowDown, ArrowUp } from "lucide-react";
-import { aMinuteAgo, type History } from "../lib/history.ts";
+import type { Charts } from "../lib/charts.ts";
+import { aMinuteAgo } from "../lib/history.ts";
 import { METRICS, type MetricView, numbersOf, type Point, VIEWS } from "../lib/metrics.ts";
 import { Sparkline } from "../ui/Sparkline.tsx";
 import { TEXT, type Tone } from "../ui/tone.ts";
 
 const NAMES = [...METRICS];
 
-export function MetricTiles({ history }: { history: History }) {
+export function MetricTiles({ charts }: { charts: Charts }) {
   const metrics = useWebSocketMetrics(NAMES);
   return (
     <ul
@@ -20,7 +21,7 @@ export function MetricTiles({ history }: { history: History }) {
           key={view.metric}
           view={view}
           values={numbersOf(metrics[view.metric]?.values ?? {})}
-          points={history[view.metric] ?? []}
+          points={charts[view.metric].points}
         />
       ))}
     </ul>
@@ -36,6 +37,7 @@ interface TileProps {
 function Tile({ view, values, points }: TileProps) {
   const { field, label, color, format } = view.headline;
   const value = values[field];
+  const text = value === undefined ? "" : format(value);
   return (
     <li
       data-testid={`tile-${view.metric}`}
@@ -48,9 +50,9 @@ function Tile({ view, values, points }: TileProps) {
         </div>
         <p
           data-testid="value"
-          className="mt-1 min-h-9 font-semibold text-[1.625rem] leading-9 tracking-[-0.025em] tabular-nums sm:text-[1.875rem]"
+          className={`mt-1 min-h-9 font-semibold leading-9 tracking-[-0.025em] tabular-nums ${text.length > 8 ? "text-[1.3125rem]" : "text-[1.625rem]"} sm:text-[1.875rem]`}
         >
-          {value === undefined ? <Waiting /> : format(value)}
+          {value === undefined ? <Waiting /> : text}
         </p>
         <p className="mt-0.5 h-4 truncate text-ink-3 text-xs tabular-nums">
           {value === undefined ? "" : view.note(values)}

@@ -1,10 +1,10 @@
 /** The rooms of this connection: how far each is read, whether nothing was missed, and joining others. */
-import type { RoomState } from "@osbackend/realtime";
+import type { RealtimeEvent, RoomState } from "@osbackend/realtime";
 import { useWebSocketRoom } from "@osbackend/realtime/react";
 import { X } from "lucide-react";
 import { type FormEvent, useEffect, useId, useState } from "react";
 import type { Rooms } from "../hooks/useRooms.ts";
-import type { Activity, ActivityMeter, RoomActivity } from "../lib/activity.ts";
+import type { Activity, RoomActivity } from "../lib/activity.ts";
 import { formatCount, formatTenth } from "../lib/format.ts";
 import { Badge } from "../ui/Badge.tsx";
 import { Button, FIELD, IconButton } from "../ui/Button.tsx";
@@ -13,10 +13,13 @@ import { TEXT, type Tone } from "../ui/tone.ts";
 
 export interface RoomListProps extends Rooms {
   activity: Activity;
-  meter: ActivityMeter;
+  /** Hears each event of each room. */
+  listen: (room: string, event: RealtimeEvent) => void;
+  /** Told of a room that is no longer shown. */
+  forget: (room: string) => void;
 }
 
-export function RoomList({ names, added, refusal, join, leave, activity, meter }: RoomListProps) {
+export function RoomList({ names, added, refusal, join, leave, activity, listen, forget }: RoomListProps) {
   return (
     <Card title="Rooms" aside={<Continuity activity={activity} />}>
       <table className="w-full table-fixed text-xs">
@@ -41,7 +44,8 @@ export function RoomList({ names, added, refusal, join, leave, activity, meter }
             <Row
               key={name}
               name={name}
-              meter={meter}
+              listen={listen}
+              forget={forget}
               activity={activity.rooms[name]}
               leave={added.includes(name) ? leave : undefined}
             />
@@ -71,18 +75,19 @@ function Continuity({ activity }: { activity: Activity }) {
 
 interface RowProps {
   name: string;
-  meter: ActivityMeter;
+  listen: RoomListProps["listen"];
+  forget: RoomListProps["forget"];
   activity: RoomActivity | undefined;
   leave: ((room: string) => void) | undefined;
 }
 
 /** A room of the page: in it while the row is shown. */
-function Row({ name, meter, activity, leave }: RowProps) {
-  const room = useWebSocketRoom(name, (event) => meter.record(name, event)) ?? {
+function Row({ name, listen, forget, activity, leave }: RowProps) {
+  const room = useWebSocketRoom(name, (event) => listen(name, event)) ?? {
     room: name,
     status: "joining",
   };
-  useEffect(() => () => meter.forget(name), [meter, name]);
+  useEffect(() => () => forget(name), [forget, name]);
   const offset = activity?.offset ?? room.offset;
   const { tone, label } = lookOf(room, activity?.startedOver ?? false);
   return (
@@ -164,14 +169,14 @@ function JoinForm({ join, refusal }: { join: (room: string) => void; refusal: st
           Join
         </Button>
       </div>
-      <p
-        id={`${id}-outcome`}
-        role="alert"
-        data-testid="refusal"
-        className={`mt-2 min-h-8 text-xs [overflow-wrap:anywhere] ${refusal ? "text-bad" : "text-ink-3"}`}
-      >
-        {refusal ?? "Try agent:3, or one you may not enter: billing:secret"}
-      </p>
+      <div id={`${id}-outcome`} className="mt-2 min-h-8 text-xs [overflow-wrap:anywhere]">
+        <p role="alert" data-testid="refusal" className="text-bad">
+          {refusal}
+        </p>
+        {refusal === null && (
+          <p className="text-ink-3">Try agent:3, or one you may not enter: billing:secret</p>
+        )}
+      </div>
     </form>
   );
 }

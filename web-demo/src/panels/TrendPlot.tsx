@@ -10,19 +10,19 @@ import {
   XAxis,
   YAxis,
 } from "recharts";
-import { formatClock } from "../lib/format.ts";
-import { domainOf, WINDOW_MS } from "../lib/history.ts";
-import type { MetricView, Point, Series } from "../lib/metrics.ts";
+import { formatCount } from "../lib/format.ts";
+import type { MetricView, Series } from "../lib/metrics.ts";
+import type { Plot, Row } from "../lib/plot.ts";
 
 const TICK = { fill: "var(--ink-3)", fontSize: 11 } as const;
 
-const TrendPlot = memo(function TrendPlot({ view, points }: { view: MetricView; points: readonly Point[] }) {
+const TrendPlot = memo(function TrendPlot({ view, plot }: { view: MetricView; plot: Plot }) {
   const fill = useId();
   const { headline, second } = view;
-  const [from, newest] = domainOf(points, WINDOW_MS);
+  const hasBand = plot.rows.some((row) => row.band !== undefined);
   return (
     <ResponsiveContainer width="100%" height="100%" initialDimension={{ width: 800, height: 280 }}>
-      <ComposedChart data={points as Point[]} margin={{ top: 6, right: 2, bottom: 0, left: 2 }}>
+      <ComposedChart data={plot.rows as Row[]} margin={{ top: 6, right: 2, bottom: 0, left: 2 }}>
         <defs>
           <linearGradient id={fill} x1="0" y1="0" x2="0" y2="1">
             <stop offset="0" stopColor={headline.color} stopOpacity={0.24} />
@@ -33,10 +33,10 @@ const TrendPlot = memo(function TrendPlot({ view, points }: { view: MetricView; 
         <XAxis
           dataKey="t"
           type="number"
-          domain={[from, newest]}
+          domain={plot.domain}
           allowDataOverflow
-          ticks={ticksOf(from, newest)}
-          tickFormatter={formatClock}
+          ticks={plot.ticks}
+          tickFormatter={plot.formatTick}
           tick={TICK}
           tickLine={false}
           axisLine={false}
@@ -47,19 +47,36 @@ const TrendPlot = memo(function TrendPlot({ view, points }: { view: MetricView; 
         {second && <YAxis {...scaleOf(second)} yAxisId="second" orientation="right" width={52} />}
         <Tooltip
           content={({ active, payload }) => (
-            <Reading view={view} point={active ? (payload?.[0]?.payload as Point | undefined) : undefined} />
+            <Reading
+              view={view}
+              plot={plot}
+              row={active ? (payload?.[0]?.payload as Row | undefined) : undefined}
+            />
           )}
           cursor={{ stroke: "var(--line-strong)" }}
           isAnimationActive={false}
         />
+        {hasBand && (
+          <Area
+            yAxisId="headline"
+            dataKey="band"
+            type="monotone"
+            stroke="none"
+            fill={headline.color}
+            fillOpacity={0.16}
+            isAnimationActive={false}
+            activeDot={false}
+            dot={false}
+          />
+        )}
         <Area
           yAxisId="headline"
           name={headline.label}
-          dataKey={(point: Point) => point.values[headline.field]}
+          dataKey="headline"
           type="monotone"
           stroke={headline.color}
           strokeWidth={2}
-          fill={`url(#${fill})`}
+          fill={hasBand ? "none" : `url(#${fill})`}
           isAnimationActive={false}
           dot={false}
         />
@@ -67,7 +84,7 @@ const TrendPlot = memo(function TrendPlot({ view, points }: { view: MetricView; 
           <Line
             yAxisId="second"
             name={second.label}
-            dataKey={(point: Point) => point.values[second.field]}
+            dataKey="second"
             type="monotone"
             stroke={second.color}
             strokeWidth={1.5}
@@ -94,27 +111,32 @@ function scaleOf({ format }: Series) {
   };
 }
 
-/** Ticks stay with their moment as the chart moves on, rather than sliding through the numbers. */
-function ticksOf(from: number, to: number): number[] {
-  const step = to - from > 60_000 ? 30_000 : 10_000;
-  const ticks: number[] = [];
-  for (let t = Math.ceil(from / step) * step; t <= to; t += step) ticks.push(t);
-  return ticks;
-}
-
-function Reading({ view, point }: { view: MetricView; point: Point | undefined }) {
-  if (!point) return null;
-  const series = view.second ? [view.headline, view.second] : [view.headline];
+function Reading({ view, plot, row }: { view: MetricView; plot: Plot; row: Row | undefined }) {
+  if (row?.headline === undefined) return null;
+  const { headline, second } = view;
   return (
     <div className="rounded-lg border border-line bg-surface px-3 py-2 text-xs shadow-lg">
-      <p className="mb-1 text-ink-3 tabular-nums">{formatClock(point.t)}</p>
-      {series.map(({ field, label, color, format }) => (
-        <p key={field} className="flex items-center gap-2">
-          <span aria-hidden="true" className="size-2 rounded-full" style={{ background: color }} />
-          <span className="text-ink-2">{label}</span>
-          <span className="ml-auto pl-3 font-medium tabular-nums">{format(point.values[field] ?? 0)}</span>
+      <p className="mb-1 text-ink-3 tabular-nums">{plot.formatRow(row.t)}</p>
+      <Value series={headline} value={row.headline} />
+      {second && <Value series={second} value={row.second} />}
+      {row.sum && (
+        <p className="mt-1 text-ink-3 tabular-nums">
+          {headline.format(row.sum.min)} to {headline.format(row.sum.max)} · {formatCount(row.sum.count)}{" "}
+          {row.sum.count === 1 ? "point" : "points"}
         </p>
-      ))}
+      )}
     </div>
+  );
+}
+
+function Value({ series: { label, color, format }, value }: { series: Series; value: number | undefined }) {
+  return (
+    <p className="flex items-center gap-2">
+      <span aria-hidden="true" className="size-2 rounded-full" style={{ background: color }} />
+      <span className="text-ink-2">{label}</span>
+      <span className="ml-auto pl-3 font-medium tabular-nums">
+        {value === undefined ? "–" : format(value)}
+      </span>
+    </p>
   );
 }

@@ -1,7 +1,8 @@
 /** A small area without axes: how a value moved. Decorative: the number beside it says the same. */
 import { memo, useId } from "react";
-import { domainOf, WINDOW_MS } from "../lib/history.ts";
+import { domainOf } from "../lib/history.ts";
 import type { Point } from "../lib/metrics.ts";
+import { WINDOW_MS } from "../lib/ranges.ts";
 
 export interface SparklineProps {
   points: readonly Point[];

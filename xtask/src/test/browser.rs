@@ -41,6 +41,8 @@ pub(super) fn e2e(project: &Project) -> Result<()> {
     npm(project)
         .args(["run", "e2e", "--workspace", "web-demo"])
         .env("OSB_SERVER", rust::server(project)?)
+        // The keeper of `cargo xtask demo`, which the page asks to kill its server.
+        .env("OSB_XTASK", std::env::current_exe().context("xtask can't find itself")?)
         .env("CHROME", &browser.chrome)
         .run()
 }

@@ -1,7 +1,10 @@
-//! `cargo xtask demo`: builds everything and becomes the server with the demo page.
+//! `cargo xtask demo`: builds everything and keeps the server with the demo page running.
+
+mod control;
+mod keeper;
 
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
@@ -17,7 +20,9 @@ pub(crate) fn run(project: &Project, args: &[String]) -> Result<()> {
     let serve = match args {
         [] => true,
         [flag] if flag == "--no-serve" => false,
-        _ => bail!("`cargo xtask demo` takes `--no-serve` and nothing else"),
+        // For the tests of the page, which have built everything.
+        [flag, server] if flag == "--serve-only" => return keeper::keep(project, Path::new(server)),
+        _ => bail!("`cargo xtask demo` takes `--no-serve`, or `--serve-only` and a built server, and nothing else"),
     };
     if serve {
         // Before minutes of building, not after.
@@ -35,7 +40,7 @@ pub(crate) fn run(project: &Project, args: &[String]) -> Result<()> {
         println!("built: {}", server.display());
         return Ok(());
     }
-    become_server(project, server)
+    keeper::keep(project, &server)
 }
 
 fn build_server(project: &Project) -> Result<PathBuf> {
@@ -76,24 +81,4 @@ fn check_ports() -> Result<()> {
         })?;
     }
     Ok(())
-}
-
-#[cfg(unix)]
-fn become_server(project: &Project, server: PathBuf) -> Result<()> {
-    use std::os::unix::process::CommandExt as _;
-
-    // Replaces this process: ctrl-c reaches the server alone, and its last line is the last line.
-    let error = serve_command(project, server).exec();
-    Err(error).context("the server could not be started")
-}
-
-#[cfg(not(unix))]
-fn become_server(project: &Project, server: PathBuf) -> Result<()> {
-    let status = serve_command(project, server).status().context("the server could not be started")?;
-    anyhow::ensure!(status.success(), "the server stopped with {status}");
-    Ok(())
-}
-
-fn serve_command(project: &Project, server: PathBuf) -> std::process::Command {
-    cmd(server).args(["serve", "--dev"]).dir(&project.root).into_inner()
 }

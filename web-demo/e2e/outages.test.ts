@@ -1,0 +1,131 @@
+/** The outage simulator: faults that the page makes, what it shows of them, and that its numbers are the server's. */
+import type { Browser } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, onTestFailed, test } from "vitest";
+import { DemoPage, launch } from "./page.ts";
+import { DemoServer } from "./server.ts";
+
+const server = new DemoServer({ engine: "sqlite", kept: true });
+let browser: Browser;
+let demo: DemoPage;
+
+beforeAll(async () => {
+  await server.start();
+  browser = await launch();
+  demo = await DemoPage.open(browser, server.url);
+  await demo.tilesFilled();
+  await demo.roomsJoined();
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await server.remove();
+});
+
+interface Recovery {
+  room: string;
+  from: number;
+  to: number;
+  received: number;
+}
+
+/** What the page says about each room that moved while it was away. */
+const recoveries = () =>
+  demo.page.evaluate(() =>
+    [...document.querySelectorAll<HTMLElement>("[data-recovery]")].map(({ dataset }) => ({
+      room: dataset.recovery ?? "",
+      from: Number(dataset.from),
+      to: Number(dataset.to),
+      received: Number(dataset.received),
+    })),
+  );
+
+const verdict = (id: string) => demo.page.waitForSelector(`[data-testid="outage"][data-verdict="${id}"]`);
+
+/** Each room's events between the page's two offsets, as the server holds them. */
+async function checkWithServer(rooms: readonly Recovery[]): Promise<void> {
+  const session = (await (await fetch(new URL("/dev/session", server.url))).json()) as { token: string };
+  for (const { room, from, to, received } of rooms) {
+    const query = new URLSearchParams({ since: String(from), limit: "1000" });
+    const response = await fetch(new URL(`/api/ws/rooms/${room}/history?${query}`, server.url), {
+      headers: { authorization: `Bearer ${session.token}` },
+    });
+    const { events } = (await response.json()) as { events: { offset: number }[] };
+    const missed = events.map(({ offset }) => offset).filter((offset) => offset <= to);
+    expect(missed, room).toEqual(Array.from({ length: to - from }, (_, index) => from + 1 + index));
+    expect(received, room).toBe(missed.length);
+  }
+}
+
+describe("the outage simulator", () => {
+  test("says that there was none, and offers all three faults", async () => {
+    await verdict("none");
+    expect(await demo.page.getByTestId("kill").isEnabled()).toBe(true);
+    expect(await demo.page.getByTestId("drop").isEnabled()).toBe(true);
+  });
+
+  test("shows a dropped connection's recovery, with the numbers of the server", async () => {
+    await demo.page.click('[data-testid="drop"]');
+    await verdict("away");
+    await verdict("whole");
+    const rooms = await recoveries();
+    expect(rooms.map(({ room }) => room)).toContain("dashboard:overview");
+    await checkWithServer(rooms);
+    const sum = rooms.reduce((all, { received }) => all + received, 0);
+    await demo.page.getByText(`${sum} events recovered, nothing lost`).waitFor();
+    const log = await demo.text("log");
+    expect(log).toContain("You cut the connection");
+    expect(log).toMatch(/Lost: 4000 dropped_by_visitor; trying in \d/);
+    expect(log).toContain("Session resumed after");
+  });
+
+  test("delays frames in both directions, in order", async () => {
+    const milliseconds = async () => Number.parseFloat(await demo.text("round-trip"));
+    await demo.page.getByText("250 ms", { exact: true }).click();
+    await demo.page.waitForFunction(
+      () => Number.parseFloat(document.querySelector('[data-testid="round-trip"]')?.textContent ?? "") >= 500,
+    );
+    const before = await demo.offset("dashboard:overview");
+    await demo.offsetAbove("dashboard:overview", before + 4);
+    await demo.page.getByText("none", { exact: true }).click();
+    await demo.page.waitForFunction(
+      () =>
+        Number.parseFloat(document.querySelector('[data-testid="round-trip"]')?.textContent ?? "999") < 500,
+    );
+    expect(await milliseconds()).toBeLessThan(500);
+    expect(await demo.text("missed")).toBe("no event missed");
+  });
+
+  test("kills the server, which comes back and has lost nothing", async () => {
+    onTestFailed(() => {
+      process.stderr.write(server.log);
+    });
+    const client = await demo.text("client-id");
+    await demo.page.click('[data-testid="kill"]');
+    await verdict("away");
+    await expect
+      .poll(() =>
+        fetch(server.url).then(
+          () => "there",
+          () => "gone",
+        ),
+      )
+      .toBe("gone");
+    await verdict("whole");
+    await demo.status("connected");
+    await demo.roomsJoined(true);
+    expect(await demo.text("client-id")).toBe(client);
+    expect(await demo.text("missed")).toBe("no event missed");
+    await checkWithServer(await recoveries());
+    const log = await demo.text("log");
+    expect(log).toContain("You had the server killed, for 2 s");
+    expect(log).toMatch(/Lost: .+; trying in/);
+    await demo.offsetAbove("dashboard:overview", await demo.offset("dashboard:overview"));
+    expect(server.log).toContain("killed the server, as the page asked; back in 2.0 s");
+  });
+
+  test("nothing else went wrong in the page", () => {
+    expect(demo.errors.filter((error) => !/ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET/.test(error))).toEqual(
+      [],
+    );
+  });
+});

@@ -1,0 +1,123 @@
+/** Faults on demand: the connection cut, its frames delayed, the server killed; and what was made good after each. */
+import { Skull, Zap } from "lucide-react";
+import { useEffect, useState } from "react";
+import type { LogEntry } from "../hooks/useConnectionLog.ts";
+import { useConnectionLog } from "../hooks/useConnectionLog.ts";
+import { useLive } from "../hooks/useLive.ts";
+import { delayFrames, dropConnections } from "../lib/faulty-socket.ts";
+import { formatClock } from "../lib/format.ts";
+import { killServer } from "../lib/outage-control.ts";
+import type { Outage } from "../lib/outages.ts";
+import { Button } from "../ui/Button.tsx";
+import { Card } from "../ui/Card.tsx";
+import { Segments } from "../ui/Segments.tsx";
+import { TEXT } from "../ui/tone.ts";
+import { OutageReport } from "./OutageReport.tsx";
+
+const DELAYS = [0, 250, 1500];
+const DELAY_LABELS = ["none", "250 ms", "1.5 s"];
+const DOWN = [2000, 10_000, 30_000];
+const DOWN_LABELS = ["2 s", "10 s", "30 s"];
+
+export interface OutageSimulatorProps {
+  outage: Outage | undefined;
+  /** Where the server can be killed; undefined where it can't. */
+  control: string | undefined;
+}
+
+export function OutageSimulator({ outage, control }: OutageSimulatorProps) {
+  const { state } = useLive();
+  const { log, note } = useConnectionLog();
+  const connected = state.status === "connected";
+  const [down, setDown] = useState(0);
+
+  const drop = () => {
+    note({ tone: "idle", text: "You cut the connection" });
+    dropConnections();
+  };
+  const kill = async () => {
+    if (control === undefined) return;
+    note({ tone: "idle", text: `You had the server killed, for ${DOWN_LABELS[down]}` });
+    try {
+      await killServer(control, DOWN[down] ?? 0);
+    } catch (error) {
+      note({ tone: "bad", text: error instanceof Error ? error.message : String(error) });
+    }
+  };
+
+  return (
+    <Card title="Outage simulator" id="outages">
+      <div className="grid grid-cols-2 gap-2">
+        <Button data-testid="drop" disabled={!connected} onClick={drop}>
+          <Zap aria-hidden="true" size={15} />
+          Drop connection
+        </Button>
+        <Button data-testid="kill" disabled={!connected || control === undefined} onClick={kill}>
+          <Skull aria-hidden="true" size={15} />
+          Kill server
+        </Button>
+      </div>
+      <div className="mt-3 flex flex-col gap-2 text-xs">
+        {control === undefined ? (
+          <p className="flex min-h-7 items-center text-ink-3">
+            <span>
+              Started by <code className="font-mono text-ink-2">cargo xtask demo</code>, the server can be
+              killed from here.
+            </span>
+          </p>
+        ) : (
+          <div className="flex items-center justify-between gap-2">
+            <span aria-hidden="true" className="text-ink-3">
+              Stays down for
+            </span>
+            <Segments
+              legend="How long a killed server stays down"
+              options={DOWN_LABELS}
+              chosen={down}
+              choose={setDown}
+            />
+          </div>
+        )}
+        <Delay />
+      </div>
+      <OutageReport outage={outage} />
+      <Log log={log} />
+    </Card>
+  );
+}
+
+function Delay() {
+  const [chosen, setChosen] = useState(0);
+  useEffect(() => {
+    delayFrames(DELAYS[chosen] ?? 0);
+    return () => delayFrames(0);
+  }, [chosen]);
+  return (
+    <div className="flex items-center justify-between gap-2" data-testid="delay">
+      <span aria-hidden="true" className="text-ink-3">
+        Delay of each frame
+      </span>
+      <Segments legend="Delay of each frame" options={DELAY_LABELS} chosen={chosen} choose={setChosen} />
+    </div>
+  );
+}
+
+function Log({ log }: { log: readonly LogEntry[] }) {
+  return (
+    <div className="mt-4 border-line border-t pt-3.5">
+      <h3 className="mb-2 font-medium text-ink-2 text-xs">What happened</h3>
+      <div role="log" aria-label="What happened" data-testid="log" className="h-[10.75rem] overflow-hidden">
+        <ol className="flex flex-col gap-1.5">
+          {log.map((entry) => (
+            <li key={entry.key} className="flex animate-enter items-baseline gap-2.5 text-xs leading-5">
+              <time className="shrink-0 text-ink-3 tabular-nums">{formatClock(entry.t)}</time>
+              <span className={`min-w-0 truncate ${TEXT[entry.tone]}`} title={entry.text}>
+                {entry.text}
+              </span>
+            </li>
+          ))}
+        </ol>
+      </div>
+    </div>
+  );
+}
