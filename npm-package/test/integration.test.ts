@@ -73,14 +73,14 @@ test("a batch: in order, each once, an event of two rooms once for the service",
 });
 
 test("what the server answers to a connection reaches listeners, each time", async () => {
-  const { client, server, connect } = await live();
+  const { client, connect } = await live();
   const greetings: unknown[] = [];
   client.on("connection_established", ({ rooms }) => greetings.push(["connection_established", rooms]));
   client.on("reconnected", ({ rooms, downtimeMs }) => greetings.push(["reconnected", rooms, downtimeMs]));
   client.joinRoom("agent:7");
-  await connect("token-1");
+  const accepted = await connect("token-1");
   await vi.waitFor(() => expect(greetings).toHaveLength(1));
-  server.connections[0]?.terminate();
+  accepted.socket.terminate();
   await vi.waitFor(() => expect(greetings).toHaveLength(2));
   expect(greetings).toMatchObject([
     ["connection_established", [{ room: "agent:7", recovered: false }]],

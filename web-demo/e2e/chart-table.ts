@@ -64,7 +64,7 @@ export async function nextSpan(page: Page): Promise<void> {
   await page.waitForFunction(
     ([at, t]) => Number(document.querySelector<HTMLElement>(at as string)?.dataset.t) > Number(t),
     [newest, before] as const,
-    { timeout: 90_000 },
+    { timeout: 150_000 },
   );
 }
 

@@ -72,7 +72,7 @@ describe.each(["sqlite", "memory"] as const)("with the %s engine", (engine) => {
     await updates(demo.page, 2);
     const rows = await agrees("1m");
     expect(rows.at(-1)?.numbers[4]).toBeLessThan(10);
-  }, 120_000);
+  });
 
   test("what was missed while the connection was lost is there after it", async () => {
     await showTable(demo.page, "Calls", "1 h");

@@ -178,9 +178,9 @@ describe("who is there", () => {
     const again = await DemoPage.open(browser, server.url);
     await again.tilesFilled();
     await demo.page.getByTestId("viewers").click();
-    await demo.page.locator('[data-viewer="demo-user"]', { hasText: "2 tabs" }).waitFor();
+    await demo.page.locator('[data-viewer="demo-user"]', { hasText: "2 connections" }).waitFor();
     const ada = await DemoPage.open(browser, `${server.url}?as=Ada`);
-    await demo.page.locator('[data-viewer="demo-ada"]', { hasText: "1 tab" }).waitFor();
+    await demo.page.locator('[data-viewer="demo-ada"]', { hasText: "1 connection" }).waitFor();
     await demo.page.getByRole("status").getByText("Ada joined.").waitFor({ state: "attached" });
     await ada.page.click('[data-testid="disconnect"]');
     await ada.status("closed");

@@ -48,6 +48,8 @@ export class DemoPage {
 
   private constructor(page: Page) {
     this.page = page;
+    // Generous: the machine may be busy with something else.
+    page.setDefaultTimeout(90_000);
     page.on("console", (message) => {
       if (message.type() === "error") this.errors.push(message.text());
     });
@@ -59,6 +61,13 @@ export class DemoPage {
     await context.addInitScript(countLayoutShifts);
     const demo = new DemoPage(await context.newPage());
     await demo.page.goto(url, { waitUntil: "commit" });
+    return demo;
+  }
+
+  /** Another tab of the same browser. */
+  async another(): Promise<DemoPage> {
+    const demo = new DemoPage(await this.page.context().newPage());
+    await demo.page.goto(this.page.url(), { waitUntil: "commit" });
     return demo;
   }
 

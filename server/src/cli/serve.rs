@@ -142,7 +142,9 @@ async fn serve(config: Config, policy: Policy, own_secret: bool, page: Option<Pa
         let dev = dev::router(&config, secret.clone());
         (routers.http, routers.ws) = (routers.http.merge(dev.clone()), routers.ws.merge(dev));
         say(&dev::banner(http, ws, tls, own_secret, &dev::Tokens::sign(&secret, None)?));
-        feed = Some(tokio::spawn(demo_feed::run(handle.clone(), Feed::new(now_seed()))));
+        let mut business = Feed::new(now_seed());
+        demo_feed::fill_in(&handle, &mut business).await;
+        feed = Some(tokio::spawn(demo_feed::run(handle.clone(), business)));
     }
     for (name, secret) in [("JWT_SECRET", &config.auth.jwt_secret), ("SUPABASE_JWT_SECRET", &config.auth.supabase_jwt_secret)] {
         if secret.as_ref().is_some_and(|secret| secret.reveal().len() < GOOD_SECRET_BYTES) {

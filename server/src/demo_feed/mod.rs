@@ -16,7 +16,7 @@ mod random;
 mod run;
 
 use random::Random;
-pub use run::run;
+pub use run::{fill_in, run};
 
 /// The time that one [`Feed::step`] stands for.
 pub const STEP: Duration = Duration::from_millis(250);

@@ -7,12 +7,16 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::{Feed, Happening, STEP, past};
 use crate::realtime::Handle;
 
-/// Plays `feed` into the server until the task is dropped: the past that the charts have nothing of, then the first values of
-/// everything at once, then step by step.
-pub async fn run(handle: Handle, mut feed: Feed) {
-    if let Err(error) = past::play(&handle, &mut feed).await {
+/// Gives the charts a past where they have none, before anyone can look: in a room that is joined these would be ten thousand
+/// events at once.
+pub async fn fill_in(handle: &Handle, feed: &mut Feed) {
+    if let Err(error) = past::play(handle, feed).await {
         tracing::warn!(%error, "the demo feed could not fill in the past: the charts begin now");
     }
+}
+
+/// Plays `feed` into the server until the task is dropped; the first values of everything at once.
+pub async fn run(handle: Handle, mut feed: Feed) {
     let mut steps = interval(STEP);
     // After a pause of the machine the business goes on; it does not catch up.
     steps.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -201,7 +201,7 @@ async fn the_demo_has_a_past_that_is_marked_as_filled_in() {
     let served = Served::dev().await;
     let session: Value = request(served.http, "GET", "/dev/session", None, "").await.ok();
     let token = session["token"].as_str().unwrap();
-    // A value that is not marked comes after all that are.
+    // The first live value: it comes after all that are filled in.
     let mut client = Connecting::new(served.ws).query(token).open().await;
     client.expect("connection_established").await;
     client.request("join", json!({"room": "dashboard:overview"})).await;

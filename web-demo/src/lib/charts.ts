@@ -12,6 +12,7 @@ const ASK_AGAIN_MS = 1000;
 export class MetricCharts {
   readonly #series: ReadonlyMap<string, MetricSeries>;
   readonly #listeners = new Set<() => void>();
+  readonly #paint: (draw: () => void) => void;
   #picture: Charts | undefined;
   #told = true;
   #shown: MetricName | undefined;
@@ -19,7 +20,9 @@ export class MetricCharts {
   #offset: number | undefined;
   #again: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(ask: Ask) {
+  /** `paint` calls back before the next frame is drawn. */
+  constructor(ask: Ask, paint: (draw: () => void) => void = (draw) => requestAnimationFrame(draw)) {
+    this.#paint = paint;
     this.#series = new Map(
       METRICS.map((metric) => [metric, new MetricSeries(metric, ask, () => this.#changed())]),
     );
@@ -85,13 +88,13 @@ export class MetricCharts {
     }, ASK_AGAIN_MS);
   }
 
-  /** Once for all that changes within a frame. */
+  /** Once for all that changes before the page is painted again, however much it is; a hidden page isn't. */
   #changed(): void {
-    this.#picture = undefined;
     if (!this.#told) return;
     this.#told = false;
-    queueMicrotask(() => {
+    this.#paint(() => {
       this.#told = true;
+      this.#picture = undefined;
       for (const listener of this.#listeners) listener();
     });
   }

@@ -68,9 +68,18 @@ export class FaultyWebSocket extends WebSocket {
   }
 }
 
-/** Cuts every connection made through `FaultyWebSocket`; what was on its way is lost. */
-export function dropConnections(): void {
+/** To the other tabs: the one that has the connection may be any of them. */
+const tabs = new BroadcastChannel("osbackend-demo-cut");
+tabs.onmessage = () => cut();
+
+function cut(): void {
   for (const socket of open) socket.close(CUT, "dropped_by_visitor");
+}
+
+/** Cuts every connection made through `FaultyWebSocket`, here or in any tab; what was on its way is lost. */
+export function dropConnections(inAllTabs: boolean): void {
+  cut();
+  if (inAllTabs) tabs.postMessage("cut");
 }
 
 /** From now on each frame takes so long in each direction. */

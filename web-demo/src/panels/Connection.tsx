@@ -9,15 +9,19 @@ import { Dot } from "../ui/Badge.tsx";
 import { Button } from "../ui/Button.tsx";
 import { Card } from "../ui/Card.tsx";
 import { RateBars } from "../ui/RateBars.tsx";
+import { Switch } from "../ui/Switch.tsx";
 
 export interface ConnectionProps {
   rate: number;
   perSecond: readonly number[];
   /** Connects again after a disconnect. */
   connect: () => void;
+  /** Whether the tabs of this browser have one connection together. */
+  shared: boolean;
+  share: (on: boolean) => void;
 }
 
-export function Connection({ rate, perSecond, connect }: ConnectionProps) {
+export function Connection({ rate, perSecond, connect, shared, share }: ConnectionProps) {
   const { service, state } = useLive();
   const closed = state.status === "closed";
   return (
@@ -33,7 +37,10 @@ export function Connection({ rate, perSecond, connect }: ConnectionProps) {
         <RateBars perSecond={perSecond} />
       </div>
       <Facts />
-      <div className="mt-4 grid">
+      <div className="mt-3.5 border-line border-t pt-3">
+        <Switch label="One connection for all tabs" on={shared} turn={share} />
+      </div>
+      <div className="mt-3.5 grid">
         {closed ? (
           <Button data-testid="connect" onClick={connect}>
             <Plug aria-hidden="true" size={15} />

@@ -1,15 +1,15 @@
 /** The live page: connects, and puts the panels in their places. */
 import type { RealtimeEvent } from "@osbackend/realtime";
-import { useWebSocket } from "@osbackend/realtime/react";
-import { useCallback, useMemo, useRef, useState } from "react";
+import { useCallback, useEffect, useRef, useState } from "react";
 import { useActivity } from "../hooks/useActivity.ts";
 import { useCharts } from "../hooks/useCharts.ts";
+import { useConnect } from "../hooks/useConnect.ts";
 import { useOutages } from "../hooks/useOutages.ts";
 import { useRooms } from "../hooks/useRooms.ts";
-import { FaultyWebSocket } from "../lib/faulty-socket.ts";
+import { useSharing } from "../hooks/useSharing.ts";
 import { type MetricView, VIEWS } from "../lib/metrics.ts";
 import { LIVE } from "../lib/ranges.ts";
-import { type DevSession, fetchSession } from "../lib/session.ts";
+import type { DevSession } from "../lib/session.ts";
 import { AgentBoard } from "./AgentBoard.tsx";
 import { BroadcastBanner } from "./BroadcastBanner.tsx";
 import { BroadcastForm } from "./BroadcastForm.tsx";
@@ -23,11 +23,9 @@ import { RoomList } from "./RoomList.tsx";
 import { TrendChart } from "./TrendChart.tsx";
 import { Viewers } from "./Viewers.tsx";
 
-/** Someone watches this page: it tries again sooner than the SDK's default, and for as long as it is open. */
-const BACKOFF = { initialMs: 1000, maxMs: 8000, attempts: 0 };
-
 export function Dashboard({ session }: { session: DevSession | null }) {
-  const { service, state } = useConnect(session);
+  const { shared, share } = useSharing();
+  const { service, state } = useConnect(session, shared);
   const rooms = useRooms();
   const { activity, meter } = useActivity();
   const { outage, log } = useOutages();
@@ -45,6 +43,13 @@ export function Dashboard({ session }: { session: DevSession | null }) {
     },
     [meter, log],
   );
+  // Another connection begins with positions of its own: that is no loss.
+  const sharedBefore = useRef(shared);
+  useEffect(() => {
+    if (sharedBefore.current === shared) return;
+    sharedBefore.current = shared;
+    for (const { room } of service.getSnapshot().rooms) forget(room);
+  }, [service, shared, forget]);
   const connect = useCallback(() => {
     // The panel shows the outcome by the connection's state.
     service.connect().catch(() => {});
@@ -76,8 +81,14 @@ export function Dashboard({ session }: { session: DevSession | null }) {
             </div>
           </div>
           <aside aria-label="Realtime connection" className="grid min-w-0 grid-cols-1 gap-3 sm:gap-4">
-            <Connection rate={activity.rate} perSecond={activity.perSecond} connect={connect} />
-            <OutageSimulator outage={outage} control={session?.outageControl} />
+            <Connection
+              rate={activity.rate}
+              perSecond={activity.perSecond}
+              connect={connect}
+              shared={shared}
+              share={share}
+            />
+            <OutageSimulator outage={outage} control={session?.outageControl} shared={shared} />
             <RoomList {...rooms} activity={activity} listen={listen} forget={forget} />
             {session?.adminToken && <BroadcastForm token={session.adminToken} url={session.wsUrl} />}
           </aside>
@@ -103,20 +114,4 @@ function Overview() {
       />
     </>
   );
-}
-
-function useConnect(session: DevSession | null) {
-  const used = useRef(false);
-  // A token from the server for each connect, so that a server with new keys lets this page in again.
-  const token = useCallback(async () => {
-    if (!session || used.current) return (await fetchSession()).token;
-    used.current = true;
-    return session.token;
-  }, [session]);
-  const url = session?.wsUrl;
-  const options = useMemo(
-    () => ({ WebSocket: FaultyWebSocket, backoff: BACKOFF, client: "web-demo", ...(url ? { url } : {}) }),
-    [url],
-  );
-  return useWebSocket(session ? token : undefined, options);
 }

@@ -23,9 +23,11 @@ export interface OutageSimulatorProps {
   outage: Outage | undefined;
   /** Where the server can be killed; undefined where it can't. */
   control: string | undefined;
+  /** Another tab may have the connection. */
+  shared: boolean;
 }
 
-export function OutageSimulator({ outage, control }: OutageSimulatorProps) {
+export function OutageSimulator({ outage, control, shared }: OutageSimulatorProps) {
   const { state } = useLive();
   const { log, note } = useConnectionLog();
   const connected = state.status === "connected";
@@ -33,7 +35,7 @@ export function OutageSimulator({ outage, control }: OutageSimulatorProps) {
 
   const drop = () => {
     note({ tone: "idle", text: "You cut the connection" });
-    dropConnections();
+    dropConnections(shared);
   };
   const kill = async () => {
     if (control === undefined) return;

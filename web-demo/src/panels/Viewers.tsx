@@ -83,11 +83,15 @@ function People({ viewers }: { viewers: readonly Viewer[] }) {
             {viewer.isMe && <span className="text-ink-3"> (you)</span>}
           </span>
           <span className="ml-auto shrink-0 text-right text-ink-3 text-xs tabular-nums">
-            {viewer.clients === 0 ? "away" : viewer.clients === 1 ? "1 tab" : `${viewer.clients} tabs`} ·{" "}
-            {formatSpan(now - viewer.since)}
+            {connectionsOf(viewer)} · {formatSpan(now - viewer.since)}
           </span>
         </li>
       ))}
     </ul>
   );
+}
+
+function connectionsOf({ clients }: Viewer): string {
+  if (clients === 0) return "away";
+  return clients === 1 ? "1 connection" : `${clients} connections`;
 }
