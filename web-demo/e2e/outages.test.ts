@@ -86,7 +86,7 @@ describe("the outage simulator", () => {
     );
     const before = await demo.offset("dashboard:overview");
     await demo.offsetAbove("dashboard:overview", before + 4);
-    await demo.page.getByText("none", { exact: true }).click();
+    await demo.page.getByText("no time", { exact: true }).click();
     await demo.page.waitForFunction(
       () =>
         Number.parseFloat(document.querySelector('[data-testid="round-trip"]')?.textContent ?? "999") < 500,

@@ -71,16 +71,17 @@ export function Dashboard({ session }: { session: DevSession | null }) {
         <div className="grid grid-cols-1 items-start gap-3 sm:gap-4 lg:grid-cols-[minmax(0,1fr)_22rem]">
           <div
             data-stale={stale}
-            className="grid min-w-0 grid-cols-1 gap-3 transition-[opacity,filter] duration-500 data-[stale=true]:opacity-85 data-[stale=true]:saturate-[0.3] sm:gap-4"
+            className="grid min-w-0 grid-cols-1 gap-3 *:transition-[opacity,filter] *:duration-500 sm:gap-4 data-[stale=true]:[&>:not(#outages)]:opacity-85 data-[stale=true]:[&>:not(#outages)]:saturate-[0.3]"
           >
             <Overview />
+            <OutageSimulator outage={outage} control={session?.outageControl} shared={shared} />
             <AgentBoard />
             <div className="grid grid-cols-1 gap-3 sm:gap-4 xl:grid-cols-2">
               <CloneJobs />
               <ClipAnalytics />
             </div>
           </div>
-          <aside aria-label="Realtime connection" className="grid min-w-0 grid-cols-1 gap-3 sm:gap-4">
+          <section aria-label="Realtime connection" className="grid min-w-0 grid-cols-1 gap-3 sm:gap-4">
             <Connection
               rate={activity.rate}
               perSecond={activity.perSecond}
@@ -88,10 +89,9 @@ export function Dashboard({ session }: { session: DevSession | null }) {
               shared={shared}
               share={share}
             />
-            <OutageSimulator outage={outage} control={session?.outageControl} shared={shared} />
             <RoomList {...rooms} activity={activity} listen={listen} forget={forget} />
             {session?.adminToken && <BroadcastForm token={session.adminToken} url={session.wsUrl} />}
-          </aside>
+          </section>
         </div>
       </main>
     </>

@@ -44,7 +44,7 @@ function verdictOf(outage: Outage | undefined): Verdict {
 export function OutageReport({ outage }: { outage: Outage | undefined }) {
   const { id, tone, Icon, text } = verdictOf(outage);
   return (
-    <div data-testid="outage" data-verdict={id} className="mt-4 border-line border-t pt-3.5">
+    <div data-testid="outage" data-verdict={id} className="max-md:border-line max-md:border-t max-md:pt-3.5">
       <div className="flex items-baseline justify-between gap-3">
         <h3 className="font-medium text-ink-2 text-xs">Last outage</h3>
         {outage && <Length outage={outage} />}

@@ -15,7 +15,7 @@ import { TEXT } from "../ui/tone.ts";
 import { OutageReport } from "./OutageReport.tsx";
 
 const DELAYS = [0, 250, 1500];
-const DELAY_LABELS = ["none", "250 ms", "1.5 s"];
+const DELAY_LABELS = ["no time", "250 ms", "1.5 s"];
 const DOWN = [2000, 10_000, 30_000];
 const DOWN_LABELS = ["2 s", "10 s", "30 s"];
 
@@ -49,42 +49,62 @@ export function OutageSimulator({ outage, control, shared }: OutageSimulatorProp
 
   return (
     <Card title="Outage simulator" id="outages">
-      <div className="grid grid-cols-2 gap-2">
-        <Button data-testid="drop" disabled={!connected} onClick={drop}>
-          <Zap aria-hidden="true" size={15} />
-          Drop connection
-        </Button>
-        <Button data-testid="kill" disabled={!connected || control === undefined} onClick={kill}>
-          <Skull aria-hidden="true" size={15} />
-          Kill server
-        </Button>
-      </div>
-      <div className="mt-3 flex flex-col gap-2 text-xs">
-        {control === undefined ? (
-          <p className="flex min-h-7 items-center text-ink-3">
-            <span>
-              Started by <code className="font-mono text-ink-2">cargo xtask demo</code>, the server can be
-              killed from here.
-            </span>
-          </p>
-        ) : (
-          <div className="flex items-center justify-between gap-2">
-            <span aria-hidden="true" className="text-ink-3">
-              Stays down for
-            </span>
-            <Segments
+      <div className="grid grid-cols-1 gap-x-8 gap-y-5 md:grid-cols-2 xl:grid-cols-[17rem_minmax(0,1fr)_minmax(0,1fr)]">
+        <div className="flex flex-col gap-2.5 text-xs md:max-xl:col-span-2">
+          <div className="grid grid-cols-2 gap-2">
+            <Button data-testid="drop" disabled={!connected} onClick={drop}>
+              <Zap aria-hidden="true" size={15} />
+              Drop line
+            </Button>
+            <Button data-testid="kill" disabled={!connected || control === undefined} onClick={kill}>
+              <Skull aria-hidden="true" size={15} />
+              Kill server
+            </Button>
+          </div>
+          {control !== undefined && (
+            <Choice
+              label="Stays down for"
               legend="How long a killed server stays down"
               options={DOWN_LABELS}
               chosen={down}
               choose={setDown}
             />
-          </div>
-        )}
-        <Delay />
+          )}
+          <Delay />
+          <p className="text-ink-3">
+            {control === undefined ? (
+              <>
+                Started by <code className="font-mono text-ink-2">cargo xtask demo</code>, the server can be
+                killed from here.
+              </>
+            ) : (
+              "Killed without a goodbye (SIGKILL), and started again on its file."
+            )}
+          </p>
+        </div>
+        <OutageReport outage={outage} />
+        <Log log={log} />
       </div>
-      <OutageReport outage={outage} />
-      <Log log={log} />
     </Card>
+  );
+}
+
+interface ChoiceProps {
+  label: string;
+  legend: string;
+  options: readonly string[];
+  chosen: number;
+  choose: (index: number) => void;
+}
+
+function Choice({ label, ...segments }: ChoiceProps) {
+  return (
+    <div className="flex items-center justify-between gap-2">
+      <span aria-hidden="true" className="text-ink-3">
+        {label}
+      </span>
+      <Segments {...segments} />
+    </div>
   );
 }
 
@@ -95,20 +115,21 @@ function Delay() {
     return () => delayFrames(0);
   }, [chosen]);
   return (
-    <div className="flex items-center justify-between gap-2" data-testid="delay">
-      <span aria-hidden="true" className="text-ink-3">
-        Delay of each frame
-      </span>
-      <Segments legend="Delay of each frame" options={DELAY_LABELS} chosen={chosen} choose={setChosen} />
-    </div>
+    <Choice
+      label="Each frame takes"
+      legend="Delay of each frame"
+      options={DELAY_LABELS}
+      chosen={chosen}
+      choose={setChosen}
+    />
   );
 }
 
 function Log({ log }: { log: readonly LogEntry[] }) {
   return (
-    <div className="mt-4 border-line border-t pt-3.5">
+    <div className="max-md:border-line max-md:border-t max-md:pt-3.5">
       <h3 className="mb-2 font-medium text-ink-2 text-xs">What happened</h3>
-      <div role="log" aria-label="What happened" data-testid="log" className="h-[10.75rem] overflow-hidden">
+      <div role="log" aria-label="What happened" data-testid="log" className="h-[11rem] overflow-hidden">
         <ol className="flex flex-col gap-1.5">
           {log.map((entry) => (
             <li key={entry.key} className="flex animate-enter items-baseline gap-2.5 text-xs leading-5">

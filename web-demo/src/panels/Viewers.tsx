@@ -22,10 +22,10 @@ export const Viewers = memo(function Viewers() {
         type="button"
         popoverTarget={id}
         data-testid="viewers"
-        aria-label={`Who is looking at this dashboard: ${summary}`}
         className="flex h-9 shrink-0 items-center gap-2.5 rounded-full px-1.5 transition-colors hover:bg-raised"
       >
-        <span className="-space-x-1.5 flex min-w-7 justify-end">
+        <span className="sr-only">Looking at this dashboard: </span>
+        <span aria-hidden="true" className="-space-x-1 flex min-w-7 justify-end">
           {viewers.slice(0, SHOWN).map((viewer) => (
             <Avatar key={viewer.id} {...viewer} faded={viewer.clients === 0} />
           ))}
@@ -35,7 +35,7 @@ export const Viewers = memo(function Viewers() {
             </span>
           )}
         </span>
-        <span data-testid="viewer-count" className="hidden pr-1.5 text-ink-2 text-xs tabular-nums sm:inline">
+        <span data-testid="viewer-count" className="pr-1.5 text-ink-2 text-xs tabular-nums max-sm:sr-only">
           {summary}
         </span>
       </button>
