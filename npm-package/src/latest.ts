@@ -12,7 +12,8 @@ const KEYS: { readonly [K in keyof DomainEventMap]?: readonly (keyof DomainEvent
 
 /** The fields of the data that are an event's key; undefined for a type of which nothing replaces another. */
 export function keyFields(type: string): readonly string[] | undefined {
-  return KEYS[type as keyof DomainEventMap];
+  // Who publishes chooses the name: `constructor` is one as any other.
+  return Object.hasOwn(KEYS, type) ? KEYS[type as keyof DomainEventMap] : undefined;
 }
 
 /** The key of an event by some fields of its data; several are joined by line breaks. */
