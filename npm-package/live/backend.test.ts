@@ -15,7 +15,7 @@ import { type BackendError, createBackend, type Emitted } from "../src/server/in
 import { collects, reaches } from "../test/live.js";
 import { Server } from "./server.js";
 
-const API_KEY = "the key of a backend in these tests";
+const API_KEY = "the-key-of-a-backend-in-these-tests";
 const API_KEYS = `tests:${createHash("sha256").update(API_KEY).digest("hex")}`;
 const SECRET = "the secret that signs these webhooks";
 
