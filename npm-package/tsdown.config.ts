@@ -10,6 +10,7 @@ export default defineConfig({
     inline: "src/inline.ts",
     slim: "src/slim.ts",
     "react/index": "src/react/index.ts",
+    supabase: "src/supabase.ts",
     "server/index": "src/server/index.ts",
     "devtools/index": "src/devtools/index.ts",
     "testing/index": "src/testing/index.ts",

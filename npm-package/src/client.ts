@@ -64,6 +64,8 @@ export class RealtimeClient<E = unknown> {
   #options: ClientOptions;
   #token: TokenSource = null;
   #tokenCall = 0;
+  /** Ends what follows the source of tokens. */
+  #unfollow: Unsubscribe | undefined;
   #user: string | undefined;
   #core: Core | undefined;
   #loading = false;
@@ -134,7 +136,11 @@ export class RealtimeClient<E = unknown> {
   connect(token?: TokenSource, options?: ClientOptions<E>): Promise<void> {
     const tokenBefore = this.#token;
     const optionsBefore = this.#options;
-    if (token !== undefined) this.#token = token;
+    if (token !== undefined) {
+      if (token !== tokenBefore) this.#unfollow?.();
+      this.#token = token;
+      if (typeof token === "function") this.#unfollow = token.follow?.(this);
+    }
     if (options !== undefined) this.#options = { ...this.#defaults, ...(options as ClientOptions) };
     this.#wanted = true;
     newest.client = this;
@@ -157,6 +163,7 @@ export class RealtimeClient<E = unknown> {
 
   /** Closes for good; rooms and listeners stay and serve the next `connect`. */
   disconnect(): void {
+    this.#unfollow?.();
     this.#wanted = false;
     if (this.#core !== undefined) this.#core.disconnect();
     else if (this.#loading) this.#closed({ status: "closed", reason: "disconnected" });
@@ -378,7 +385,12 @@ export class RealtimeClient<E = unknown> {
       .then((token) => (token ? text(token, "the token") : null))
       .then(
         (token) => call === this.#tokenCall && this.#core?.setToken(token),
-        (thrown) => call === this.#tokenCall && this.#core?.tokenFailed(messageOf(thrown)),
+        (cause) => {
+          if (call !== this.#tokenCall || this.#core === undefined) return;
+          const message = messageOf(cause);
+          this.#core.tokenFailed(message);
+          this.#failed(new RealtimeError("token_failed", `no token: ${message}`, { cause }));
+        },
       );
   }
 

@@ -13,6 +13,8 @@ export type LocalErrorCode =
   | "closed"
   /** The WebAssembly module, or what checks events, could not be fetched or compiled; calling `connect` again tries again. */
   | "load_failed"
+  /** The token provider threw, or gave something that is no text; `cause` is what it threw. It is asked again. */
+  | "token_failed"
   /** The options can't work as given. */
   | "bad_options"
   /** A listener threw; `cause` is what it threw. */

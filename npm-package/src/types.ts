@@ -3,10 +3,24 @@ import type { RealtimeErrorCode } from "./errors.js";
 import type { Validators } from "./validators.js";
 
 /** A token, a function that gives a fresh one (asked before every connect and before expiry), or none. */
-export type TokenSource =
-  | string
-  | null
-  | (() => string | null | undefined | Promise<string | null | undefined>);
+export type TokenSource = string | null | TokenProvider;
+
+/** Gives a fresh token, or none; where it throws or rejects, that is told by "error" (`token_failed`) and it is asked again. */
+export interface TokenProvider {
+  (): string | null | undefined | Promise<string | null | undefined>;
+  /** Called by `connect`, for providers that know by themselves when the token changes. Gives back what ends it. */
+  follow?(client: TokenClient): Unsubscribe;
+}
+
+/** What a provider that follows may do with a client. */
+export interface TokenClient {
+  /** Where the connection is. */
+  readonly state: ConnectionState;
+  /** With a token: hands it over. With the provider: it is asked for the next ones. */
+  connect(token: TokenSource): Promise<void>;
+  /** Ends the connection, as for who signed out. */
+  disconnect(): void;
+}
 
 /** How reconnecting is paced (docs/PROTOCOL.md §6 says when it is done at all). */
 export interface BackoffOptions {

@@ -3,8 +3,9 @@ import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { pageFolder } from "./pages.js";
+import { AuthServer, named } from "./supabase-auth.js";
 
 const markdown = readFileSync(new URL("../../docs/RECIPES.md", import.meta.url), "utf8");
 const recipes = [...markdown.matchAll(/```(tsx?) recipe=(\w+)\n([\s\S]*?)```/g)].map(
@@ -19,7 +20,15 @@ function folder(): string {
 }
 
 test("every recipe compiles, and there is no example that isn't one", { timeout: 90_000 }, () => {
-  expect(recipes.map(({ name }) => name)).toEqual(["connect", "react", "next", "vue", "svelte", "fake"]);
+  expect(recipes.map(({ name }) => name)).toEqual([
+    "connect",
+    "react",
+    "next",
+    "vue",
+    "svelte",
+    "supabase",
+    "fake",
+  ]);
   expect([...markdown.matchAll(/^```[a-z]/gm)].length).toBe(recipes.length);
   const path = folder();
   const include = { extends: "../../tsconfig.json", include: ["."] };
@@ -58,6 +67,27 @@ test("Vue and Svelte follow an agent, and leave the room with their scope", asyn
   scope.stop();
   stop();
   await expect.poll(() => [server.members("agent:7"), server.members("agent:8")]).toEqual([[], []]);
+});
+
+test("Supabase: whoever signs in is connected, and a sign-out disconnects", async () => {
+  const { createFakeServer } = await import("@osbackend/realtime/testing");
+  const { default: service } = await import("@osbackend/realtime");
+  const { follow } = await import(join(folder(), "supabase.ts"));
+  const server = createFakeServer({ user: (token) => ({ id: named(token) ?? "" }) });
+  await service.connect(null, { WebSocket: server.WebSocket, url: server.url });
+  service.disconnect();
+  onTestFinished(() => service.disconnect());
+  const supabase = (await AuthServer.start()).client();
+  await supabase.auth.signInWithPassword({ email: "ann@example.com", password: "secret" });
+  // The recipe gives the address only; the class is put where it looks for it.
+  vi.stubGlobal("WebSocket", server.WebSocket);
+  onTestFinished(() => {
+    vi.unstubAllGlobals();
+  });
+  await follow(supabase, server.url);
+  expect(service.state).toMatchObject({ status: "connected", userId: "ann 1" });
+  await supabase.auth.signOut();
+  await expect.poll(() => service.state.status).toBe("closed");
 });
 
 test("the fake server's recipe hears what it missed", async () => {
