@@ -32,6 +32,10 @@ pub enum Input {
     Disconnect,
     /// The network came back.
     Online,
+    /// The network is gone, as far as the page is told: a live connection must show that it lives, and attempts don't count.
+    Offline,
+    /// The page is about to be frozen, or kept for when its user comes back: it must have no socket then.
+    Away,
     /// The page is seen again; its timers may have slept.
     Visible,
     /// The provider's answer to [`Output::NeedToken`]: a token, none (anonymous), or why there is none. Unasked on a
@@ -144,6 +148,8 @@ pub struct Machine {
     resume: Option<Resume>,
     /// The user of the last session: rooms of the server's own belong to them.
     user: Option<String>,
+    /// The page says that there is no network.
+    offline: bool,
     next_id: u64,
     now: u64,
 }
@@ -163,6 +169,7 @@ impl Machine {
             keys: Keys::new(seed),
             resume: None,
             user: None,
+            offline: false,
             next_id: 1,
             now: now_ms,
         }
@@ -174,7 +181,10 @@ impl Machine {
         match input {
             Input::Connect => self.connect(),
             Input::Disconnect => self.disconnect(),
-            Input::Online | Input::Visible => self.nudge(),
+            Input::Online => self.online(),
+            Input::Offline => self.offline(),
+            Input::Visible => self.nudge(),
+            Input::Away => self.away(),
             Input::Token(answer) => self.token(answer),
             Input::SocketOpened => self.socket_opened(),
             Input::SocketClosed { code, reason } => self.socket_closed(code, reason),

@@ -1,4 +1,4 @@
-//! The page's own signs of life: seen again, back from the cache, back on line (§8).
+//! The page's own life: seen again, kept and back from the cache, frozen and going on, off line and on line (§8).
 
 use crate::options::get;
 use osbackend_client_core::Input;
@@ -13,18 +13,33 @@ pub(crate) struct Wake {
 
 impl Wake {
     pub(crate) fn new(mut woken: impl FnMut(Input) + 'static) -> Self {
-        let listener = Closure::<dyn FnMut(Event)>::new(move |event: Event| {
-            if event.type_() == "online" {
-                woken(Input::Online);
-            } else if !is_hidden() {
-                woken(Input::Visible);
-            }
-        });
         let global: JsValue = js_sys::global().into();
+        if get(&get(&global, "navigator"), "onLine") == JsValue::FALSE {
+            woken(Input::Offline);
+        }
+        let listener = Closure::<dyn FnMut(Event)>::new(move |event: Event| {
+            woken(match &*event.type_() {
+                "online" => Input::Online,
+                "offline" => Input::Offline,
+                "freeze" => Input::Away,
+                // A page that isn't kept is over, and its socket with it.
+                "pagehide" if get(&event, "persisted").is_truthy() => Input::Away,
+                "pagehide" => return,
+                _ if is_hidden() => return,
+                _ => Input::Visible,
+            });
+        });
+        let document = get(&global, "document");
         let mut targets = Vec::new();
-        for (target, name) in
-            [(get(&global, "document"), "visibilitychange"), (global.clone(), "pageshow"), (global.clone(), "online")]
-        {
+        for (target, name) in [
+            (document.clone(), "visibilitychange"),
+            (document.clone(), "freeze"),
+            (document, "resume"),
+            (global.clone(), "pagehide"),
+            (global.clone(), "pageshow"),
+            (global.clone(), "offline"),
+            (global, "online"),
+        ] {
             if get(&target, "addEventListener").is_function() {
                 let target: EventTarget = target.unchecked_into();
                 let added = target.add_event_listener_with_callback(name, listener.as_ref().unchecked_ref());

@@ -20,14 +20,23 @@ export type SupabaseAnswer = Promise<{
   error: { message: string } | null;
 }>;
 
+/** What ends the telling. */
+export interface SupabaseSubscription {
+  /** Nothing is told any more. */
+  unsubscribe(): void;
+}
+
 /** As much of a client of `@supabase/supabase-js` (version 2) as is used. */
 export interface SupabaseLike {
   /** Its `auth`. */
   readonly auth: {
+    /** The session as it is. */
     getSession(): SupabaseAnswer;
+    /** The session with a newer token. */
     refreshSession(): SupabaseAnswer;
+    /** Tells of sign-ins, sign-outs and refreshed tokens. */
     onAuthStateChange(changed: (event: string, session: SupabaseSession | null) => void): {
-      data: { subscription: { unsubscribe(): void } };
+      data: { subscription: SupabaseSubscription };
     };
   };
 }

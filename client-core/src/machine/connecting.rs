@@ -1,6 +1,9 @@
 //! Between sessions: token, socket, greeting, backoff, closed.
 
-use super::{Machine, Output};
+use super::{
+    Machine, Output,
+    session::{SILENT, is_silent},
+};
 use crate::{
     deadlines::Due,
     frames,
@@ -29,6 +32,35 @@ impl Machine {
         self.close(None, "disconnected".to_owned());
     }
 
+    pub(super) fn online(&mut self) {
+        self.offline = false;
+        self.nudge();
+    }
+
+    pub(super) fn offline(&mut self) {
+        self.offline = true;
+        self.probe();
+        if let Phase::Backoff(wait) = &self.phase
+            && !wait.slot
+        {
+            let code = wait.code;
+            self.wait_offline(code, None);
+        }
+    }
+
+    /// No socket from here on: a page that has one isn't kept by browsers, and none answers while it is frozen.
+    pub(super) fn away(&mut self) {
+        if matches!(self.phase, Phase::Token { .. } | Phase::Opening { .. } | Phase::Greeting { .. } | Phase::Live(_)) {
+            let slot = self.slot();
+            self.drop_socket(CloseCode::Normal.code(), CloseCode::Normal.reason());
+            self.end_session();
+            self.backoff.grant();
+            // A frozen page's timer doesn't ring; should the page never have been frozen, it does.
+            let at = slot.unwrap_or_else(|| self.now.saturating_add(self.config.backoff.max_ms));
+            self.wait(None, "the page is away".to_owned(), at, slot.is_some());
+        }
+    }
+
     /// Online, or seen again: what was waiting may go now, and a connection that slept must show that it lives.
     pub(super) fn nudge(&mut self) {
         match &self.phase {
@@ -37,6 +69,11 @@ impl Machine {
                 // Who looks at the page ten times while the server is away must not have given it up by that.
                 self.backoff.grant();
                 self.begin_attempt();
+            }
+            // It slept through its deadline: nobody is waited for any longer.
+            Phase::Live(live) if is_silent(live, self.now) => {
+                self.drop_socket(CloseCode::NoHeartbeat.code(), CloseCode::NoHeartbeat.reason());
+                self.again(None, SILENT.to_owned());
             }
             Phase::Live(_) => self.probe(),
             _ => {}
@@ -165,6 +202,11 @@ impl Machine {
     }
 
     fn back_off(&mut self, code: Option<u16>, reason: String, slot: Option<u64>) {
+        if self.offline {
+            // It is not the attempts that are at fault: they don't end by this.
+            self.backoff.grant();
+            return self.wait_offline(code, slot);
+        }
         if self.backoff.exhausted() {
             let mut gave_up = "gave up after the last attempt: ".to_owned();
             gave_up.push_str(&reason);
@@ -172,6 +214,13 @@ impl Machine {
         }
         let at = self.now.saturating_add(self.backoff.fail()).max(slot.unwrap_or(0));
         self.wait(code, reason, at, slot.is_some());
+    }
+
+    /// Slowly rather than not at all: who is told to be off line may reach the server all the same (on its own machine, by
+    /// a network that the browser doesn't see).
+    fn wait_offline(&mut self, code: Option<u16>, slot: Option<u64>) {
+        let at = self.now.saturating_add(self.config.backoff.max_ms.max(1)).max(slot.unwrap_or(0));
+        self.wait(code, "offline".to_owned(), at, slot.is_some());
     }
 
     fn wait(&mut self, code: Option<u16>, reason: String, retry_at: u64, slot: bool) {

@@ -19,6 +19,8 @@ const OWN_HEARTBEAT_MS: u64 = 25_000;
 const REFRESH_AGAIN_MS: u64 = 5_000;
 /// How long until a join is tried again that the server refused for now without saying when, in milliseconds.
 const JOIN_AGAIN_MS: u64 = 1_000;
+/// Why a connection was given up whose server said nothing in time.
+pub(super) const SILENT: &str = "the server went silent";
 
 impl Machine {
     pub(super) fn control(&mut self, control: Control) {
@@ -297,10 +299,10 @@ impl Machine {
         let Phase::Live(live) = &self.phase else { return };
         if silent_until(live) > self.now {
             self.arm_liveness();
-        } else if live.heartbeat_ms == 0 && live.probed_at.is_none() {
-            self.probe();
+        } else if is_silent(live, self.now) {
+            self.abandon(SILENT);
         } else {
-            self.abandon("the server went silent");
+            self.probe();
         }
     }
 
@@ -309,6 +311,11 @@ impl Machine {
         self.drop_socket(CloseCode::Normal.code(), CloseCode::Normal.reason());
         self.again(Some(CloseCode::Restart.code()), "the server is restarting".to_owned());
     }
+}
+
+/// Whether the server was silent for too long, and has been asked where it promises nothing by itself.
+pub(super) fn is_silent(live: &Live, now: u64) -> bool {
+    silent_until(live) <= now && (live.heartbeat_ms != 0 || live.probed_at.is_some())
 }
 
 /// Until when the server may be silent.

@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 const root = fileURLToPath(new URL("../../..", import.meta.url));
 
 /** Fixed, so that tokens and sessions of before a restart are good after it. */
-const JWT_SECRET = "tabs-end-to-end-0123456789abcdef";
+export const JWT_SECRET = "tabs-end-to-end-0123456789abcdef";
 
 /** The binary: named by the environment, or what cargo built last in this repository. */
 function binary(): string {
@@ -24,6 +24,7 @@ function binary(): string {
 
 export class Server {
   readonly #page: string;
+  readonly #settings: Record<string, string>;
   readonly #data = mkdtempSync(join(tmpdir(), "osbackend-tabs-"));
   readonly #log: string[] = [];
   #process: ChildProcess | undefined;
@@ -31,9 +32,15 @@ export class Server {
   #ports = { http: "0", ws: "0" };
   #admin = "";
 
-  /** `page` is the folder that it serves. */
-  constructor(page: string) {
+  /** `page` is the folder that it serves; `settings` are others than the server's own. */
+  constructor(page: string, settings: Record<string, string> = {}) {
     this.#page = page;
+    this.#settings = settings;
+  }
+
+  /** Where it serves HTTP, once it was started. */
+  get port(): number {
+    return Number(this.#ports.http);
   }
 
   get url(): string {
@@ -57,6 +64,7 @@ export class Server {
         PORT: this.#ports.http,
         WS_PORT: this.#ports.ws,
         RUST_BACKTRACE: "0",
+        ...this.#settings,
       },
       stdio: ["ignore", "pipe", "pipe"],
     });

@@ -6,12 +6,12 @@ import { fileURLToPath } from "node:url";
 import { type BrowserContext, chromium, type Page } from "playwright-core";
 import { build } from "vite";
 
-/** Builds the page against the package as it is published; gives its folder. */
-export async function buildPage(): Promise<string> {
+/** Builds a page (this folder's by default) against the package as it is published; gives its folder. */
+export async function buildPage(page = new URL("./page", import.meta.url)): Promise<string> {
   const outDir = mkdtempSync(join(tmpdir(), "osbackend-tabs-page-"));
   await build({
     configFile: false,
-    root: fileURLToPath(new URL("./page", import.meta.url)),
+    root: fileURLToPath(page),
     logLevel: "error",
     build: { outDir, emptyOutDir: true },
   });

@@ -87,7 +87,7 @@ pub(super) const STAGES: &[Stage] = &[
     },
     Stage {
         name: "tabs",
-        about: "tabs of Chromium that share a connection, with leaders and the server killed under them",
+        about: "Chromium: tabs that share a connection, while leaders and the server are killed; pages off line, hidden, cached, frozen, asleep",
         needs: &["package", "chromium"],
         run: browser::tabs,
     },

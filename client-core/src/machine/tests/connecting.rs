@@ -209,3 +209,67 @@ fn what_is_not_the_protocol_ends_the_connection() {
     assert!(matches!(outputs[0], Output::CloseSocket { code: 4500, .. }));
     assert!(matches!(rig.machine.state(), ConnectionState::Reconnecting { .. }));
 }
+
+#[test]
+fn off_line_attempts_are_slow_do_not_count_and_end_with_the_network() {
+    let mut rig = Rig::new();
+    rig.input(Input::Offline);
+    rig.input(Input::Connect);
+    for _ in 0..30 {
+        rig.input(Input::Token(Err("no".to_owned())));
+        let ConnectionState::Reconnecting { attempt, reason, .. } = rig.machine.state() else { panic!("gave up") };
+        assert_eq!((attempt, reason.as_str(), rig.machine.next_deadline()), (1, "offline", Some(rig.now + 30_000)));
+        rig.ring();
+    }
+    rig.input(Input::Token(Err("no".to_owned())));
+    assert!(matches!(
+        rig.input(Input::Online)[..],
+        [Output::State(ConnectionState::Connecting { attempt: 1 }), Output::NeedToken]
+    ));
+    rig.input(Input::Token(Err("no".to_owned())));
+    assert!(rig.machine.next_deadline().unwrap() <= rig.now + 30_000);
+    assert!(matches!(rig.machine.state(), ConnectionState::Reconnecting { reason, .. } if reason == "no token: no"));
+}
+
+#[test]
+fn off_line_a_wait_becomes_slow_and_a_live_connection_is_asked() {
+    let mut rig = Rig::live(vec![]);
+    rig.advance(6_000);
+    assert_eq!(rig.input(Input::Offline).len(), 1);
+    assert!(matches!(rig.machine.state(), ConnectionState::Connected { .. }));
+    assert!(matches!(rig.advance(10_000)[0], Output::CloseSocket { code: 4004, .. }));
+    assert!(matches!(rig.machine.state(), ConnectionState::Reconnecting { reason, .. } if reason == "offline"));
+    let mut rig = Rig::live(vec![]);
+    rig.advance(6_000);
+    rig.close(1006);
+    rig.input(Input::Offline);
+    assert_eq!(rig.machine.next_deadline(), Some(rig.now + 30_000));
+}
+
+#[test]
+fn a_page_that_goes_away_has_no_socket_and_comes_back_at_once_with_its_session() {
+    let mut rig = Rig::live(vec![outcome("agent:7", "e", 5, false)]);
+    rig.advance(6_000);
+    assert_eq!(rig.input(Input::Away)[0], Output::CloseSocket { code: 1000, reason: "normal" });
+    assert!(matches!(rig.machine.state(), ConnectionState::Reconnecting { attempt: 1, .. }));
+    assert_eq!(rig.input(Input::Away), []);
+    rig.now += 3_600_000;
+    assert!(matches!(
+        rig.input(Input::Visible)[..],
+        [Output::State(ConnectionState::Connecting { attempt: 1 }), Output::NeedToken]
+    ));
+    let connect = rig.open();
+    assert_eq!((connect.resume.is_some(), connect.rooms[0].offset), (true, Some(5)));
+    // One that was never frozen after all goes on by itself.
+    rig.input(Input::Away);
+    assert_eq!(rig.machine.next_deadline(), Some(rig.now + 30_000));
+}
+
+#[test]
+fn a_page_that_slept_through_its_deadline_connects_at_once() {
+    let mut rig = Rig::live(vec![]);
+    rig.now += 60_000;
+    let outputs = rig.input(Input::Visible);
+    assert!(matches!(outputs[0], Output::CloseSocket { code: 4004, .. }));
+    assert_eq!(outputs.last(), Some(&Output::NeedToken));
+}
