@@ -174,7 +174,7 @@ export class RealtimeClient<E = unknown> {
    * handle of its own; the room is left when the last of them is. A refusal (also of a malformed name)
    * is told by the handle's state and by "error".
    */
-  joinRoom(room: string, options: { snapshot?: boolean } = {}): RoomHandle<E> {
+  joinRoom(room: string, options: { snapshot?: boolean | undefined } = {}): RoomHandle<E> {
     return this.#rooms.join(room, options.snapshot ?? true, this.#core, this.#roomOwner) as RoomHandle<E>;
   }
 

@@ -9,6 +9,12 @@ declare const __VERSION__: string;
 export function coreOptions(options: ClientOptions): CoreOptions {
   const { validate: _, validators: __, ...known } = options;
   const given = Object.fromEntries(Object.entries(known).filter(([, value]) => value !== undefined));
+  if (typeof (options.WebSocket ?? globalThis.WebSocket) !== "function") {
+    throw new RealtimeError(
+      "bad_options",
+      "there is no WebSocket here: give a class as WebSocket (Node: that of ws)",
+    );
+  }
   const core = {
     batch: true,
     client: `@osbackend/realtime ${__VERSION__}`,

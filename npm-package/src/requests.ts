@@ -6,7 +6,7 @@ import type { PublishOptions } from "./room.js";
 /** How a request is made. */
 export interface RequestOptions {
   /** How long to wait for the answer, in milliseconds. Default: `requestTimeoutMs` of the client. */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
 }
 
 /** A payload that may be left out when nothing in it is required. */

@@ -48,11 +48,11 @@ export type RoomRemove<E = unknown> = <K extends RoomEventName<E> | Text>(
 /** How an event is published. */
 export interface PublishOptions {
   /** Publishing again with the same key within five minutes stores nothing new. Each event has a key without this too. */
-  idempotencyKey?: string;
+  idempotencyKey?: string | undefined;
   /** For who is there now only: no offset, no history (§5). It is not retried. */
-  ephemeral?: boolean;
+  ephemeral?: boolean | undefined;
   /** How long to try, over reconnects, in milliseconds. Default: `publishTimeoutMs` of the client. */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
 }
 
 /** `emit`, with the room left out. */

@@ -25,41 +25,41 @@ export interface TokenClient {
 /** How reconnecting is paced (docs/PROTOCOL.md §6 says when it is done at all). */
 export interface BackoffOptions {
   /** The first delay, in milliseconds. Default 5000. */
-  initialMs?: number;
+  initialMs?: number | undefined;
   /** The longest delay, in milliseconds. Default 30000. */
-  maxMs?: number;
+  maxMs?: number | undefined;
   /** What each delay is multiplied by. Default 2. */
-  factor?: number;
+  factor?: number | undefined;
   /** Attempts before the state is `closed`; 0 is unlimited. Default 10. */
-  attempts?: number;
+  attempts?: number | undefined;
   /** The share of a delay that is random, 0 to 1: 0.5 waits between half of it and all of it. Default 0.5. */
-  jitter?: number;
+  jitter?: number | undefined;
   /** How long a connection lives before the attempts count from one again, in milliseconds. Default 5000. */
-  resetAfterMs?: number;
+  resetAfterMs?: number | undefined;
 }
 
 /** What a client can be told; everything has a default. */
 export interface ClientOptions<E = unknown> {
   /** The endpoint; `http(s):` and paths are understood. Default: `/ws` on the page's host. */
-  url?: string | URL;
+  url?: string | URL | undefined;
   /** Whether several messages may arrive in one frame (§7). Default true. */
-  batch?: boolean;
+  batch?: boolean | undefined;
   /** Name and version of your application, for the server's log. */
-  client?: string;
-  backoff?: BackoffOptions;
+  client?: string | undefined;
+  backoff?: BackoffOptions | undefined;
   /** How long a request waits for its answer, in milliseconds. Default 10000. */
-  requestTimeoutMs?: number;
+  requestTimeoutMs?: number | undefined;
   /** How long `emit` tries, over reconnects, in milliseconds; 285000 at most once it was sent. Default 60000. */
-  publishTimeoutMs?: number;
+  publishTimeoutMs?: number | undefined;
   /** How many messages are kept while offline. Default 256; past it the oldest is refused. */
-  queueLimit?: number;
+  queueLimit?: number | undefined;
   /** How long one attempt to connect may take, in milliseconds. Default 10000. */
-  connectTimeoutMs?: number;
+  connectTimeoutMs?: number | undefined;
   /**
    * Whether tabs of the same user share one connection; each still has its own rooms, positions and listeners. A text shares
    * among those that give the same one only, and stands for the user where the token doesn't name them. Default false.
    */
-  shareAcrossTabs?: boolean | string;
+  shareAcrossTabs?: boolean | string | undefined;
   /** The WebSocket class, where there is no global one (Node: the `ws` package). */
   WebSocket?: unknown;
   /**
@@ -67,9 +67,9 @@ export interface ClientOptions<E = unknown> {
    * `validators`. A bad one becomes `protocol_error`. The checker is loaded with the first `connect` that wants it.
    * Default: `strict` in development (`process.env.NODE_ENV` is there, and not `production`), else `off`.
    */
-  validate?: "strict" | "off";
+  validate?: "strict" | "off" | undefined;
   /** What checks the data of events, by type, where `validate` is `strict`: your own, and the contract's further. */
-  validators?: Validators<E>;
+  validators?: Validators<E> | undefined;
 }
 
 /** Where the connection is. */

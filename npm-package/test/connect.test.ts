@@ -257,6 +257,19 @@ test("the endpoint: http is understood, nonsense is refused with what to do", as
   await expect(over("ftp://h/ws")).rejects.toMatchObject({ code: "bad_options" });
 });
 
+test("without a WebSocket class, as in Node, connecting fails at once and says what to give", async () => {
+  vi.stubGlobal("WebSocket", undefined);
+  const { client, loads } = fakeClient({ url: "ws://h/ws", WebSocket: undefined });
+  const connected = client.connect();
+  loads[0]?.succeed();
+  await expect(connected).rejects.toMatchObject({
+    code: "bad_options",
+    message: expect.stringContaining("ws)"),
+  });
+  expect(client.state.status).toBe("closed");
+  vi.unstubAllGlobals();
+});
+
 test("what waits for the module is bounded and ends in time", async () => {
   vi.useFakeTimers();
   try {

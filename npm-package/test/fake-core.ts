@@ -133,7 +133,7 @@ export function fakeClient(options: ClientOptions = { url: "ws://h/ws" }) {
       loads.push({ succeed: () => resolve(factory), fail: reject });
     });
   // What checks events is loaded by a real import, which takes longer than the promises that tests wait for.
-  const client = new RealtimeClient({ validate: "off", ...options }, load);
+  const client = new RealtimeClient({ validate: "off", WebSocket: class {}, ...options }, load);
   return {
     client,
     cores,

@@ -7,15 +7,15 @@ import { Panel } from "./panel/panel.js";
 /** What may be said about the devtools. */
 export interface DevtoolsOptions {
   /** The client to look into; left out, the one that connected last, or connects next. */
-  client?: RealtimeClient;
+  client?: RealtimeClient | undefined;
   /** The element to be inside of; left out, the panel lies on the lower edge of the page. */
-  container?: Element;
+  container?: Element | undefined;
   /** Whether the panel is open at first; false. */
-  open?: boolean;
+  open?: boolean | undefined;
   /** As the system, where it is left out. */
-  theme?: "light" | "dark";
+  theme?: "light" | "dark" | undefined;
   /** Entries that are kept; 5000. */
-  limit?: number;
+  limit?: number | undefined;
 }
 
 /** Those that wait for a client: any number, none in the place of another. */

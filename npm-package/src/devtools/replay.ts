@@ -5,7 +5,7 @@ import { fromNdjson } from "./session-file.js";
 /** How a session is played. */
 export interface ReplayOptions {
   /** 1: as it was; 10: ten times as fast; `Infinity`: at once. */
-  speed?: number;
+  speed?: number | undefined;
 }
 
 /** For `createClient({ url, WebSocket })`: the client lives through the session. */

@@ -9,12 +9,12 @@ import { ClientContext, useRealtimeClient } from "./context.js";
 /** What a provider takes. */
 export interface RealtimeProviderProps<E = unknown> {
   /** A client of yours. Left out: one made from `options`, or without those the one from above. */
-  client?: RealtimeClient<E>;
+  client?: RealtimeClient<E> | undefined;
   /** Options for a client of this provider's own; read at its first render. */
-  options?: ClientOptions<E>;
+  options?: ClientOptions<E> | undefined;
   /** Connects with this while mounted; left out: `useWebSocket` or you connect. */
-  token?: TokenSource;
-  children?: ReactNode;
+  token?: TokenSource | undefined;
+  children?: ReactNode | undefined;
 }
 
 /** Every hook below uses this client. */

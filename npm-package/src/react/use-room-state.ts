@@ -12,9 +12,9 @@ export interface RoomStateOptions {
    * The fields of the data that are the key. Default: what the protocol says (§4: `metric`, `agentId`, `userId` and
    * `jobId`, `clipId`); of any other type the newest event of all is kept, under the key `""`.
    */
-  keyBy?: string | readonly string[];
+  keyBy?: string | readonly string[] | undefined;
   /** Only this one: renders again for no other. A key of several fields is the list of their values. */
-  key?: string | readonly (string | undefined)[];
+  key?: string | readonly (string | undefined)[] | undefined;
 }
 
 /** An event of a type that the types don't know. */

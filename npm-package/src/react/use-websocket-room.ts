@@ -9,7 +9,7 @@ import { useMembership } from "./membership.js";
 /** How the room is joined. */
 export interface RoomOptions {
   /** Whether the newest event of each key is wanted at once (§5). Default true. */
-  snapshot?: boolean;
+  snapshot?: boolean | undefined;
 }
 
 /**

@@ -16,7 +16,7 @@ import { type BackendOptions, complete } from "./options.js";
 /** About one event. */
 export interface EmitOptions {
   /** Publishing again with the same key within 5 minutes stores nothing new (§4); one of the client's own where it is left out. */
-  idempotencyKey?: string;
+  idempotencyKey?: string | undefined;
 }
 
 /** Where a domain event went. */

@@ -4,33 +4,35 @@ import { BackendError } from "./errors.js";
 /** Options of {@link createBackend}; everything may be left out where the environment has it. */
 export interface BackendOptions {
   /** The server's HTTP address; `OSBACKEND_URL`, else `http://127.0.0.1:8080`. */
-  url?: string;
+  url?: string | undefined;
   /** Of the server's `API_KEYS`; `OSBACKEND_API_KEY`. */
-  apiKey?: string;
+  apiKey?: string | undefined;
   /** How long one request may take, in milliseconds; 10,000. */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
   /** How long an event is tried, over failures, in milliseconds; 60,000, at most 285,000: the server knows keys for 5 minutes. */
-  retryForMs?: number;
+  retryForMs?: number | undefined;
   /** The first pause before a retry, in milliseconds; 250. It doubles, with jitter, up to `retryMaxMs`. */
-  retryInitialMs?: number;
+  retryInitialMs?: number | undefined;
   /** The longest pause before a retry, in milliseconds; 10,000. */
-  retryMaxMs?: number;
+  retryMaxMs?: number | undefined;
   /** Events of one request at most; 500. */
-  maxBatch?: number;
+  maxBatch?: number | undefined;
   /** Events that may wait for the server, of each kind of call; 10,000. Past it `queue_full`. */
-  queueLimit?: number;
+  queueLimit?: number | undefined;
   /** Told of each event that could not be published, also where nobody awaits it; `console.error`. */
-  onError?: (error: BackendError, event: { type: string }) => void;
+  onError?: ((error: BackendError, event: { type: string }) => void) | undefined;
   /** The `fetch` to call. */
-  fetch?: typeof globalThis.fetch;
+  fetch?: typeof globalThis.fetch | undefined;
   /** An API key may do everything, and whoever has the page has the key: refused unless this is true. */
-  dangerouslyAllowBrowser?: boolean;
+  dangerouslyAllowBrowser?: boolean | undefined;
 }
 
 /** The server forgets an idempotency key after 5 minutes. */
 const MAX_RETRY_FOR_MS = 285_000;
 
-type Complete = Required<Omit<BackendOptions, "dangerouslyAllowBrowser">>;
+type Complete = {
+  [K in keyof Omit<BackendOptions, "dangerouslyAllowBrowser">]-?: NonNullable<BackendOptions[K]>;
+};
 
 /** The options with their defaults. */
 export function complete(options: BackendOptions): Complete {

@@ -40,11 +40,11 @@ export interface NodeLikeRequest {
 /** What may be said beside the secret. */
 export interface VerifyOptions {
   /** How far the signature's time may be from this clock, in seconds; 300. */
-  toleranceSeconds?: number;
+  toleranceSeconds?: number | undefined;
   /** Whether a delivery was taken before; it is asked once the signature is good. See `rememberDeliveries`. */
-  seen?: (deliveryId: string) => boolean | Promise<boolean>;
+  seen?: ((deliveryId: string) => boolean | Promise<boolean>) | undefined;
   /** The time, in milliseconds since 1970; for tests. */
-  now?: () => number;
+  now?: (() => number) | undefined;
 }
 
 /** More than the server ever sends. */

@@ -31,13 +31,13 @@ export interface ReceivedFrame {
 /** What a fake server can be told. */
 export interface FakeServerOptions {
   /** Whose token it is; `undefined`: no good. By default every token is its user's id: `connect("ann")` is ann. */
-  user?: (token: string) => FakeUser | undefined;
+  user?: ((token: string) => FakeUser | undefined) | undefined;
   /** Whether this may be done; by default everything may. */
-  allow?: (action: Action, room: string, user: FakeUser | undefined) => boolean;
+  allow?: ((action: Action, room: string, user: FakeUser | undefined) => boolean) | undefined;
   /** Handles messages of your own types by name; what it gives is the answer. */
-  handlers?: Record<string, (payload: Record<string, unknown>, client: FakeConnection) => object>;
+  handlers?: Record<string, (payload: Record<string, unknown>, client: FakeConnection) => object> | undefined;
   /** The points that `metrics:get` answers with, beside those of published `metric_update`s. */
-  metrics?: MetricPoint[];
+  metrics?: MetricPoint[] | undefined;
 }
 
 /** Where each domain event goes, and what its newest is kept by (§4). */
