@@ -24,7 +24,7 @@ document.addEventListener("visibilitychange", () => log.push(document.visibility
 
 const client = createClient({
   // A wait is far longer than a test may take: who connects before it has not waited.
-  backoff: { initialMs: Number(settings.get("wait") ?? 600_000), maxMs: 600_000, jitter: 0, attempts: 3 },
+  backoff: { initialMs: Number(settings.get("wait") ?? 600_000), maxMs: 600_000, jitter: 0, attempts: 5 },
   connectTimeoutMs: 10_000,
 });
 client.on("state", (state) =>
