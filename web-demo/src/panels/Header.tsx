@@ -7,6 +7,7 @@ import { statusText } from "../lib/status.ts";
 import { Dot } from "../ui/Badge.tsx";
 import { ThemeToggle } from "../ui/ThemeToggle.tsx";
 import { BADGE } from "../ui/tone.ts";
+import { Devtools } from "./Devtools.tsx";
 
 export function Header({ rate }: { rate: number }) {
   return (
@@ -19,6 +20,7 @@ export function Header({ rate }: { rate: number }) {
         </p>
         <div className="grow" />
         <StatusPill rate={rate} />
+        <Devtools />
         <ThemeToggle />
       </div>
       <RetryLine />
