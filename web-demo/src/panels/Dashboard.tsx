@@ -71,7 +71,7 @@ export function Dashboard({ session }: { session: DevSession | null }) {
         <div className="grid grid-cols-1 items-start gap-3 sm:gap-4 lg:grid-cols-[minmax(0,1fr)_22rem]">
           <div
             data-stale={stale}
-            className="grid min-w-0 grid-cols-1 gap-3 *:transition-[opacity,filter] *:duration-500 sm:gap-4 data-[stale=true]:[&>:not(#outages)]:opacity-85 data-[stale=true]:[&>:not(#outages)]:saturate-[0.3]"
+            className="grid min-w-0 grid-cols-1 gap-3 *:transition-[filter] *:duration-500 sm:gap-4 data-[stale=true]:[&>:not(#outages)]:saturate-[0.15]"
           >
             <Overview />
             <OutageSimulator outage={outage} control={session?.outageControl} shared={shared} />

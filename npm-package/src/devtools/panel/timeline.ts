@@ -29,7 +29,7 @@ export class Timeline {
             "tr",
             {},
             h("th", { scope: "col" }, "Time"),
-            h("th", { scope: "col", "aria-label": "Direction" }),
+            h("th", { scope: "col", title: "Direction" }, "Dir"),
             h("th", { scope: "col" }, "Type"),
             h("th", { scope: "col" }, "Room"),
             h("th", { scope: "col", class: "num" }, "Offset"),
