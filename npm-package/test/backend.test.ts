@@ -280,7 +280,7 @@ test("options that can't work say what to give", () => {
     return "";
   };
   vi.stubEnv("OSBACKEND_API_KEY", "");
-  expect(code({})).toContain("OSBACKEND_API_KEY");
+  expect(code({})).toContain("osbackend api-key NAME");
   expect(code({ apiKey: "k", url: "ws://localhost:8082/ws" })).toContain("http: or https:");
   expect(code({ apiKey: "k", url: "nonsense" })).toContain("no URL");
   // Neither a key nor a password is in what is told.

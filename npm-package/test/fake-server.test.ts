@@ -1,5 +1,5 @@
 /** The fake server of `./testing` against the real client, and against the golden frames that the real server is held to. */
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { createClient, type RealtimeEvent } from "../src/index.js";
 import { createFakeServer, type FakeServerOptions } from "../src/testing/index.js";
 import type { ClientOptions } from "../src/types.js";
@@ -238,4 +238,25 @@ describe("golden frames", () => {
       }
     }
   });
+});
+
+test("under fake timers a client whose module is loaded connects, joins and hears without any going on", async () => {
+  const first = createFakeServer();
+  const loaded = createClient({ url: first.url, WebSocket: first.WebSocket });
+  await loaded.connect("ann");
+  loaded.disconnect();
+  vi.useFakeTimers();
+  try {
+    const server = createFakeServer();
+    const client = createClient({ url: server.url, WebSocket: server.WebSocket });
+    const heard: unknown[] = [];
+    client.joinRoom("agent:7").on("note", (data) => heard.push(data));
+    await client.connect("ann");
+    server.publish("agent:7", "note", { n: 1 });
+    await server.settled();
+    expect(heard).toEqual([{ n: 1 }]);
+    client.disconnect();
+  } finally {
+    vi.useRealTimers();
+  }
 });

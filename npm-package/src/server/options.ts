@@ -5,7 +5,7 @@ import { BackendError } from "./errors.js";
 export interface BackendOptions {
   /** The server's HTTP address; `OSBACKEND_URL`, else `http://127.0.0.1:8080`. */
   url?: string | undefined;
-  /** Of the server's `API_KEYS`; `OSBACKEND_API_KEY`. */
+  /** What `osbackend api-key NAME` printed as the key; the server's `API_KEYS` has its hash only. `OSBACKEND_API_KEY`. */
   apiKey?: string | undefined;
   /** How long one request may take, in milliseconds; 10,000. */
   timeoutMs?: number | undefined;
@@ -41,7 +41,7 @@ export function complete(options: BackendOptions): Complete {
   const url = options.url ?? env.OSBACKEND_URL ?? "http://127.0.0.1:8080";
   if (!apiKey) {
     throw wrong(
-      "an API key is needed: `apiKey`, or OSBACKEND_API_KEY. `osbackend api-key` makes one for API_KEYS",
+      "an API key is needed: `apiKey`, or OSBACKEND_API_KEY. `osbackend api-key NAME` makes one, and the line for the server's API_KEYS",
     );
   }
   // What can't be in a header: fetch's own error would have the key in it.
