@@ -116,6 +116,8 @@ pub(crate) struct Live {
     pub(crate) probed_at: Option<u64>,
     /// The unanswered `auth`.
     pub(crate) auth_id: Option<u64>,
+    /// When a newer token was taken last.
+    pub(crate) refreshed_at: Option<u64>,
     /// When the draining server wants this client to reconnect.
     pub(crate) slot_at: Option<u64>,
     /// Nothing can be written any more: messages of the application wait for the next session.

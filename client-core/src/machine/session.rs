@@ -38,7 +38,13 @@ impl Machine {
             (Phase::Live(live), Control::Resume(grant)) => {
                 self.resume = Some(Resume { client_id: live.client_id.clone(), token: grant.token });
             }
-            (Phase::Live(_), Control::TokenExpiring) => self.ask_for_newer_token(),
+            (Phase::Live(live), Control::TokenExpiring) => {
+                // A provider whose tokens are nearly over always would be asked at every round trip.
+                match live.refreshed_at.map(|at| at.saturating_add(REFRESH_AGAIN_MS)) {
+                    Some(at) if at > self.now => self.deadlines.set(Due::Refresh, at),
+                    _ => self.ask_for_newer_token(),
+                }
+            }
             (Phase::Live(_), Control::Draining(draining)) => {
                 let at = self.now.saturating_add(draining.reconnect_after_ms);
                 if let Phase::Live(live) = &mut self.phase {
@@ -81,6 +87,7 @@ impl Machine {
             heard_at: self.now,
             probed_at: None,
             auth_id: None,
+            refreshed_at: None,
             slot_at: None,
             closing: false,
         }));
@@ -209,6 +216,7 @@ impl Machine {
     fn authenticated(&mut self, answer: Authenticated) {
         let Phase::Live(live) = &mut self.phase else { return };
         live.auth_id = None;
+        live.refreshed_at = Some(self.now);
         let before = live.user.take();
         live.user = user(Some(answer.user_id.clone()), answer.role);
         live.policy = answer.policy.unwrap_or_default();

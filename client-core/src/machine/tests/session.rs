@@ -57,6 +57,20 @@ fn the_token_is_refreshed_in_place() {
 }
 
 #[test]
+fn a_provider_of_short_lived_tokens_is_not_asked_at_every_round_trip() {
+    let mut rig = Rig::live(vec![]);
+    assert_eq!(rig.control(Control::TokenExpiring), [Output::NeedToken]);
+    rig.input(Input::Token(Ok(Some("short".to_owned()))));
+    let user =
+        Authenticated { user_id: "u1".to_owned(), role: Some("user".to_owned()), rooms: vec![], policy: None, resume: None };
+    rig.control(Control::Authenticated(user));
+    // The server says at once that this one is about to expire as well.
+    assert_eq!(rig.control(Control::TokenExpiring), []);
+    assert_eq!(rig.advance(4_999), []);
+    assert_eq!(rig.advance(1), [Output::NeedToken]);
+}
+
+#[test]
 fn a_refused_refresh_is_told_and_tried_again() {
     let mut rig = Rig::live(vec![]);
     rig.control(Control::TokenExpiring);
