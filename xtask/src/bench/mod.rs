@@ -17,6 +17,7 @@ use self::figures::Figures;
 use self::options::{Options, Part};
 use self::server::{Programs, Server};
 use crate::project::Project;
+use crate::tools::postgres;
 
 /// Members of the room in a fan-out measurement.
 const MEMBERS: usize = 1000;
@@ -34,6 +35,9 @@ struct Amounts {
     warmup: Duration,
     window: Duration,
     connections: usize,
+    /// Stored points of the metrics, and questions about them.
+    points: u64,
+    questions: u64,
 }
 
 /// The command.
@@ -43,9 +47,9 @@ pub(crate) fn run(project: &Project, args: &[String]) -> Result<()> {
         bail!("the bench reads CPU and memory of the servers from /proc: it runs on Linux only");
     }
     let amounts = if options.quick {
-        Amounts { repeat: 1, warmup: Duration::from_millis(500), window: Duration::from_secs(1), connections: 2000 }
+        Amounts { repeat: 1, warmup: Duration::from_millis(500), window: Duration::from_secs(1), connections: 2000, points: 200_000, questions: 60 }
     } else {
-        Amounts { repeat: 3, warmup: Duration::from_secs(1), window: Duration::from_secs(2), connections: 10_000 }
+        Amounts { repeat: 3, warmup: Duration::from_secs(1), window: Duration::from_secs(2), connections: 10_000, points: 10_000_000, questions: 400 }
     };
     let programs = Programs::build(project, &options)?;
     let mut figures = Figures::default();
@@ -80,6 +84,17 @@ pub(crate) fn run(project: &Project, args: &[String]) -> Result<()> {
         for _ in 0..amounts.repeat {
             figures.take(Server::Ours.name(), "storm", storm(&programs));
             figures.take(Server::Ours.name(), "drain", drain(&programs));
+        }
+    }
+    if options.has(Part::Recovery) {
+        for _ in 0..amounts.repeat {
+            figures.take(Server::Ours.name(), "recovery", recovery(&programs, &amounts));
+        }
+    }
+    if options.has(Part::Metrics) {
+        // Once: filling the stores takes minutes, and each question is a sample.
+        for (store, measurement) in METRIC_STORES {
+            figures.take(Server::Ours.name(), measurement, metrics(&programs, store, &amounts));
         }
     }
     if options.has(Part::Client) {
@@ -167,12 +182,52 @@ const DRAIN_WINDOW: Duration = Duration::from_secs(20);
 fn storm(programs: &Programs) -> Result<serde_json::Value> {
     let amounts =
         [("clients", STORM_CLIENTS.to_string()), ("down-ms", DOWN.as_millis().to_string()), ("scale", STORM_SCALE.to_string())];
-    programs.storm("storm", &amounts)
+    programs.alone("storm", &amounts)
 }
 
 fn drain(programs: &Programs) -> Result<serde_json::Value> {
     let window = DRAIN_WINDOW.as_millis().to_string();
-    programs.storm("drain", &[("clients", STORM_CLIENTS.to_string()), ("window-ms", window)])
+    programs.alone("drain", &[("clients", STORM_CLIENTS.to_string()), ("window-ms", window)])
+}
+
+/// Clients that come back at once, and events that each of them missed.
+const RETURNING: (usize, u64) = (1000, 1000);
+/// Members that stay, in two rooms, and live events a second.
+const STAYING: (usize, u32) = (100, 100);
+
+fn recovery(programs: &Programs, amounts: &Amounts) -> Result<serde_json::Value> {
+    programs.alone(
+        "recovery",
+        &[
+            ("clients", RETURNING.0.to_string()),
+            ("missed", RETURNING.1.to_string()),
+            ("stayers", STAYING.0.to_string()),
+            ("rate", STAYING.1.to_string()),
+            ("bytes", EVENT_BYTES.to_string()),
+            ("window-ms", amounts.window.as_millis().to_string()),
+        ],
+    )
+}
+
+/// Where metrics are stored, and the names of the measurements.
+const METRIC_STORES: [(&str, &str); 2] = [("sqlite", "metrics in SQLite"), ("postgres", "metrics in PostgreSQL")];
+/// Publishes a second while old points are deleted.
+const PUBLISHES: u64 = 2000;
+
+fn metrics(programs: &Programs, store: &str, amounts: &Amounts) -> Result<serde_json::Value> {
+    if store == "postgres" {
+        postgres::ensure()?;
+    }
+    programs.alone(
+        "metrics",
+        &[
+            ("store", store.to_owned()),
+            ("points", amounts.points.to_string()),
+            ("questions", amounts.questions.to_string()),
+            ("rate", PUBLISHES.to_string()),
+            ("window-ms", (5 * amounts.window).as_millis().to_string()),
+        ],
+    )
 }
 
 fn ramp(programs: &Programs, server: Server, connections: usize) -> Result<serde_json::Value> {

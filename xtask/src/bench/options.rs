@@ -9,7 +9,7 @@ use super::server::Server;
 const USAGE: &str = "\
 usage: cargo xtask bench [--quick] [--only PART,…] [--peers NAME,…|none] [--json FILE]
   --quick   one round, short windows, 2,000 connections: a smoke test, missed targets do not fail it
-  --only    of fanout, durable, memory, connect, slow-consumers, storm, client
+  --only    of fanout, durable, memory, connect, slow-consumers, storm, recovery, metrics, client
   --peers   of ws, socketio, socketioxide (default: all)
   --json    where the figures go (default: target/xtask/bench.json)";
 
@@ -22,16 +22,20 @@ pub(crate) enum Part {
     Connect,
     SlowConsumers,
     Storm,
+    Recovery,
+    Metrics,
     Client,
 }
 
-const PARTS: [(&str, Part); 7] = [
+const PARTS: [(&str, Part); 9] = [
     ("fanout", Part::Fanout),
     ("durable", Part::Durable),
     ("memory", Part::Memory),
     ("connect", Part::Connect),
     ("slow-consumers", Part::SlowConsumers),
     ("storm", Part::Storm),
+    ("recovery", Part::Recovery),
+    ("metrics", Part::Metrics),
     ("client", Part::Client),
 ];
 

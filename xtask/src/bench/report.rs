@@ -54,6 +54,38 @@ const STORM_ROWS: [(&str, &str, &str, f64, usize); 8] = [
     ("drained: most arrivals in a second ÷ the mean", "drain", "timesMean", 1.0, 2),
 ];
 
+const RECOVERY_ROWS: [(&str, &str, f64, usize); 7] = [
+    ("s until half of them have all", "secondsUntilHalfHaveAll", 1.0, 2),
+    ("s until all of them have all", "secondsUntilAllHaveAll", 1.0, 2),
+    ("ms to a live delivery, p99, before", "liveMillisP99Before", 1.0, 1),
+    ("meanwhile, median", "liveMillisP50", 1.0, 1),
+    ("p99", "liveMillisP99", 1.0, 1),
+    ("most", "liveMillisMax", 1.0, 1),
+    ("MiB of the server at most", "residentPeak", 1_048_576.0, 0),
+];
+
+/// Of both stores.
+const METRIC_ROWS: [(&str, &str, f64, usize); 18] = [
+    ("points", "points", 1.0, 0),
+    ("sums by minute and hour", "sums", 1.0, 0),
+    ("MiB on disk, indexes included", "bytesOnDisk", 1_048_576.0, 0),
+    ("s to fill", "fillSeconds", 1.0, 0),
+    ("ms for a day by hour, files not cached, median", "coldMillisP50", 1.0, 2),
+    ("p99", "coldMillisP99", 1.0, 2),
+    ("asked again, median", "warmMillisP50", 1.0, 2),
+    ("p99", "warmMillisP99", 1.0, 2),
+    ("over HTTP, median", "httpMillisP50", 1.0, 2),
+    ("p99", "httpMillisP99", 1.0, 2),
+    ("of all 40 metrics, files not cached, p99", "coldAllMillisP99", 1.0, 1),
+    ("of all 40 metrics, asked again, median", "warmAllMillisP50", 1.0, 1),
+    ("p99", "warmAllMillisP99", 1.0, 1),
+    ("rows deleted a second while 2,000 are published", "deletedASecond", 1.0, 0),
+    ("ms to the acknowledgement meanwhile, median", "retentionAckMillisP50", 1.0, 2),
+    ("p99", "retentionAckMillisP99", 1.0, 2),
+    ("most", "retentionAckMillisMax", 1.0, 1),
+    ("ms for a day by hour meanwhile, p99", "retentionQueryMillisP99", 1.0, 1),
+];
+
 /// The tables and the verdicts.
 pub(crate) fn markdown(figures: &Figures, verdicts: &[Verdict]) -> String {
     let mut text = String::from("\nMedian (lowest–highest) of the rounds; the ratio is to `ws` in the same run.\n\n");
@@ -90,6 +122,27 @@ pub(crate) fn markdown(figures: &Figures, verdicts: &[Verdict]) -> String {
         text.push_str("| 5,000 clients of a server that was killed, two rooms each | |\n|---|---|\n");
         for (head, measurement, figure, unit, decimals) in STORM_ROWS {
             if let Some(spread) = figures.get("osbackend", measurement, figure) {
+                let _ = writeln!(text, "| {head} | {} |", number(spread, unit, decimals));
+            }
+        }
+        text.push('\n');
+    }
+    if figures.get("osbackend", "recovery", "liveMillisP99").is_some() {
+        text.push_str("| 1,000 clients recover 1,000 events each, at once | |\n|---|---|\n");
+        for (head, figure, unit, decimals) in RECOVERY_ROWS {
+            if let Some(spread) = figures.get("osbackend", "recovery", figure) {
+                let _ = writeln!(text, "| {head} | {} |", number(spread, unit, decimals));
+            }
+        }
+        text.push('\n');
+    }
+    for store in ["metrics in SQLite", "metrics in PostgreSQL"] {
+        if figures.get("osbackend", store, "points").is_none() {
+            continue;
+        }
+        let _ = writeln!(text, "| {store} | |\n|---|---|");
+        for (head, figure, unit, decimals) in METRIC_ROWS {
+            if let Some(spread) = figures.get("osbackend", store, figure) {
                 let _ = writeln!(text, "| {head} | {} |", number(spread, unit, decimals));
             }
         }

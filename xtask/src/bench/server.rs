@@ -176,7 +176,7 @@ impl Programs {
     }
 
     /// A measurement of servers that the load generator starts and kills by itself.
-    pub(crate) fn storm(&self, what: &str, amounts: &[(&str, String)]) -> Result<Value> {
+    pub(crate) fn alone(&self, what: &str, amounts: &[(&str, String)]) -> Result<Value> {
         let mut load = cmd(&self.load).args([what, "--secret", SECRET, "--server"]).arg(&self.osbackend);
         load = load.arg("--dir").arg(self.fresh_data()?);
         for (name, value) in amounts {

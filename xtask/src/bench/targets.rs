@@ -26,6 +26,10 @@ pub(crate) fn check(figures: &Figures) -> Vec<Verdict> {
     let client = |figure| median(OURS, "client", figure);
     let storm = |figure| median(OURS, "storm", figure);
 
+    let recovery = |figure| median(OURS, "recovery", figure);
+    let in_file = |figure| median(OURS, "metrics in SQLite", figure);
+    let in_database = |figure| median(OURS, "metrics in PostgreSQL", figure);
+
     let times_memory = |measurement| Some(delivery(OURS, measurement)? / delivery("osbackend, memory engine", measurement)?);
 
     let promises = [
@@ -54,6 +58,17 @@ pub(crate) fn check(figures: &Figures) -> Vec<Verdict> {
         ("most that come back in one second", storm("mostReturnsInASecond"), 1000.0, "clients", false),
         ("memory at its most, of the server that they come back to", storm("timesResident"), 2.0, "× before", true),
         ("most arrivals in a second of a drained server's clients", median(OURS, "drain", "timesMean"), 2.0, "× the mean", true),
+        ("live delivery while 1,000 clients recover, p99", recovery("liveMillisP99"), 250.0, "ms", true),
+        ("a day by hour in SQLite, files not cached, p99", in_file("coldMillisP99"), 50.0, "ms", true),
+        ("a day by hour in SQLite, p99", in_file("warmMillisP99"), 50.0, "ms", true),
+        ("a day by hour in SQLite over HTTP, p99", in_file("httpMillisP99"), 50.0, "ms", true),
+        ("a day by hour of 40 metrics in SQLite, p99", in_file("warmAllMillisP99"), 50.0, "ms", true),
+        ("a day by hour in PostgreSQL, files not cached, p99", in_database("coldMillisP99"), 50.0, "ms", true),
+        ("a day by hour in PostgreSQL, p99", in_database("warmMillisP99"), 50.0, "ms", true),
+        ("a day by hour in PostgreSQL over HTTP, p99", in_database("httpMillisP99"), 50.0, "ms", true),
+        ("a day by hour of 40 metrics in PostgreSQL, p99", in_database("warmAllMillisP99"), 50.0, "ms", true),
+        ("an acknowledgement while points are deleted from SQLite, p99", in_file("retentionAckMillisP99"), 10.0, "ms", false),
+        ("an acknowledgement while points are deleted from PostgreSQL, p99", in_database("retentionAckMillisP99"), 10.0, "ms", false),
         ("an event in Chromium, server with a backlog", client("microsPerEvent"), 8.0, "µs", true),
         ("the SDK's dispatch", client("timesBareDispatch"), 1.2, "× JSON.parse + call", true),
     ];

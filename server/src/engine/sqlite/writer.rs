@@ -19,6 +19,9 @@ use std::{
 
 /// Between two steps of the upkeep.
 const UPKEEP: Duration = Duration::from_millis(250);
+/// Nobody has published for so long: the steps follow one another. Shorter pauses are within what a busy server has between two
+/// publishes, and a step in each of them would be waited for by most.
+const QUIET: Duration = Duration::from_millis(5);
 /// Between two rounds of it.
 const ROUND: Duration = Duration::from_secs(10);
 /// Between two attempts to write while writing fails and nobody publishes.
@@ -66,7 +69,7 @@ impl Writer {
         // Whether the upkeep has more to do: at once while nobody publishes, else now and then.
         let mut more = false;
         loop {
-            let idle = match self.shared.queue.next(if more { Duration::ZERO } else { UPKEEP }) {
+            let idle = match self.shared.queue.next(if more { QUIET } else { UPKEEP }) {
                 Next::Batch(batch) => {
                     self.batch(batch);
                     false

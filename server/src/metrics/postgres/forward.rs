@@ -14,6 +14,10 @@ use tokio::{sync::watch, time::Instant};
 
 /// Points in one transaction.
 const BATCH: usize = 500;
+/// Points, and sums of each span, that are deleted in one go.
+const EXPIRED_AT_ONCE: u64 = 2_000;
+/// Between two of these while there are more.
+const BETWEEN_DELETIONS: Duration = Duration::from_millis(50);
 /// Between attempts in an outage: at first, and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
 
@@ -24,10 +28,12 @@ pub(super) async fn run(connections: Connections, backlog: Arc<dyn Backlog>, kee
             migrated = migrate(&connections).await.is_ok();
         }
         if migrated && Instant::now() >= upkeep_at {
-            upkeep_at = Instant::now() + UPKEEP;
-            if let Err(error) = expire(&connections, &keep).await {
+            let more = expire(&connections, &keep).await.unwrap_or_else(|error| {
                 tracing::warn!(%error, "old metrics could not be deleted from the database");
-            }
+                false
+            });
+            // What is to be written goes in between.
+            upkeep_at = Instant::now() + if more { BETWEEN_DELETIONS } else { UPKEEP };
         }
         match step(&connections, &*backlog, at).await {
             Ok(Some(through)) => {
@@ -75,9 +81,10 @@ async fn migrate(connections: &Connections) -> Result<(), ConnectError> {
     Ok(write::migrate(&*connections.get().await?).await?)
 }
 
-async fn expire(connections: &Connections, keep: &Keep) -> Result<(), MetricsError> {
+/// Whether there may be more to delete.
+async fn expire(connections: &Connections, keep: &Keep) -> Result<bool, MetricsError> {
     let client = connections.get().await.map_err(|error| MetricsError(error.to_string()))?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-    write::expire(&client, keep, now_ms).await.map_err(|error| MetricsError(told(&error)))
+    write::expire(&client, keep, now_ms, EXPIRED_AT_ONCE).await.map_err(|error| MetricsError(told(&error)))
 }

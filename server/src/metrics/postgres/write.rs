@@ -183,18 +183,29 @@ async fn add_sums(client: &Client, additions: &Additions<i64>) -> Result<(), Err
     Ok(())
 }
 
-/// Deletes what is over its age.
-pub(super) async fn expire(client: &Client, keep: &Keep, now_ms: u64) -> Result<(), Error> {
+/// Deletes up to `most` points and sums of each span that are over their age; whether there may be more. A little at a time: what
+/// is written meanwhile waits for it, and a statement has a limit of time.
+pub(super) async fn expire(client: &Client, keep: &Keep, now_ms: u64, most: u64) -> Result<bool, Error> {
+    let mut more = false;
     if keep.raw.is_some() {
         let since = Keep::since(keep.raw, now_ms).cast_signed();
-        client.execute("DELETE FROM osbackend_metric_points WHERE at_ms < $1", &[&since]).await?;
+        // Metric by metric, as the primary key has them: by the time alone it would be a search through all points.
+        let old = "DELETE FROM osbackend_metric_points WHERE ctid = ANY(ARRAY(
+            SELECT old.ctid FROM osbackend_metric_series AS of CROSS JOIN LATERAL (
+                SELECT ctid FROM osbackend_metric_points WHERE series = of.id AND at_ms < $1 ORDER BY at_ms LIMIT $2
+            ) AS old LIMIT $2))";
+        more |= client.execute(old, &[&since, &most.cast_signed()]).await? >= most;
     }
     for (span, age) in [(Interval::Minute, keep.minutes), (Interval::Hour, keep.hours)] {
         if age.is_some() {
             let since = Keep::since(age, now_ms).saturating_sub(span.ms()).cast_signed();
-            let old = "DELETE FROM osbackend_metric_sums WHERE span_ms = $1 AND begin_ms < $2";
-            client.execute(old, &[&span.ms().cast_signed(), &since]).await?;
+            let old = "DELETE FROM osbackend_metric_sums WHERE ctid = ANY(ARRAY(
+                SELECT old.ctid FROM osbackend_metric_series AS of CROSS JOIN LATERAL (
+                    SELECT ctid FROM osbackend_metric_sums
+                    WHERE series = of.id AND span_ms = $1 AND begin_ms < $2 ORDER BY begin_ms LIMIT $3
+                ) AS old LIMIT $3))";
+            more |= client.execute(old, &[&span.ms().cast_signed(), &since, &most.cast_signed()]).await? >= most;
         }
     }
-    Ok(())
+    Ok(more)
 }

@@ -18,8 +18,8 @@ const READERS: usize = 2;
 
 type Open = dyn Fn() -> rusqlite::Result<Connection> + Send + Sync;
 
-/// Rows that are deleted in one go of the upkeep.
-const EXPIRED_AT_ONCE: usize = 2_000;
+/// Rows that are deleted in one go of the upkeep: a few milliseconds, for which who publishes waits.
+const EXPIRED_AT_ONCE: usize = 1_000;
 
 /// Where the engine puts points while it stores their events.
 pub trait PointSink: Send + Sync + 'static {

@@ -199,3 +199,38 @@ async fn old_ranges_are_answered_from_what_is_left() {
     let query = MetricQuery { interval: Some(Interval::Hour), ..ask(Some("calls"), START + 30 * MINUTE, START + 90 * MINUTE) };
     assert_eq!(store.get(query).await.iter().map(|(.., count)| *count).collect::<Vec<_>>(), [60, 60]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_over_its_age_goes_from_postgres_a_little_at_a_time() {
+    let server = Postgres::start();
+    let filling = postgres(&server, Keep { raw: None, minutes: None, hours: None }).await;
+    // More than one deletion takes, of two metrics.
+    let points = (0..4 * 1440).flat_map(|n| ["calls", "clips"].map(|metric| point(metric, START + n * MINUTE, 1_u64)));
+    (filling.record)(&points.collect::<Vec<_>>());
+    let hours = |metric| MetricQuery { interval: Some(Interval::Hour), ..ask(Some(metric), START, START + 4 * DAY - 1) };
+    // The answer waits for what is on its way, for a while.
+    while filling.get(hours("clips")).await.iter().map(|(.., count)| count).sum::<u64>() < 4 * 1440 {}
+    drop(filling);
+
+    // By the system's time all but the last day is over its age; hours are kept for ever.
+    let now_ms = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64;
+    let age = Some(Duration::from_millis(now_ms - (START + 3 * DAY)));
+    let store = postgres(&server, Keep { raw: age, minutes: age, hours: None }).await;
+    let (url, counting) = (server.url(), "SELECT (SELECT count(*) FROM osbackend_metric_points),
+        (SELECT count(*) FROM osbackend_metric_sums WHERE span_ms = 60000)");
+    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let mut left = (0, 0);
+    for _ in 0..2_000 {
+        let row = client.query_one(counting, &[]).await.unwrap();
+        left = (row.get::<_, i64>(0), row.get::<_, i64>(1));
+        if left.0 <= 2 * 1440 && left.1 <= 2 * 1441 {
+            break;
+        }
+    }
+    // A second or so may have passed, but no minute's point: the last day's are in the future of their age.
+    assert!((2 * 1439..=2 * 1440).contains(&left.0) && (2 * 1439..=2 * 1441).contains(&left.1), "{left:?}");
+    for metric in ["calls", "clips"] {
+        assert_eq!(store.get(hours(metric)).await.len(), 4 * 24, "the coarser stays");
+    }
+}

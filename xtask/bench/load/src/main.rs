@@ -3,16 +3,20 @@
 //! It is a program of its own so that its CPU is never counted as the server's, and single-threaded with
 //! hand-written frame scanning so that it leaves the second core to the server as far as possible. `publish` is an
 //! exception: it measures the server as a library, in this process. `storm` and `drain` are others: they run the SDK's native
-//! clients, because their delays are what is measured, and start the server by themselves, because it has to die.
+//! clients, because their delays are what is measured, and start the server by themselves, because it has to die. So does `metrics`,
+//! which fills the store that the server then reads.
 
 mod args;
 mod crowd;
+mod database;
 mod dialect;
 mod fanout;
 mod frames;
+mod metrics;
 mod process;
 mod publish;
 mod ramp;
+mod recovery;
 mod slow;
 mod storm;
 mod swarm;
@@ -31,7 +35,9 @@ fn main() -> Result<()> {
         "publish" => publish::run(&args)?,
         "storm" => storm::storm(&args)?,
         "drain" => storm::drain(&args)?,
-        other => anyhow::bail!("unknown command {other}: use fanout, ramp, slow, publish, storm or drain"),
+        "metrics" => metrics::run(&args)?,
+        "recovery" => recovery::run(&args)?,
+        other => anyhow::bail!("unknown command {other}: use fanout, ramp, slow, publish, storm, drain, metrics or recovery"),
     };
     println!("{result}");
     Ok(())

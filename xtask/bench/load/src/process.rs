@@ -40,9 +40,18 @@ impl Process {
 
     /// Resident memory in bytes.
     pub(crate) fn resident(self) -> Result<u64> {
+        self.memory("VmRSS:")
+    }
+
+    /// The most that was resident since the process began, in bytes.
+    pub(crate) fn peak(self) -> Result<u64> {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(self, what: &str) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.0))?;
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
-        let kib: u64 = line.split_whitespace().nth(1).context("no VmRSS")?.parse()?;
+        let line = status.lines().find(|line| line.starts_with(what)).context("no such line in /proc status")?;
+        let kib: u64 = line.split_whitespace().nth(1).context("no size in /proc status")?.parse()?;
         Ok(kib * 1024)
     }
 }

@@ -21,7 +21,7 @@ pub(crate) fn run(args: &Args) -> Result<Value> {
             Ok(Identity {
                 token: token::sign(args.secret()?, &format!("bench-user-{n}"), "user")?,
                 member: true,
-                small_buffer: false,
+                small_buffer: false, opening: None,
             })
         })
         .collect::<Result<Vec<_>>>()?;

@@ -45,11 +45,11 @@ pub(crate) fn run(args: &Args) -> Result<Value> {
         .map(|n| {
             let token = token::sign(args.secret()?, &format!("bench-user-{n}"), "user")?;
             // What the system would hold for a reader that doesn't read is not what is measured.
-            Ok(Identity { token, member: true, small_buffer: n >= healthy })
+            Ok(Identity { token, member: true, small_buffer: n >= healthy, opening: None })
         })
         .collect::<Result<Vec<_>>>()?;
     let token = token::sign(args.secret()?, "bench-admin", "admin")?;
-    identities.push(Identity { token, member: false, small_buffer: false });
+    identities.push(Identity { token, member: false, small_buffer: false, opening: None });
     let mut swarm = Swarm::new(args.addr()?, args.dialect()?)?;
     swarm.connect(identities, args.millis("within-ms")?)?;
     swarm.settle(QUIET, Duration::from_secs(20))?;

@@ -31,6 +31,8 @@ pub(crate) struct Identity {
     pub(crate) member: bool,
     /// Whether the system holds only a few KiB for it.
     pub(crate) small_buffer: bool,
+    /// What it says first, where that isn't what the dialect has for all.
+    pub(crate) opening: Option<String>,
 }
 
 enum Stage {
@@ -59,6 +61,7 @@ pub(crate) struct Swarm {
     ready: Events,
     conns: Vec<Conn>,
     joined: usize,
+    connecting_at_once: usize,
     addr: SocketAddr,
     dialect: Dialect,
     buffer: Vec<u8>,
@@ -73,6 +76,7 @@ impl Swarm {
             ready: Events::with_capacity(1024),
             conns: Vec::new(),
             joined: 0,
+            connecting_at_once: CONNECTING_AT_ONCE,
             addr,
             dialect,
             buffer: vec![0; READ_BUFFER],
@@ -80,8 +84,24 @@ impl Swarm {
         })
     }
 
+    /// All connections are on their way at the same time.
+    pub(crate) fn all_at_once(mut self) -> Self {
+        self.connecting_at_once = MOST_CONNECTIONS;
+        self
+    }
+
     /// Connects and joins all of `identities`, a bounded number at a time.
     pub(crate) fn connect(&mut self, identities: Vec<Identity>, within: Duration) -> Result<()> {
+        self.connect_and_see(identities, within, |_, _| ())
+    }
+
+    /// The same; `seen(connection, message)` hears of every message meanwhile, greetings too.
+    pub(crate) fn connect_and_see(
+        &mut self,
+        identities: Vec<Identity>,
+        within: Duration,
+        mut seen: impl FnMut(usize, &[u8]),
+    ) -> Result<()> {
         let target = self.conns.len() + identities.len();
         if target > MOST_CONNECTIONS {
             bail!("{target} connections: at most {MOST_CONNECTIONS}, or the ports of one address run out");
@@ -89,13 +109,13 @@ impl Swarm {
         let deadline = Instant::now() + within;
         let mut waiting = identities.into_iter();
         while self.joined < target {
-            while self.conns.len() - self.joined < CONNECTING_AT_ONCE {
+            while self.conns.len() - self.joined < self.connecting_at_once {
                 let Some(identity) = waiting.next() else {
                     break;
                 };
                 self.start(identity)?;
             }
-            self.turn(Duration::from_millis(200), |_, _| ())?;
+            self.see(Duration::from_millis(200), &mut seen)?;
             if Instant::now() > deadline {
                 bail!("only {} of {target} connections joined in {within:?}", self.joined);
             }
@@ -126,6 +146,28 @@ impl Swarm {
     /// Waits for readiness once and handles it; `counted(connection, events)` hears of events that came. Returns
     /// whether anything was ready.
     pub(crate) fn turn(&mut self, at_most: Duration, mut counted: impl FnMut(usize, u32)) -> Result<bool> {
+        let marker = self.marker.clone();
+        self.each_ready(at_most, |index, conn, dialect, buffer| {
+            let events = conn.count(dialect, buffer, &marker)?;
+            if events > 0 {
+                counted(index, events);
+            }
+            Ok(())
+        })
+    }
+
+    /// The same; `seen(connection, message)` hears of every message.
+    pub(crate) fn see(&mut self, at_most: Duration, mut seen: impl FnMut(usize, &[u8])) -> Result<bool> {
+        self.each_ready(at_most, |index, conn, dialect, buffer| {
+            conn.receive(dialect, buffer, &mut |_, message: &[u8]| seen(index, message))
+        })
+    }
+
+    fn each_ready(
+        &mut self,
+        at_most: Duration,
+        mut read: impl FnMut(usize, &mut Conn, Dialect, &mut [u8]) -> Result<()>,
+    ) -> Result<bool> {
         if let Err(error) = self.poll.poll(&mut self.ready, Some(at_most)) {
             if error.kind() == io::ErrorKind::Interrupted {
                 return Ok(true);
@@ -145,11 +187,7 @@ impl Swarm {
             }
             if event.is_readable() && !conn.paused {
                 let was_joined = matches!(conn.stage, Stage::Joined);
-                let events =
-                    conn.receive(self.dialect, &mut self.buffer, &self.marker).with_context(|| format!("connection {index}"))?;
-                if events > 0 {
-                    counted(index, events);
-                }
+                read(index, conn, self.dialect, &mut self.buffer).with_context(|| format!("connection {index}"))?;
                 if !was_joined && matches!(conn.stage, Stage::Joined) {
                     self.joined += 1;
                 }
@@ -179,7 +217,7 @@ impl Swarm {
         for index in conns {
             let conn = &mut self.conns[index];
             conn.paused = false;
-            let events = conn.receive(self.dialect, &mut self.buffer, &self.marker);
+            let events = conn.count(self.dialect, &mut self.buffer, &self.marker);
             counted(index, events.with_context(|| format!("connection {index}"))?);
         }
         Ok(())
@@ -214,35 +252,45 @@ impl Conn {
         Ok(())
     }
 
-    /// Reads all that is there. Returns how many events were in it.
-    fn receive(&mut self, dialect: Dialect, buffer: &mut [u8], marker: &Finder<'_>) -> Result<u32> {
+    /// Reads all that is there. Returns how many events were in it, after those of the greeting.
+    fn count(&mut self, dialect: Dialect, buffer: &mut [u8], marker: &Finder<'_>) -> Result<u32> {
         let mut events = 0;
+        self.receive(dialect, buffer, &mut |greeted, message: &[u8]| {
+            if greeted {
+                events += marker.find_iter(message).count() as u32;
+            }
+        })?;
+        Ok(events)
+    }
+
+    /// Reads all that is there; `seen(greeted, message)` hears of every message, and whether it came after the greeting.
+    fn receive(&mut self, dialect: Dialect, buffer: &mut [u8], seen: &mut impl FnMut(bool, &[u8])) -> Result<()> {
         loop {
             let read = match self.stream.read(buffer) {
                 Ok(0) => bail!("closed by the server"),
                 Ok(read) => read,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(events),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error).context("read"),
             };
             if self.partial.is_empty() {
-                let used = self.consume(dialect, &buffer[..read], marker, &mut events)?;
+                let used = self.consume(dialect, &buffer[..read], seen)?;
                 self.partial.extend_from_slice(&buffer[used..read]);
             } else {
                 let mut bytes = std::mem::take(&mut self.partial);
                 bytes.extend_from_slice(&buffer[..read]);
-                let used = self.consume(dialect, &bytes, marker, &mut events)?;
+                let used = self.consume(dialect, &bytes, seen)?;
                 bytes.drain(..used);
                 self.partial = bytes;
             }
             // A short read emptied the socket (epoll(7)): no second call just to hear "would block".
             if read < buffer.len() {
-                return Ok(events);
+                return Ok(());
             }
         }
     }
 
     /// Handles every complete frame at the front of `bytes`; returns how many bytes they were.
-    fn consume(&mut self, dialect: Dialect, bytes: &[u8], marker: &Finder<'_>, events: &mut u32) -> Result<usize> {
+    fn consume(&mut self, dialect: Dialect, bytes: &[u8], seen: &mut impl FnMut(bool, &[u8])) -> Result<usize> {
         let mut used = 0;
         if matches!(self.stage, Stage::Upgrading) {
             let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else {
@@ -252,7 +300,8 @@ impl Conn {
                 bail!("upgrade refused: {}", String::from_utf8_lossy(bytes));
             }
             self.stage = Stage::Greeting;
-            if let Some(opening) = dialect.opening(&self.identity.token, self.identity.member, self.identity.small_buffer) {
+            let Identity { token, member, small_buffer, opening } = &mut self.identity;
+            if let Some(opening) = opening.take().or_else(|| dialect.opening(token, *member, *small_buffer)) {
                 self.say(&opening)?;
             }
             used = end + 4;
@@ -268,12 +317,13 @@ impl Conn {
                 frames::PONG => {}
                 _ if matches!(self.stage, Stage::Joined) => match dialect.pong(payload) {
                     Some(pong) => self.say(pong)?,
-                    None => *events += marker.find_iter(payload).count() as u32,
+                    None => seen(true, payload),
                 },
                 _ => match dialect.greet(payload, &self.identity.token, self.identity.member)? {
                     Greeting::Wait => {}
                     Greeting::Say(text) => self.say(&text)?,
                     Greeting::Done => {
+                        seen(false, payload);
                         self.stage = Stage::Joined;
                         // Not needed again: thousands of tokens would only cost memory.
                         self.identity.token = String::new();

@@ -1,7 +1,7 @@
 //! A server of this generator's own, for the measurements in which it dies or goes away.
 
 use std::io::{BufRead as _, BufReader};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
@@ -23,6 +23,10 @@ pub(crate) struct Victim {
 /// A running one; killed when dropped.
 pub(crate) struct Running {
     child: Child,
+    /// Where its sockets are.
+    pub(crate) ws: SocketAddr,
+    /// Where its API is.
+    pub(crate) http: SocketAddr,
     /// Kept, so that its output has somewhere to go.
     _stdout: BufReader<ChildStdout>,
 }
@@ -47,7 +51,11 @@ impl Victim {
                 bail!("the server ended before it listened ({})", child.wait()?);
             }
         }
-        Ok(Running { child, _stdout: stdout })
+        let address = |name: &str| -> Result<SocketAddr> {
+            let word = line.split_whitespace().find_map(|word| word.strip_prefix(name)).context("no address")?;
+            word.parse().with_context(|| format!("the server listens on {word}"))
+        };
+        Ok(Running { ws: address("ws=")?, http: address("http=")?, child, _stdout: stdout })
     }
 }
 
@@ -59,6 +67,13 @@ impl Running {
     /// As a crash does: without a word. Blocks until it is gone.
     pub(crate) fn kill(mut self) -> Result<()> {
         self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Asks it to stop, and waits until it has; blocks.
+    pub(crate) fn stop(mut self) -> Result<()> {
+        self.terminate()?;
         self.child.wait()?;
         Ok(())
     }
