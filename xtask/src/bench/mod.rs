@@ -47,9 +47,23 @@ pub(crate) fn run(project: &Project, args: &[String]) -> Result<()> {
         bail!("the bench reads CPU and memory of the servers from /proc: it runs on Linux only");
     }
     let amounts = if options.quick {
-        Amounts { repeat: 1, warmup: Duration::from_millis(500), window: Duration::from_secs(1), connections: 2000, points: 200_000, questions: 60 }
+        Amounts {
+            repeat: 1,
+            warmup: Duration::from_millis(500),
+            window: Duration::from_secs(1),
+            connections: 2000,
+            points: 200_000,
+            questions: 60,
+        }
     } else {
-        Amounts { repeat: 3, warmup: Duration::from_secs(1), window: Duration::from_secs(2), connections: 10_000, points: 10_000_000, questions: 400 }
+        Amounts {
+            repeat: 3,
+            warmup: Duration::from_secs(1),
+            window: Duration::from_secs(2),
+            connections: 10_000,
+            points: 10_000_000,
+            questions: 400,
+        }
     };
     let programs = Programs::build(project, &options)?;
     let mut figures = Figures::default();

@@ -68,7 +68,13 @@ pub(crate) fn check(figures: &Figures) -> Vec<Verdict> {
         ("a day by hour in PostgreSQL over HTTP, p99", in_database("httpMillisP99"), 50.0, "ms", true),
         ("a day by hour of 40 metrics in PostgreSQL, p99", in_database("warmAllMillisP99"), 50.0, "ms", true),
         ("an acknowledgement while points are deleted from SQLite, p99", in_file("retentionAckMillisP99"), 10.0, "ms", false),
-        ("an acknowledgement while points are deleted from PostgreSQL, p99", in_database("retentionAckMillisP99"), 10.0, "ms", false),
+        (
+            "an acknowledgement while points are deleted from PostgreSQL, p99",
+            in_database("retentionAckMillisP99"),
+            10.0,
+            "ms",
+            false,
+        ),
         ("an event in Chromium, server with a backlog", client("microsPerEvent"), 8.0, "µs", true),
         ("the SDK's dispatch", client("timesBareDispatch"), 1.2, "× JSON.parse + call", true),
     ];

@@ -10,15 +10,9 @@ use osbackend_server::metrics::{
     postgres::{DatabaseUrl, PostgresMetrics, prepare},
     sqlite::{self, SqliteMetrics},
 };
-use std::{
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::sync::Arc;
 
-use crate::support::Postgres;
+use crate::support::{Postgres, TempDir};
 
 type Record = dyn Fn(&[Point]) + Send + Sync;
 
@@ -37,21 +31,9 @@ fn memory() -> Store {
     Store { store: Arc::new(memory), record: Box::new(record), _of: Box::new(()) }
 }
 
-/// Removes its folder.
-struct Folder(PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 fn file(keep: Keep) -> Store {
-    static FOLDERS: AtomicU64 = AtomicU64::new(0);
-    let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
-    let folder = Folder(std::env::temp_dir().join(format!("osbackend-metrics-{}-{number}", std::process::id())));
-    std::fs::create_dir_all(&folder.0).unwrap();
-    let path = folder.0.join("metrics.db");
+    let folder = TempDir::new();
+    let path = folder.path().join("metrics.db");
     let writer = rusqlite::Connection::open(&path).unwrap();
     writer.pragma_update(None, "journal_mode", "WAL").unwrap();
     writer.pragma_update(None, "synchronous", "NORMAL").unwrap();

@@ -216,8 +216,11 @@ async fn what_is_over_its_age_goes_from_postgres_a_little_at_a_time() {
     let now_ms = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64;
     let age = Some(Duration::from_millis(now_ms - (START + 3 * DAY)));
     let store = postgres(&server, Keep { raw: age, minutes: age, hours: None }).await;
-    let (url, counting) = (server.url(), "SELECT (SELECT count(*) FROM osbackend_metric_points),
-        (SELECT count(*) FROM osbackend_metric_sums WHERE span_ms = 60000)");
+    let (url, counting) = (
+        server.url(),
+        "SELECT (SELECT count(*) FROM osbackend_metric_points),
+        (SELECT count(*) FROM osbackend_metric_sums WHERE span_ms = 60000)",
+    );
     let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
     let mut left = (0, 0);

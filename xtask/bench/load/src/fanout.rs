@@ -94,12 +94,18 @@ pub(crate) fn run(args: &Args) -> Result<Value> {
             Ok(Identity {
                 token: token::sign(args.secret()?, &format!("bench-user-{n}"), "user")?,
                 member: true,
-                small_buffer: false, opening: None,
+                small_buffer: false,
+                opening: None,
             })
         })
         .collect::<Result<Vec<_>>>()?;
     // The publisher is the last connection: its index is the number of members.
-    identities.push(Identity { token: token::sign(args.secret()?, "bench-admin", "admin")?, member: false, small_buffer: false, opening: None });
+    identities.push(Identity {
+        token: token::sign(args.secret()?, "bench-admin", "admin")?,
+        member: false,
+        small_buffer: false,
+        opening: None,
+    });
     let mut swarm = Swarm::new(args.addr()?, dialect)?;
     swarm.connect(identities, args.millis("within-ms")?)?;
     swarm.settle(QUIET, Duration::from_secs(20))?;

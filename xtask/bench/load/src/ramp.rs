@@ -21,7 +21,8 @@ pub(crate) fn run(args: &Args) -> Result<Value> {
             Ok(Identity {
                 token: token::sign(args.secret()?, &format!("bench-user-{n}"), "user")?,
                 member: true,
-                small_buffer: false, opening: None,
+                small_buffer: false,
+                opening: None,
             })
         })
         .collect::<Result<Vec<_>>>()?;

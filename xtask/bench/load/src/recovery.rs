@@ -229,7 +229,8 @@ impl Stayers {
                 self.due.push(next);
                 self.publish(number % 2, std::iter::once(LIVE + number as u64))?;
             }
-            let patience = if ended.is_some() { Duration::from_millis(20) } else { next.saturating_duration_since(Instant::now()) };
+            let patience =
+                if ended.is_some() { Duration::from_millis(20) } else { next.saturating_duration_since(Instant::now()) };
             self.take(patience.min(Duration::from_millis(20)), &mut latencies)?;
         }
     }

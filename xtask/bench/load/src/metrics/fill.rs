@@ -44,7 +44,11 @@ pub(super) async fn database(url: &str, series: Series) -> Result<()> {
     while backlog.written.load(Ordering::Acquire) < series.points {
         let left = WITHIN.checked_sub(began.elapsed()).context("the database takes too long")?;
         if tokio::time::timeout(left, backlog.told.notified()).await.is_err() {
-            bail!("only {} of {} points are in the database after {WITHIN:?}", backlog.written.load(Ordering::Acquire), series.points);
+            bail!(
+                "only {} of {} points are in the database after {WITHIN:?}",
+                backlog.written.load(Ordering::Acquire),
+                series.points
+            );
         }
     }
     drop(store);

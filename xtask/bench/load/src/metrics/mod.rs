@@ -90,7 +90,8 @@ pub(crate) fn run(args: &Args) -> Result<Value> {
     store.victim.env[0].1 = kept(DAYS / 2);
     let running = store.victim.start()?;
     let (before, began) = (stored, Instant::now());
-    let measured = runtime.block_on(retention::measure(&running, &store.victim.secret, &series, now - DAYS / 2 * DAY, rate, window))?;
+    let measured =
+        runtime.block_on(retention::measure(&running, &store.victim.secret, &series, now - DAYS / 2 * DAY, rate, window))?;
     // What it deletes while it stops is not counted.
     let took = began.elapsed();
     running.kill()?;

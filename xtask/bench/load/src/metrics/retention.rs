@@ -69,7 +69,8 @@ pub(super) async fn measure(
         points += u64::from(is_metric);
         publishing.spawn(async move {
             if is_metric {
-                let data = json!({"metric": name(n % 7), "values": {"active": n, "latency": 1.5, "total": n, "region": "eu-west"}});
+                let data =
+                    json!({"metric": name(n % 7), "values": {"active": n, "latency": 1.5, "total": n, "region": "eu-west"}});
                 client.publish("dashboard:overview", "metric_update", &data).await?;
             } else {
                 client.publish(&format!("agent:{}", n % ROOMS), "bench_event", &json!({"n": n, "pad": "x".repeat(100)})).await?;
