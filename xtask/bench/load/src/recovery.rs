@@ -103,15 +103,19 @@ fn positions(addr: SocketAddr, secret: &str, clients: usize) -> Result<(String, 
         .collect::<Result<Vec<_>>>()?;
     let mut position = None;
     Swarm::new(addr, Dialect::Batch)?.connect_and_see(identities, WITHIN, |_, message| {
-        let messages: Value = serde_json::from_slice(message).unwrap_or_default();
-        let one = std::slice::from_ref(&messages);
-        let of = |message: &Value| {
-            let room = &message["data"]["rooms"][0];
-            Some((room["epoch"].as_str()?.to_owned(), room["offset"].as_u64()?))
-        };
-        position = messages.as_array().map_or(one, Vec::as_slice).iter().find_map(of).or(position.take());
+        let found = joined(message).and_then(|room| Some((room["epoch"].as_str()?.to_owned(), room["offset"].as_u64()?)));
+        position = found.or(position.take());
     })?;
     position.context("no greeting told a position")
+}
+
+/// What a greeting says of the room where events are missed. The user's own room stands beside it, and is joined without a position.
+fn joined(message: &[u8]) -> Option<Value> {
+    memmem::find(message, br#""connection_established""#)?;
+    let messages: Value = serde_json::from_slice(message).ok()?;
+    let all = messages.as_array().map_or(std::slice::from_ref(&messages), Vec::as_slice);
+    let mut rooms = all.iter().filter_map(|message| message["data"]["rooms"].as_array()).flatten();
+    rooms.find(|room| room["room"] == ROOMS[0]).cloned()
 }
 
 /// The numbers of the events in a message, in their order.
@@ -130,7 +134,7 @@ fn recover(addr: SocketAddr, secret: &str, clients: usize, missed: u64, live: u6
     let mut next = vec![1; clients];
     let (mut complete, mut wrong, mut refused) = (Vec::with_capacity(clients), None, 0);
     let mut seen = |began: Instant, complete: &mut Vec<f64>, client: usize, message: &[u8]| {
-        refused += usize::from(memmem::find(message, br#""recovered":false"#).is_some());
+        refused += usize::from(joined(message).is_some_and(|room| room["recovered"] != true));
         for number in numbers(message) {
             let expected = next[client];
             if number != expected {
@@ -265,6 +269,14 @@ impl Stayers {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_greeting_tells_of_the_room_and_not_of_the_users_own() {
+        let greeting = br#"[{"type":"connection_established","data":{"rooms":[
+            {"room":"user:a","recovered":false},{"room":"agent:7","epoch":"e","offset":4,"recovered":true}]}},{"type":"x"}]"#;
+        assert_eq!(joined(greeting).map(|room| room["recovered"] == true), Some(true));
+        assert_eq!(joined(br#"{"type":"bench_event","data":{"rooms":[]}}"#), None);
+    }
 
     #[test]
     fn numbers_of_a_batch_are_found_in_order() {

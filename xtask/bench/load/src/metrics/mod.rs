@@ -85,6 +85,8 @@ pub(crate) fn run(args: &Args) -> Result<Value> {
         "bytesPerPoint": bytes as f64 / points as f64,
     });
     passes.into_iter().for_each(|(pass, times)| tell(&mut figures, pass, &asked, times));
+    // What follows may fail; these have taken minutes.
+    eprintln!("  {figures}");
 
     // The older half is over its age now.
     store.victim.env[0].1 = kept(DAYS / 2);

@@ -16,6 +16,8 @@ use crate::victim::Running;
 const A_METRIC_EACH: u64 = 10;
 /// Rooms of the others.
 const ROOMS: u64 = 20;
+/// Who publishes, in turn: a client has a bound on what waits for its acknowledgement.
+const PUBLISHERS: u64 = 8;
 /// Asked over and over.
 const QUESTIONS: u64 = 100;
 /// Before the measured window: connections, first pages.
@@ -41,8 +43,12 @@ pub(super) async fn measure(
     window: Duration,
 ) -> Result<Measured> {
     let admin = token::sign(secret, "bench-admin", "admin")?;
-    let (client, _) = Client::builder(&format!("ws://{}/ws", running.ws)).token(admin).start()?;
-    client.settled().await?;
+    let mut clients = Vec::new();
+    for _ in 0..PUBLISHERS {
+        let (client, _) = Client::builder(&format!("ws://{}/ws", running.ws)).token(admin.clone()).start()?;
+        client.settled().await?;
+        clients.push(client);
+    }
     let asker = Asker::new(running.ws, running.http, secret).await?;
     let (series, asked) = (*series, questions(series, QUESTIONS, since));
     let end = Instant::now() + WARMUP + window;
@@ -65,7 +71,7 @@ pub(super) async fn measure(
         tokio::time::sleep_until(due.into()).await;
         // The timer's own coarseness is not the server's.
         let due = Instant::now().min(due + Duration::from_millis(2));
-        let (client, is_metric) = (client.clone(), n % A_METRIC_EACH == 0);
+        let (client, is_metric) = (clients[(n % PUBLISHERS) as usize].clone(), n % A_METRIC_EACH == 0);
         points += u64::from(is_metric);
         publishing.spawn(async move {
             if is_metric {
