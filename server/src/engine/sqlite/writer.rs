@@ -19,7 +19,7 @@ use std::{
 
 /// Between two steps of the upkeep.
 const UPKEEP: Duration = Duration::from_millis(250);
-/// Nobody has published for so long: the steps follow one another. Shorter pauses are within what a busy server has between two
+/// Nobody has published for so long, at least: the steps follow one another. Shorter pauses are what a busy server has between two
 /// publishes, and a step in each of them would be waited for by most.
 const QUIET: Duration = Duration::from_millis(5);
 /// Between two rounds of it.
@@ -68,8 +68,9 @@ impl Writer {
         let mut probe_at = Instant::now();
         // Whether the upkeep has more to do: at once while nobody publishes, else now and then.
         let mut more = false;
+        let mut quiet = QUIET;
         loop {
-            let idle = match self.shared.queue.next(if more { QUIET } else { UPKEEP }) {
+            let idle = match self.shared.queue.next(if more { quiet } else { UPKEEP }) {
                 Next::Batch(batch) => {
                     self.batch(batch);
                     false
@@ -80,6 +81,8 @@ impl Writer {
             let now = Instant::now();
             if now >= upkeep_at || (idle && more) {
                 let stepped = self.step();
+                // The longer a step holds this thread, the longer nobody must have published before the next.
+                quiet = QUIET.max(4 * now.elapsed());
                 // What fails is tried again after a while: at once it would be all that this thread does.
                 more = stepped == Some(true) && self.shared.failing.lock().is_none();
                 upkeep_at = now + if more { UPKEEP } else { stepped.map_or(PROBE, |_| ROUND) };

@@ -14,6 +14,8 @@ const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 /// 2024-05-01, a Wednesday.
 const START: u64 = 1_714_521_600_000;
+/// What deletes by the system's time would find these points to be years old.
+const FOREVER: Keep = Keep { raw: None, minutes: None, hours: None };
 
 fn point(metric: &str, at_ms: u64, value: impl Into<MetricValue>) -> Point {
     let values = [("active".to_owned(), value.into()), ("region".to_owned(), "eu".into())].into();
@@ -118,7 +120,7 @@ async fn the_rules_in_the_file() {
 async fn the_rules_in_postgres_and_an_outage_of_it() {
     let server = Postgres::start();
     // Two points of one id are one, so that a batch may be written again: the rules' own ids are made unlike.
-    let store = postgres(&server, Keep::default()).await;
+    let store = postgres(&server, FOREVER).await;
     let record = store.record;
     let number = std::sync::atomic::AtomicU64::new(0);
     let unlike = move |points: &[Point]| {
@@ -131,7 +133,7 @@ async fn the_rules_in_postgres_and_an_outage_of_it() {
     rules(Store { record: Box::new(unlike), ..store }).await;
 
     // A name that no index of PostgreSQL takes: the point is given up, and those beside and behind it are not.
-    let store = postgres(&server, Keep::default()).await;
+    let store = postgres(&server, FOREVER).await;
     let mut letters = std::iter::successors(Some(7_u32), |seed| Some(seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223)));
     let name: String = letters.by_ref().take(30_000).map(|seed| char::from(b'!' + (seed >> 24) as u8 % 90)).collect();
     let bad = Point { values: [(name, 1_u64.into())].into(), ..point("mixed", START, 1_u64) };
@@ -140,7 +142,7 @@ async fn the_rules_in_postgres_and_an_outage_of_it() {
     let by_day = MetricQuery { interval: Some(Interval::Day), ..ask(Some("mixed"), START, START + DAY - 1) };
     assert_eq!(store.get(by_day).await, [("mixed".to_owned(), START, 6.0, 3)]);
 
-    let store = postgres(&server, Keep::default()).await;
+    let store = postgres(&server, FOREVER).await;
     let at = START + 10 * DAY;
     let all = || MetricQuery { interval: Some(Interval::Day), ..ask(Some("outage"), at, at + DAY - 1) };
     (store.record)(&[point("outage", at, 1_u64)]);
@@ -203,7 +205,7 @@ async fn old_ranges_are_answered_from_what_is_left() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_over_its_age_goes_from_postgres_a_little_at_a_time() {
     let server = Postgres::start();
-    let filling = postgres(&server, Keep { raw: None, minutes: None, hours: None }).await;
+    let filling = postgres(&server, FOREVER).await;
     // More than one deletion takes, of two metrics.
     let points = (0..4 * 1440).flat_map(|n| ["calls", "clips"].map(|metric| point(metric, START + n * MINUTE, 1_u64)));
     (filling.record)(&points.collect::<Vec<_>>());
