@@ -24,10 +24,7 @@ type BySeries = HashMap<i64, Sums>;
 pub(super) async fn query(client: &Client, query: MetricQuery, keep: &Keep, now_ms: u64) -> Result<Metrics, Error> {
     let only = query.metric.as_deref().map(text);
     let series = client
-        .query_typed(
-            "SELECT id, metric FROM osbackend_metric_series WHERE $1 IS NULL OR metric = $1",
-            &[(&only, Type::TEXT)],
-        )
+        .query_typed("SELECT id, metric FROM osbackend_metric_series WHERE $1 IS NULL OR metric = $1", &[(&only, Type::TEXT)])
         .await?;
     let names: HashMap<i64, String> = series.iter().map(|row| (row.get(0), row.get(1))).collect();
     let ids: Vec<i64> = names.keys().copied().collect();
