@@ -140,7 +140,8 @@ impl Connections {
                 tracing::warn!(error = told(&error), "the connection to the metrics database broke");
             }
         });
-        client.batch_execute(&format!("SET statement_timeout = '{STATEMENT_TIMEOUT}'")).await?;
+        // Statements of some milliseconds: compiling one, as is done where many rows are expected, takes a second.
+        client.batch_execute(&format!("SET statement_timeout = '{STATEMENT_TIMEOUT}'; SET jit = off")).await?;
         let client = Arc::new(client);
         *current = Some(client.clone());
         Ok(client)

@@ -1,8 +1,7 @@
 //! Points and sums out of the database: of all metrics that are asked for with one statement a segment, so that an answer takes as
 //! many round trips for forty metrics as for one. No statement is prepared under a name: a pooler may stand in between.
 //!
-//! `OFFSET 0` has each metric looked up in the index by itself. Without it the planner may join all sums that there are, which takes
-//! a second where there are millions.
+//! `OFFSET 0` has each metric looked up in the index by itself: else the planner might join all sums that there are.
 
 use super::{
     super::{
