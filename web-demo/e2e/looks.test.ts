@@ -66,6 +66,8 @@ describe.each([
     await demo.page.waitForSelector('[data-testid="outage"][data-verdict="whole"]');
     await demo.roomsJoined();
     await isFine();
+    // The head sticks to where the page is scrolled to.
+    await demo.page.evaluate(() => scrollTo(0, 0));
     await demo.page.screenshot({ path: `${shots}${name}.png`, fullPage: true });
   });
 
