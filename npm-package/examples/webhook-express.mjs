@@ -9,11 +9,20 @@ const app = express();
 
 // The signature is over the bytes as they came: no JSON parser before it.
 app.post("/hook", express.raw({ type: "application/json" }), async (request, response) => {
+  let asked;
   try {
-    response.json(decide(await verifyWebhook(request, secret, { seen })));
+    asked = await verifyWebhook(request, secret, { seen });
   } catch (error) {
     if (!(error instanceof WebhookError)) throw error;
     response.status(error.status).json({ error: error.message });
+    return;
+  }
+  try {
+    response.json(decide(asked));
+  } catch (error) {
+    // Answered with 500, it comes again.
+    seen.forget(asked.deliveryId);
+    throw error;
   }
 });
 

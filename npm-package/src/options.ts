@@ -37,8 +37,14 @@ function tolerant(given: unknown): unknown {
 /** Whether a core made for the one would serve the other. */
 export function sameOptions(a: ClientOptions, b: ClientOptions): boolean {
   // Validators are looked up with each event: the newest are used without a new connection.
-  const key = ({ WebSocket: _, validators: __, ...rest }: ClientOptions) =>
-    JSON.stringify(Object.entries(rest).sort());
+  const key = ({ WebSocket: _, validators: __, backoff = {}, ...rest }: ClientOptions) =>
+    JSON.stringify(
+      [rest, backoff].map((part) =>
+        Object.entries(part)
+          .filter(([, value]) => value !== undefined)
+          .sort(),
+      ),
+    );
   return a.WebSocket === b.WebSocket && key(a) === key(b);
 }
 

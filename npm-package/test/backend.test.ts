@@ -270,6 +270,15 @@ test("stats and disconnects are tried again as well", async () => {
   ]);
 });
 
+test("close doesn't wait for the pause of a question", async () => {
+  const { api, backend } = await start({ retryInitialMs: 60_000, retryMaxMs: 60_000, retryForMs: 200_000 });
+  api.decide = () => ({ status: 503 });
+  const stats = failed(backend.getWebSocketStats());
+  await api.heard(1);
+  await backend.close({ timeoutMs: 1 });
+  expect(await stats).toMatchObject({ code: "closed" });
+});
+
 test("options that can't work say what to give", () => {
   const code = (options: BackendOptions) => {
     try {

@@ -1,6 +1,8 @@
 /** Connecting: before the module is there, when it can't be loaded, tokens, users, closing. */
+
 import { expect, test, vi } from "vitest";
 import { RealtimeError } from "../src/errors.js";
+import { sameOptions } from "../src/options.js";
 import type { ConnectionState } from "../src/types.js";
 import { type FakeCore, fakeClient, settled } from "./fake-core.js";
 
@@ -291,4 +293,13 @@ test("what waits for the module is bounded and ends in time", async () => {
   } finally {
     vi.useRealTimers();
   }
+});
+
+test("options are the same whatever their order, and with what is left out spelled out", () => {
+  const one = { url: "ws://a/ws", backoff: { initialMs: 1, maxMs: 2 } };
+  expect(sameOptions(one, { backoff: { maxMs: 2, initialMs: 1 }, url: "ws://a/ws", batch: undefined })).toBe(
+    true,
+  );
+  expect(sameOptions(one, { ...one, backoff: { initialMs: 1, maxMs: 3 } })).toBe(false);
+  expect(sameOptions(one, { ...one, batch: false })).toBe(false);
 });

@@ -106,6 +106,20 @@ test("a body that something else has read can't be verified, and the error says 
   await expect(verifyWebhook({ headers: headers(), body }, "", { now })).rejects.toThrow("WEBHOOK_SECRET");
 });
 
+test("a body over the limit is not read to its end", async () => {
+  let pulled = 0;
+  const endless = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      pulled += 1;
+      controller.enqueue(new Uint8Array(64 * 1024));
+    },
+  });
+  const init = { method: "POST", headers: headers(), body: endless, duplex: "half" };
+  const request = new Request("http://backend/hook", init as RequestInit);
+  expect(await refusal(verifyWebhook(request, SECRET, { now }))).toMatchObject({ code: "bad_body" });
+  expect(pulled).toBeLessThan(25);
+});
+
 test("while a secret is changed either is good, on both sides", async () => {
   expect(await verifyWebhook({ headers: headers(), body }, ["new secret", SECRET], { now })).toEqual(webhook);
   const both = {
@@ -123,6 +137,8 @@ test("a delivery that comes again is refused, and only deliveries that are real 
   await verifyWebhook({ headers: headers(), body }, SECRET, options);
   const again = await refusal(verifyWebhook({ headers: headers(), body }, SECRET, options));
   expect(again).toMatchObject({ code: "repeated", status: 200 });
+  seen.forget("d-1");
+  expect(await verifyWebhook({ headers: headers(), body }, SECRET, options)).toEqual(webhook);
   // Bounded: the oldest goes.
   expect([seen("d-2"), seen("d-3"), seen("d-1"), seen("d-3")]).toEqual([false, false, false, true]);
 });

@@ -10,7 +10,7 @@ import type {
 } from "../generated/protocol.js";
 import { BackendError, type BackendErrorCode, isTransient } from "./errors.js";
 import { call, type Target } from "./http.js";
-import { Lane } from "./lane.js";
+import { Lane, pause } from "./lane.js";
 import { type BackendOptions, complete } from "./options.js";
 
 /** About one event. */
@@ -197,7 +197,7 @@ export class RealtimeBackend<Events = Record<never, never>> {
         if (this.#closed.signal.aborted)
           throw new BackendError("closed", "the backend client was closed", { cause: error });
         if (!isTransient(error) || Date.now() + wait > until) throw error;
-        await new Promise((resolve) => setTimeout(resolve, wait));
+        await pause(wait, this.#closed.signal);
       }
     }
   }

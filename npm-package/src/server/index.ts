@@ -6,7 +6,7 @@ export { createBackend, RealtimeBackend } from "./backend.js";
 export type { BackendErrorCode, BackendErrorDetails } from "./errors.js";
 export { BackendError } from "./errors.js";
 export type { BackendOptions } from "./options.js";
-export type { NodeLikeRequest, VerifyOptions, WebhookErrorCode } from "./webhook.js";
+export type { NodeLikeRequest, RememberedDeliveries, VerifyOptions, WebhookErrorCode } from "./webhook.js";
 export { rememberDeliveries, verifyWebhook, WebhookError } from "./webhook.js";
 export type { WebhookAnswer, WebhookBase, WebhookPublish, WebhookRequest } from "./webhook-types.js";
 

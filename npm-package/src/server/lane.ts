@@ -150,16 +150,21 @@ export class Lane {
     const full = Math.min(retryInitialMs * 2 ** attempt, retryMaxMs);
     // Half of it at random, so that many backends of one server don't come back together.
     const ms = Math.max(full / 2 + (Math.random() * full) / 2, atLeastMs);
-    return new Promise((resolve) => {
-      const done = () => {
-        clearTimeout(timer);
-        this.#closed.removeEventListener("abort", done);
-        resolve();
-      };
-      const timer = setTimeout(done, ms);
-      this.#closed.addEventListener("abort", done);
-    });
+    return pause(ms, this.#closed);
   }
+}
+
+/** So long, or until it is closed. */
+export function pause(ms: number, closed: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      closed.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    closed.addEventListener("abort", done);
+  });
 }
 
 function reject(events: Waiting[], error: BackendError): void {

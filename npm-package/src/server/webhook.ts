@@ -100,13 +100,21 @@ export async function verifyWebhook(
   return webhook;
 }
 
+/** What `rememberDeliveries` gives: for `seen` of `verifyWebhook`. */
+export interface RememberedDeliveries {
+  /** Whether it was taken before; from now on it was. */
+  (deliveryId: string): boolean;
+  /** For who could not handle it after all: the server sends it again, and it is news then. */
+  forget(deliveryId: string): void;
+}
+
 /**
  * Remembers deliveries in this process for as long as their signatures are good, at most `limit` of them: for `seen`.
  * Behind several processes keep the ids where all of them look.
  */
-export function rememberDeliveries(limit = 100_000, toleranceSeconds = 300): (deliveryId: string) => boolean {
+export function rememberDeliveries(limit = 100_000, toleranceSeconds = 300): RememberedDeliveries {
   const known = new Map<string, number>();
-  return (deliveryId) => {
+  const seen = (deliveryId: string) => {
     const now = Date.now();
     const until = known.get(deliveryId);
     if (until !== undefined && until > now) return true;
@@ -118,6 +126,7 @@ export function rememberDeliveries(limit = 100_000, toleranceSeconds = 300): (de
     known.set(deliveryId, now + 2 * toleranceSeconds * 1000);
     return false;
   };
+  return Object.assign(seen, { forget: (deliveryId: string) => void known.delete(deliveryId) });
 }
 
 function header({ headers }: Request | NodeLikeRequest, name: string): string | undefined {
@@ -131,7 +140,8 @@ async function bytesOf(request: Request | NodeLikeRequest): Promise<Uint8Array<A
   if (request.headers instanceof Headers) {
     const { bodyUsed } = request as Request;
     if (bodyUsed) throw gone("the request's body was read before: verify first, or give `request.clone()`");
-    return limited(new Uint8Array(await (request as Request).arrayBuffer()));
+    const stream = (request as Request).body;
+    return stream === null ? new Uint8Array() : read(partsOf(stream));
   }
   const { body } = request as NodeLikeRequest;
   if (typeof body === "string") return limited(new TextEncoder().encode(body));
@@ -142,6 +152,21 @@ async function bytesOf(request: Request | NodeLikeRequest): Promise<Uint8Array<A
     throw gone('the body was parsed before: use express.raw({ type: "application/json" }) for this route');
   }
   return read(request as unknown as AsyncIterable<Uint8Array> & { readableEnded?: boolean });
+}
+
+/** Not by the stream's own iterator, which not every runtime has. */
+async function* partsOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const reader = stream.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    // What is too long is not read to its end.
+    await reader.cancel();
+  }
 }
 
 async function read(
