@@ -2,7 +2,7 @@
 /** The devtools on the real client and the fake server: what is seen, found, left out, recorded and played again. */
 import { act, cleanup, render } from "@testing-library/react";
 import { StrictMode } from "react";
-import { afterEach, expect, onTestFinished, test } from "vitest";
+import { afterEach, expect, onTestFinished, test, vi } from "vitest";
 import { Capture } from "../src/devtools/capture.js";
 import { type Entry, fits } from "../src/devtools/entries.js";
 import { createReplay, mountDevtools, RealtimeDevtools, SessionFileError } from "../src/devtools/index.js";
@@ -229,9 +229,12 @@ test("the panel: badge, timeline, search, one frame opened, rooms, pause", async
   click("↓ received");
   click("Pause");
   const before = rows().length;
+  // From here on the panel's clock is the test's: its next picture comes when that says so.
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  onTestFinished(() => void vi.useRealTimers());
   server.publish("agent:7", "note", {});
   await server.settled();
-  await new Promise((resolve) => setTimeout(resolve, 250));
+  vi.advanceTimersByTime(1000);
   expect(rows().length).toBe(before);
   click("Resume");
   expect(rows()).toContain("note");
