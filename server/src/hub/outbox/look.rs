@@ -1,6 +1,10 @@
 //! What the metrics tell of a queue: how much waits, what gave way, and what went with a reader that was too slow.
 
-use super::{Item, Outbox, Queue, Slot};
+use super::{
+    Outbox,
+    item::Item,
+    queue::{Queue, Slot},
+};
 use osbackend_protocol::CloseCode;
 
 /// A queue at one moment.
@@ -17,7 +21,7 @@ pub struct QueueLook {
 impl Outbox {
     /// What the metrics tell of it, looked at once.
     pub fn look(&self) -> QueueLook {
-        let queue = self.queue.lock();
+        let queue = &self.inner.lock().queue;
         QueueLook { bytes: queue.bytes, conflated: queue.conflated, dropped: queue.dropped }
     }
 }

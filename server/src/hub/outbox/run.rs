@@ -1,6 +1,6 @@
 //! Events of one room that were published together: one entry in each member's queue, one frame made once for all members.
 
-use super::{ITEM_BYTES, Item, QueuedEvent};
+use super::item::{ITEM_BYTES, Item, QueuedEvent};
 use crate::hub::event::StoredEvent;
 use std::sync::{Arc, OnceLock};
 use tungstenite::Utf8Bytes;

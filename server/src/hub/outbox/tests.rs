@@ -1,11 +1,14 @@
 //! The queue's promises: order, bounds, exact `skipped`, one wake.
 
-use super::*;
-use crate::hub::event::NewEvent;
+use super::{queue::MAX_REPLAYS, *};
+use crate::hub::event::{NewEvent, StoredEvent};
 use osbackend_protocol::{Classified, DeliveryClass, JsonObject, RoomName, Timestamp};
 use proptest::prelude::*;
 use std::{
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::Wake,
 };
 

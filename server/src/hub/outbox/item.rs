@@ -1,0 +1,100 @@
+//! One entry of a connection's queue: a message, a room's event, or events that were published together.
+
+use super::Run;
+use crate::hub::event::StoredEvent;
+use bytes::Bytes;
+use std::sync::Arc;
+use tungstenite::Utf8Bytes;
+
+/// What a queued message costs beside its text.
+pub(super) const ITEM_BYTES: usize = 48;
+
+/// One thing to write.
+#[derive(Clone, Debug)]
+pub enum Item {
+    /// A message for this connection alone.
+    Text(Utf8Bytes),
+    /// A binary message (the echo example only: the protocol has none).
+    Binary(Bytes),
+    /// An event of a room.
+    Event(QueuedEvent),
+    /// Events of a room that were published together.
+    Run(Arc<Run>),
+    /// A WebSocket ping.
+    Ping,
+}
+
+/// A room's event on its way to one connection.
+#[derive(Clone, Debug)]
+pub struct QueuedEvent {
+    /// The event, shared with the history and with all other members.
+    pub event: Arc<StoredEvent>,
+    /// Events of the room that were conflated since the previous one delivered.
+    pub skipped: u64,
+    /// Whether it is part of a snapshot.
+    pub snapshot: bool,
+    /// Whether it counts towards the queue's bound. Replays don't: they are in the history anyway, and a
+    /// recovery that is larger than the bound would never end.
+    pub(super) counted: bool,
+    /// Queued for a membership that has ended: what comes later doesn't replace it, or the new membership would be told of
+    /// skipped events that it never missed.
+    pub(super) sealed: bool,
+}
+
+impl QueuedEvent {
+    /// A live event.
+    pub fn live(event: Arc<StoredEvent>) -> Self {
+        Self { event, skipped: 0, snapshot: false, counted: true, sealed: false }
+    }
+
+    /// An event of a replay or a snapshot.
+    pub fn replayed(event: Arc<StoredEvent>, snapshot: bool) -> Self {
+        Self { event, skipped: 0, snapshot, counted: false, sealed: false }
+    }
+
+    /// The message's text.
+    pub fn text(&self) -> Utf8Bytes {
+        if self.skipped == 0 && !self.snapshot {
+            return self.event.text.clone();
+        }
+        let mut text = String::with_capacity(self.event.text.len() + 32);
+        self.write_text(&mut text);
+        text.into()
+    }
+
+    /// Appends the message's text.
+    pub fn write_text(&self, out: &mut String) {
+        use std::fmt::Write as _;
+        let text = self.event.text.as_str();
+        if self.skipped == 0 && !self.snapshot {
+            out.push_str(text);
+            return;
+        }
+        out.push_str(text.strip_suffix('}').unwrap_or(text));
+        if self.snapshot {
+            out.push_str(",\"snapshot\":true");
+        }
+        if self.skipped > 0 {
+            let _ = write!(out, ",\"skipped\":{}", self.skipped);
+        }
+        out.push('}');
+    }
+}
+
+impl Item {
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Run(run) => run.bytes(),
+            Self::Text(text) => ITEM_BYTES + text.len(),
+            Self::Binary(data) => ITEM_BYTES + data.len(),
+            Self::Event(event) if event.counted => ITEM_BYTES + event.event.text.len(),
+            // Counted by itself, see `MAX_REPLAYS` of the queue.
+            Self::Event(_) => 0,
+            Self::Ping => ITEM_BYTES,
+        }
+    }
+
+    pub(super) fn is_replay(&self) -> bool {
+        matches!(self, Self::Event(event) if !event.counted)
+    }
+}
