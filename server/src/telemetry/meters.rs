@@ -8,6 +8,7 @@ use osbackend_protocol::{CloseCode, ErrorCode};
 use prometheus_client::metrics::{counter::Counter, family::Family, histogram::Histogram};
 use prometheus_client::registry::{Registry, Unit};
 
+use super::Seldom;
 use super::counter::{Durations, Sharded};
 use crate::auth::AuthError;
 use crate::session::Mode;
@@ -62,6 +63,8 @@ const CLOSE_LABELS: [(u16, &str); 21] = [
 pub struct Meters {
     /// From the decision to publish until the event is queued for every member.
     pub publish_time: Durations,
+    /// Which log lines about clients are told.
+    pub seldom: Seldom,
     connections: [AtomicI64; 3],
     opened: [Sharded; 3],
     closes: Counts<2>,
@@ -80,6 +83,7 @@ impl Default for Meters {
         let waits: fn() -> Histogram = || Histogram::new(WAITS);
         let meters = Self {
             publish_time: Durations::default(),
+            seldom: Seldom::default(),
             connections: Default::default(),
             opened: Default::default(),
             closes: Family::default(),

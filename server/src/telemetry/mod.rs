@@ -5,6 +5,8 @@ pub mod http;
 mod logs;
 pub mod meters;
 mod prometheus;
+mod seldom;
 
 pub use logs::{TelemetryError, init};
 pub use prometheus::Exposition;
+pub use seldom::Seldom;
