@@ -27,6 +27,10 @@ impl Rng {
     }
 }
 
+/// Delays, in milliseconds before jitter, of the attempts after a server said that it restarts: its successor is expected within
+/// seconds. The attempts that follow are spaced like those of any failure.
+const RESTART_MS: [u64; 6] = [200, 300, 500, 700, 1_000, 1_500];
+
 /// Counts attempts and failures since a session last lived long enough.
 #[derive(Debug)]
 pub(crate) struct Backoff {
@@ -34,11 +38,13 @@ pub(crate) struct Backoff {
     rng: Rng,
     attempts: u32,
     failures: u32,
+    /// How many of [`RESTART_MS`] are used up.
+    restart_failures: usize,
 }
 
 impl Backoff {
     pub(crate) fn new(config: BackoffConfig, seed: u64) -> Self {
-        Self { config, rng: Rng::new(seed), attempts: 0, failures: 0 }
+        Self { config, rng: Rng::new(seed), attempts: 0, failures: 0, restart_failures: RESTART_MS.len() }
     }
 
     /// Begins an attempt and returns its number, from 1.
@@ -59,7 +65,13 @@ impl Backoff {
 
     /// Whether the last attempt that is allowed has been made.
     pub(crate) fn exhausted(&self) -> bool {
-        self.config.attempts != 0 && self.attempts >= self.config.attempts
+        let expected_back = self.restart_failures < RESTART_MS.len();
+        self.config.attempts != 0 && self.attempts >= self.config.attempts && !expected_back
+    }
+
+    /// The server restarts: the next failures are followed by short delays, and don't use up the attempts that are allowed.
+    pub(crate) fn restarting(&mut self) {
+        self.restart_failures = 0;
     }
 
     /// Counts a failure and returns the delay in milliseconds until the next attempt.
@@ -67,8 +79,14 @@ impl Backoff {
         let factor = if self.config.factor >= 1.0 { self.config.factor } else { 1.0 };
         let exponent = i32::try_from(self.failures).unwrap_or(i32::MAX);
         // A power that overflows is infinite, and min() brings it back to the cap.
-        let capped = (self.config.initial_ms as f64 * factor.powi(exponent)).min(self.config.max_ms as f64);
-        self.failures = self.failures.saturating_add(1);
+        let mut capped = (self.config.initial_ms as f64 * factor.powi(exponent)).min(self.config.max_ms as f64);
+        if let Some(ms) = RESTART_MS.get(self.restart_failures) {
+            self.restart_failures += 1;
+            self.grant();
+            capped = capped.min(*ms as f64);
+        } else {
+            self.failures = self.failures.saturating_add(1);
+        }
         let jitter = if (0.0..=1.0).contains(&self.config.jitter) { self.config.jitter } else { 0.5 };
         let share = 1.0 - jitter * self.rng.unit();
         // Never at once: a loop of failures must leave the machine some air.
@@ -88,6 +106,7 @@ impl Backoff {
     pub(crate) fn reset(&mut self) {
         self.attempts = 0;
         self.failures = 0;
+        self.restart_failures = RESTART_MS.len();
     }
 
     /// Uniform in `[low, high)`, from the same generator.
@@ -132,6 +151,28 @@ mod tests {
         backoff.session_ended(5_000);
         assert!(!backoff.exhausted());
         assert_eq!(backoff.upcoming(), 1);
+    }
+
+    #[test]
+    fn a_restarting_server_is_tried_quickly_at_first_and_these_attempts_do_not_count() {
+        let mut backoff = Backoff::new(BackoffConfig { attempts: 1, ..BackoffConfig::default() }, 5);
+        backoff.restarting();
+        for capped in RESTART_MS {
+            assert_eq!(backoff.begin(), 1);
+            assert!(!backoff.exhausted());
+            let delay = backoff.fail();
+            assert!((capped / 2..=capped).contains(&delay), "{delay} for {capped}");
+        }
+        backoff.begin();
+        assert!(backoff.exhausted());
+        assert!((2_500..=5_000).contains(&backoff.fail()), "the first delay of an ordinary failure");
+    }
+
+    #[test]
+    fn delays_that_are_shorter_than_those_of_a_restart_stay_short() {
+        let mut backoff = Backoff::new(BackoffConfig { initial_ms: 20, max_ms: 40, ..BackoffConfig::default() }, 5);
+        backoff.restarting();
+        assert!((0..8).all(|_| backoff.fail() <= 40));
     }
 
     #[test]

@@ -140,7 +140,7 @@ impl Machine {
             Reconnect::No => self.close(Some(code), reason),
             // The provider is asked before each attempt anyway, and there is nothing else to wait for.
             Reconnect::WithNewToken => self.again(Some(code), reason),
-            Reconnect::Yes if self.slot().is_some() => self.again(Some(code), reason),
+            Reconnect::Yes if code == CloseCode::Restart.code() || self.was_drained() => self.restarted(code, reason),
             Reconnect::Yes => self.failed(Some(code), reason),
         }
     }
@@ -201,6 +201,22 @@ impl Machine {
         }
     }
 
+    /// The server restarts (§4 `draining`). It spreads its clients by their slots: at its slot a client goes at once, and one that
+    /// was given none after a short delay. As the successor may not listen yet, the attempts that follow come quickly.
+    pub(super) fn restarted(&mut self, code: u16, reason: String) {
+        let (slot, was_drained) = (self.slot(), self.was_drained());
+        let lived = self.end_session();
+        if lived {
+            self.backoff.restarting();
+        }
+        if lived && was_drained {
+            let at = slot.unwrap_or(self.now);
+            self.wait(Some(code), reason, at, slot.is_some());
+        } else {
+            self.back_off(Some(code), reason, slot);
+        }
+    }
+
     fn back_off(&mut self, code: Option<u16>, reason: String, slot: Option<u64>) {
         if self.offline {
             // It is not the attempts that are at fault: they don't end by this.
@@ -254,6 +270,11 @@ impl Machine {
         }
         let Phase::Live(live) = &self.phase else { return false };
         self.backoff.session_ended(self.now.saturating_sub(live.since))
+    }
+
+    /// Whether the server has said that it goes away.
+    fn was_drained(&self) -> bool {
+        matches!(&self.phase, Phase::Live(live) if live.slot_at.is_some())
     }
 
     /// The time that a draining server gave, if it is still to come.

@@ -317,7 +317,7 @@ impl Machine {
     /// This client's slot in the drain.
     pub(super) fn slot_came(&mut self) {
         self.drop_socket(CloseCode::Normal.code(), CloseCode::Normal.reason());
-        self.again(Some(CloseCode::Restart.code()), "the server is restarting".to_owned());
+        self.restarted(CloseCode::Restart.code(), "the server is restarting".to_owned());
     }
 }
 

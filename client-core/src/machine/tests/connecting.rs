@@ -185,6 +185,49 @@ fn at_its_slot_the_client_goes_even_if_the_server_lingers() {
 }
 
 #[test]
+fn a_close_at_the_slot_is_followed_by_an_attempt_at_once_and_by_quick_ones_until_the_successor_listens() {
+    let mut rig = Rig::live(vec![]);
+    rig.advance(10_000);
+    rig.control(Control::Draining(Draining { reconnect_after_ms: 300 }));
+    rig.now += 300;
+    let outputs = rig.close(1012);
+    assert_eq!(outputs.last(), Some(&Output::NeedToken), "its slot has come");
+    let closed_at = rig.now;
+    for _ in 0..6 {
+        rig.input(Input::Token(Ok(None)));
+        rig.close(1006);
+        assert!(matches!(rig.machine.state(), ConnectionState::Reconnecting { attempt: 1, .. }), "quick attempts don't count");
+        rig.ring();
+    }
+    assert!(rig.now - closed_at <= 4_200, "{} ms", rig.now - closed_at);
+    rig.input(Input::Token(Ok(None)));
+    rig.close(1006);
+    assert!(rig.machine.next_deadline().unwrap() >= rig.now + 2_500, "from here on as after any failure");
+}
+
+#[test]
+fn a_restart_without_a_slot_is_followed_by_a_short_delay_so_that_not_all_clients_come_at_once() {
+    let mut rig = Rig::live(vec![]);
+    rig.advance(10_000);
+    rig.close(1012);
+    let delay = rig.machine.next_deadline().unwrap() - rig.now;
+    assert!((100..=200).contains(&delay), "{delay}");
+}
+
+#[test]
+fn a_draining_server_that_dies_before_the_slot_is_waited_for_until_the_slot_and_tried_quickly_then() {
+    let mut rig = Rig::live(vec![]);
+    rig.advance(10_000);
+    rig.control(Control::Draining(Draining { reconnect_after_ms: 2_000 }));
+    rig.close(1006);
+    assert_eq!(rig.machine.next_deadline(), Some(rig.now + 2_000));
+    rig.ring();
+    rig.input(Input::Token(Ok(None)));
+    rig.close(1006);
+    assert!(rig.machine.next_deadline().unwrap() <= rig.now + 200);
+}
+
+#[test]
 fn a_server_that_always_drains_makes_no_hot_loop() {
     let mut rig = Rig::live(vec![]);
     rig.control(Control::Draining(Draining { reconnect_after_ms: 0 }));
