@@ -150,6 +150,8 @@ pub struct Machine {
     user: Option<String>,
     /// The page says that there is no network.
     offline: bool,
+    /// The server said of this connection that a new one is of no use before this time.
+    not_before: Option<u64>,
     next_id: u64,
     now: u64,
 }
@@ -170,6 +172,7 @@ impl Machine {
             resume: None,
             user: None,
             offline: false,
+            not_before: None,
             next_id: 1,
             now: now_ms,
         }

@@ -109,6 +109,8 @@ pub enum CloseCode {
     RateLimited,
     /// 4004: no bytes within the pong timeout.
     NoHeartbeat,
+    /// 4005: the address or the user has too many connections; the `error` before it says when to try again.
+    ConnectionLimit,
     /// 4500: ten malformed frames, or no valid `connect`.
     ProtocolError,
     /// 4500 too: nobody authenticated in time.
@@ -119,8 +121,6 @@ pub enum CloseCode {
     Forbidden,
     /// 4503: the client speaks another protocol version.
     UpgradeRequired,
-    /// 4504
-    ConnectionLimit,
     /// 4505: an admin closed it.
     Disconnected,
 }
@@ -140,12 +140,12 @@ impl CloseCode {
         Self::SlowConsumer,
         Self::RateLimited,
         Self::NoHeartbeat,
+        Self::ConnectionLimit,
         Self::ProtocolError,
         Self::AuthTimeout,
         Self::Unauthorized,
         Self::Forbidden,
         Self::UpgradeRequired,
-        Self::ConnectionLimit,
         Self::Disconnected,
     ];
 
@@ -164,11 +164,11 @@ impl CloseCode {
             Self::SlowConsumer => 4002,
             Self::RateLimited => 4003,
             Self::NoHeartbeat => 4004,
+            Self::ConnectionLimit => 4005,
             Self::ProtocolError | Self::AuthTimeout => 4500,
             Self::Unauthorized => 4501,
             Self::Forbidden => 4502,
             Self::UpgradeRequired => 4503,
-            Self::ConnectionLimit => 4504,
             Self::Disconnected => 4505,
         }
     }
@@ -225,6 +225,7 @@ mod tests {
             assert!(code.reason().is_ascii() && code.reason().len() < 123);
         }
         assert_eq!(CloseCode::reconnect(4321), Reconnect::Yes);
+        assert_eq!(CloseCode::reconnect(4504), Reconnect::No, "retired; older servers send it");
         assert_eq!(CloseCode::reconnect(4777), Reconnect::No);
         assert_eq!(CloseCode::reconnect(1006), Reconnect::Yes);
     }

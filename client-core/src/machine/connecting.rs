@@ -82,6 +82,7 @@ impl Machine {
 
     pub(super) fn begin_attempt(&mut self) {
         let attempt = self.backoff.begin();
+        self.not_before = None;
         self.phase = Phase::Token { attempt };
         let timeout = self.step_timeout();
         self.deadlines.set(Due::Connecting, timeout);
@@ -228,8 +229,10 @@ impl Machine {
             gave_up.push_str(&reason);
             return self.close(code, gave_up);
         }
-        let at = self.now.saturating_add(self.backoff.fail()).max(slot.unwrap_or(0));
-        self.wait(code, reason, at, slot.is_some());
+        // A time that the server gave is kept, whoever looks at the page meanwhile.
+        let given = slot.max(self.not_before.filter(|at| *at > self.now));
+        let at = self.now.saturating_add(self.backoff.fail()).max(given.unwrap_or(0));
+        self.wait(code, reason, at, given.is_some());
     }
 
     /// Slowly rather than not at all: who is told to be off line may reach the server all the same (on its own machine, by

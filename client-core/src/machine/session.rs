@@ -24,6 +24,7 @@ pub(super) const SILENT: &str = "the server went silent";
 
 impl Machine {
     pub(super) fn control(&mut self, control: Control) {
+        self.heed(&control);
         match (&self.phase, control) {
             (Phase::Greeting { .. }, Control::Greeting(greeting)) => self.greeted(*greeting),
             // The server closes 4501 behind this; should that be lost, the answer is known all the same.
@@ -53,6 +54,18 @@ impl Machine {
                 self.deadlines.set(Due::Drain, at);
             }
             _ => {}
+        }
+    }
+
+    /// An error about the connection that says when to try again: should a close follow, the next attempt waits for that time,
+    /// and a little longer, so that clients which were refused together don't come back together.
+    fn heed(&mut self, control: &Control) {
+        let Control::Error { id, error } = control else { return };
+        if let Some(ms) = error.retry_after_ms
+            && (id.is_none() || matches!(self.phase, Phase::Greeting { .. }))
+        {
+            let spread = self.backoff.spread(0, ms / 2);
+            self.not_before = Some(self.now.saturating_add(ms).saturating_add(spread));
         }
     }
 

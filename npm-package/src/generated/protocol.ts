@@ -873,12 +873,12 @@ export const CLOSE_CODES = {
   slow_consumer: 4002,
   rate_limited: 4003,
   no_heartbeat: 4004,
+  connection_limit: 4005,
   protocol_error: 4500,
   auth_timeout: 4500,
   unauthorized: 4501,
   forbidden: 4502,
   upgrade_required: 4503,
-  connection_limit: 4504,
   disconnected: 4505,
 } as const;
 

@@ -122,7 +122,7 @@ impl Client {
                 self.handle.shared().meters.not_admitted("user_limit");
                 let client = self.connection.session().client_id().as_ref();
                 tracing::info!(client, user = verified.identity.sub, %reason, "connection refused");
-                Refusal::ConnectionLimit
+                Refusal::UserLimit
             })?;
         }
         Ok(verified)

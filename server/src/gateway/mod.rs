@@ -88,7 +88,7 @@ async fn serve(
         return going_away();
     }
     let now_ms = gateway.handle.now_ms();
-    // Browsers can't see an HTTP status, but only a close code tells them not to come back (§6).
+    // Browsers can't see an HTTP status: who is over its address's limit is let in, and told so (§6).
     let (place, refused) = match gateway.admission.admit(address, now_ms) {
         Ok(place) => (Some(place), None),
         Err(NotAdmitted::Full { retry_after_ms }) => {
@@ -98,7 +98,7 @@ async fn serve(
         }
         Err(NotAdmitted::Address | NotAdmitted::User) => {
             not_admitted(meters, "address_limit", address);
-            (None, Some(Refusal::ConnectionLimit))
+            (None, Some(Refusal::AddressLimit))
         }
     };
     if let Some(wait_ms) = place.as_ref().map(Place::wait_ms).filter(|wait_ms| *wait_ms > 0) {

@@ -134,9 +134,12 @@ pub enum Refusal {
     /// The token.
     #[error("{0}")]
     Token(#[from] AuthError),
-    /// Too many connections of this user.
-    #[error("this user has too many connections: close one first")]
-    ConnectionLimit,
+    /// `MAX_CONNECTIONS_PER_IP` connections of this address.
+    #[error("this address has too many connections (MAX_CONNECTIONS_PER_IP): try again later, or close one of its others")]
+    AddressLimit,
+    /// `MAX_CONNECTIONS_PER_USER` connections of this user.
+    #[error("this user has too many connections (MAX_CONNECTIONS_PER_USER): try again later, or close another one")]
+    UserLimit,
 }
 
 impl Refusal {
@@ -145,13 +148,13 @@ impl Refusal {
         match self {
             Self::Token(AuthError::Expired) if at_the_door => ErrorCode::Unauthorized,
             Self::Token(error) => error.code(),
-            Self::ConnectionLimit => ErrorCode::LimitReached,
+            Self::AddressLimit | Self::UserLimit => ErrorCode::LimitReached,
         }
     }
 
     /// When to try again, in milliseconds, where time may help.
     pub(super) fn retry_after_ms(&self) -> Option<u64> {
-        (*self == Self::ConnectionLimit).then_some(crate::limits::FULL_RETRY_MS)
+        matches!(self, Self::AddressLimit | Self::UserLimit).then_some(crate::limits::FULL_RETRY_MS)
     }
 
     /// How the connection ends.
@@ -159,7 +162,7 @@ impl Refusal {
         match self {
             Self::Token(AuthError::Unavailable) => CloseCode::TryLater,
             Self::Token(_) => CloseCode::Unauthorized,
-            Self::ConnectionLimit => CloseCode::ConnectionLimit,
+            Self::AddressLimit | Self::UserLimit => CloseCode::ConnectionLimit,
         }
     }
 }

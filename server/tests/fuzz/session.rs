@@ -97,7 +97,7 @@ impl Run {
         let mode = if first & 4 != 0 { Mode::V1 } else { Mode::Plain };
         let token = match first >> 3 & 3 {
             0 => Ok(None),
-            1 => Err(Refusal::ConnectionLimit),
+            1 => Err(Refusal::AddressLimit),
             _ => Ok(Some("t".to_owned())),
         };
         Self {
@@ -182,7 +182,7 @@ impl Run {
         let role = if how % 4 == 3 { "admin" } else { "user" };
         let result = match how % 16 {
             0 => Err(Refusal::Token(AuthError::Expired)),
-            1 => Err(Refusal::ConnectionLimit),
+            1 => Err(Refusal::UserLimit),
             _ => Ok(Verified {
                 identity: Identity::new(sub, Some(role)),
                 expires_at_ms: self.now + 1_000 * u64::from(how),

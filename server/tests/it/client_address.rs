@@ -32,7 +32,7 @@ async fn clients_of_a_trusted_gateway_are_counted_by_their_own_addresses() {
     for forged in ["192.0.2.9", "127.0.0.4", "127.0.0.1"] {
         let mut again = from(ADA).header("x-forwarded-for", forged).open().await;
         again.expect_error("limit_reached").await;
-        again.expect_close(4504, "connection_limit").await;
+        again.expect_close(4005, "connection_limit").await;
     }
     ada.is_alive().await;
     bob.is_alive().await;
@@ -46,6 +46,6 @@ async fn without_trust_a_gateway_is_one_client() {
     first.expect("connection_established").await;
     let mut other = from(BOB).open().await;
     other.expect_error("limit_reached").await;
-    other.expect_close(4504, "connection_limit").await;
+    other.expect_close(4005, "connection_limit").await;
     first.is_alive().await;
 }

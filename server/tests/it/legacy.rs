@@ -104,7 +104,7 @@ async fn its_limits_and_liveness_are_those_of_every_connection() {
     let _first = server.user("ada").await;
     let mut second = legacy(&server).query(&user_token("ada")).open().await;
     second.expect_error("limit_reached").await;
-    second.expect_close(4504, "connection_limit").await;
+    second.expect_close(4005, "connection_limit").await;
 
     let mut eager = legacy(&server).query(&user_token("bob")).open().await;
     for _ in 0..40 {

@@ -80,7 +80,7 @@ async fn connections_have_limits() {
     let mut first = per_user.user("ada").await;
     let mut second = per_user.connecting().query(&user_token("ada")).open().await;
     second.expect_error("limit_reached").await;
-    second.expect_close(4504, "connection_limit").await;
+    second.expect_close(4005, "connection_limit").await;
     per_user.user("bob").await.is_alive().await;
     first.is_alive().await;
 
@@ -88,7 +88,7 @@ async fn connections_have_limits() {
     let mut first = per_address.user("ada").await;
     let mut second = per_address.connecting().query(&user_token("bob")).open().await;
     second.expect_error("limit_reached").await;
-    second.expect_close(4504, "connection_limit").await;
+    second.expect_close(4005, "connection_limit").await;
     first.is_alive().await;
 
     let total = TestServer::with(|config| config.limits.max_connections = Some(1)).await;

@@ -103,10 +103,12 @@ fn close_codes_are_decided_by_their_range() {
         (1012, false),
         (3000, false),
         (4002, false),
+        (4005, false),
         (4499, false),
         (4500, true),
         (4501, true),
         (4503, true),
+        (4504, true),
         (4505, true),
         (4999, true),
     ] {
@@ -130,6 +132,28 @@ fn an_expired_token_is_replaced_without_delay_but_not_in_a_loop() {
     rig.open();
     rig.close(4001);
     assert!(rig.machine.next_deadline().unwrap() >= rig.now + 2_500);
+}
+
+#[test]
+fn a_connection_limit_is_tried_again_not_before_the_time_that_the_server_gave() {
+    let mut rig = Rig::new();
+    rig.input(Input::Connect);
+    for attempt in 1..=3 {
+        assert_eq!(rig.machine.state(), ConnectionState::Connecting { attempt });
+        rig.open();
+        let limit = ErrorBody { retry_after_ms: Some(60_000), ..error("limit_reached") };
+        rig.control(Control::Error { id: Some(1), error: limit });
+        rig.close(4005);
+        let ConnectionState::Reconnecting { retry_at_ms, code, .. } = rig.machine.state() else { panic!("gave up") };
+        assert!((60_000..=90_000).contains(&(retry_at_ms - rig.now)), "{} ms", retry_at_ms - rig.now);
+        assert_eq!(code, Some(4005));
+        // Neither a look at the page nor the network that comes back shortens it.
+        assert_eq!((rig.input(Input::Visible), rig.input(Input::Online)), (vec![], vec![]));
+        rig.ring();
+    }
+    // It holds for this close alone.
+    rig.close(1006);
+    assert!(rig.machine.next_deadline().unwrap() - rig.now <= 30_000);
 }
 
 #[test]

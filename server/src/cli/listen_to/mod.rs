@@ -314,7 +314,7 @@ fn hint_of_close(code: u16) -> &'static str {
         4501 => "The token was refused: `osbackend token` makes one where you have the server's JWT_SECRET",
         4502 => "The token's user may not connect",
         4503 => "This osbackend and the server's are of versions that don't understand each other",
-        4504 => "This user or address has too many connections",
+        4005 => "This user or address has too many connections: it is tried again later",
         4505 => "An admin ended it",
         _ => "The server's log may say why",
     }

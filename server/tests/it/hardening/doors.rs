@@ -41,7 +41,7 @@ async fn spoofed_x_forwarded_for() {
         let mut one_more = from(forged).open().await;
         let error = one_more.expect_error("limit_reached").await;
         assert!(error["retryAfterMs"].is_u64(), "{error}");
-        one_more.expect_close(4504, "connection_limit").await;
+        one_more.expect_close(4005, "connection_limit").await;
     }
     bystander.goes_on().await;
 }
@@ -62,7 +62,7 @@ async fn x_forwarded_for_behind_a_trusted_proxy() {
     for same in ["6.6.6.6, 192.0.2.1", "192.0.2.1, 10.0.0.9", "192.0.2.9,192.0.2.1:4711", "::ffff:192.0.2.1"] {
         let mut second = from(same).open().await;
         second.expect_error("limit_reached").await;
-        second.expect_close(4504, "connection_limit").await;
+        second.expect_close(4005, "connection_limit").await;
     }
     // Two headers are one list.
     let mut second = from("6.6.6.6").header("x-forwarded-for", "192.0.2.1").open().await;
