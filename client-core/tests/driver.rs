@@ -100,7 +100,7 @@ fn greeting() -> Greeting {
             RoomResult::Joined(joined("agent:7", 5, false)),
             RoomResult::Refused(server_msg::RoomRefused {
                 room: "secret:1".to_owned(),
-                error: server_msg::RoomError { code: ErrorCode::Forbidden, message: "no".to_owned() },
+                error: server_msg::RoomError { code: ErrorCode::Forbidden, message: "no".to_owned(), retry_after_ms: None },
             }),
         ],
         policy: None,

@@ -10,7 +10,7 @@ use crate::{
     handlers::{CustomReply, CustomRequest, Handlers, Running},
     hooks::{Call, Hooks, Topic},
     hub::{
-        Hub,
+        Hub, JoinError,
         outbox::{Item, Outbox},
         presence::{Departure, Person},
         registry::ConnectionHandle,
@@ -23,7 +23,8 @@ use crate::{
 use osbackend_protocol::{
     CloseCode, ErrorBody, ErrorCode, Reconnect, RequestId, RoomName, RoomResult, ServerFrame, ServerMessage, SystemFrame,
     Timestamp, encode_server,
-    server_msg::{History, Published, RoomError, RoomLeft, RoomRefused},
+    limits::MAX_PAGE_BYTES,
+    server_msg::{History, Published, RoomLeft, RoomRefused},
 };
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
@@ -235,8 +236,44 @@ impl Connection {
         self.flush();
     }
 
+    /// Goes on with the requests that wait for the client to read the answers before them.
+    pub fn resume(&mut self, now: u64) {
+        if self.session.has_effects() {
+            self.carry_out(now);
+        }
+    }
+
+    /// Whether requests wait for the client to read the answers before them: nothing should be read until
+    /// [`Self::resume`] has brought them about.
+    pub fn is_held(&self) -> bool {
+        self.session.has_effects()
+    }
+
+    /// What is to be done now. A request with a large answer waits while many answers do, and what came after it waits with
+    /// it; once the session is over nobody will read its answer.
+    fn next_effect(&mut self) -> Option<Effect> {
+        while self.session.next_asks_much() && self.handle.outbox.is_holding() {
+            if !self.session.is_closed() {
+                return None;
+            }
+            self.session.poll_effect();
+        }
+        self.session.poll_effect()
+    }
+
+    /// What to answer where a room could not be joined.
+    fn join_failed(&mut self, room: &RoomName, error: &JoinError) -> ErrorBody {
+        if !error.keeps_membership() {
+            self.session.on_join_failed(room);
+        }
+        let mut body = ErrorBody::new(error.code(), error.to_string());
+        body.room = Some(room.to_string());
+        body.retry_after_ms = error.retry_after_ms();
+        body
+    }
+
     fn decide(&mut self, now: u64) {
-        while let Some(effect) = self.session.poll_effect() {
+        while let Some(effect) = self.next_effect() {
             // Answers keep the order of the requests.
             if !matches!(effect, Effect::Publish { .. }) {
                 self.flush();
@@ -254,9 +291,7 @@ impl Connection {
                         outbox.push(text(ServerMessage::RoomJoined(joined.clone()), announced, now));
                     });
                     if let Err(error) = joined {
-                        self.session.on_join_failed(&request.room);
-                        let mut body = ErrorBody::new(error.code(), error.to_string());
-                        body.room = Some(request.room.to_string());
+                        let body = self.join_failed(&request.room, &error);
                         self.reply(ServerMessage::Error(body), id, now);
                     }
                 }
@@ -382,8 +417,7 @@ impl Connection {
                     match self.shared.hub.join(self.handle.id, outbox, person, &request, now, |_| {}) {
                         Ok(joined) => RoomResult::Joined(joined),
                         Err(error) => {
-                            self.session.on_join_failed(&request.room);
-                            let error = RoomError { code: error.code(), message: error.to_string() };
+                            let error = self.join_failed(&request.room, &error).into();
                             RoomResult::Refused(RoomRefused { room: request.room.to_string(), error })
                         }
                     }
@@ -434,7 +468,7 @@ pub(crate) fn text(message: ServerMessage, id: Option<RequestId>, now_ms: u64) -
     Item::Text(encode_server(&ServerFrame::System(frame)).into())
 }
 
-/// The held events of a room, as `history:get` and the API answer it.
+/// The held events of a room, as `history:get` and the API answer it: a page of `limit` events and [`MAX_PAGE_BYTES`] at most.
 pub fn history(
     hub: &Hub,
     room: RoomName,
@@ -443,8 +477,16 @@ pub fn history(
     reverse: bool,
     now_ms: u64,
 ) -> Result<History, crate::engine::EngineError> {
-    let page = hub.history(&room, since, limit, reverse, now_ms)?;
+    // One more than asked for tells whether there is more.
+    let page = hub.history(&room, since, limit.saturating_add(1), reverse, now_ms)?;
+    let mut bytes = 0;
+    let fits = page.events.iter().take(limit).take_while(|event| {
+        let first = bytes == 0;
+        bytes += event.text.len() + 1;
+        first || bytes <= MAX_PAGE_BYTES
+    });
+    let count = fits.count();
     // What was encoded by this server decodes; one that doesn't is left out rather than failing the page.
-    let events = page.events.iter().filter_map(|event| serde_json::from_str(&event.text).ok()).collect();
-    Ok(History { room, epoch: page.epoch, offset: page.offset, events })
+    let events = page.events[..count].iter().filter_map(|event| serde_json::from_str(&event.text).ok()).collect();
+    Ok(History { room, epoch: page.epoch, offset: page.offset, events, more: count < page.events.len() })
 }

@@ -4,7 +4,14 @@
 use crate::{connection::text, hub::outbox::Outbox, telemetry::meters::Meters};
 use osbackend_protocol::{CloseCode, ErrorBody, Identity, JsonObject, RequestId, ServerMessage};
 use parking_lot::RwLock;
-use std::{collections::HashMap, future::Future, panic::AssertUnwindSafe, pin::Pin, sync::Arc, time::Instant};
+use std::{
+    collections::HashMap,
+    future::{Future, poll_fn},
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    sync::Arc,
+    time::Instant,
+};
 
 /// A message for a custom handler.
 #[derive(Clone, Debug)]
@@ -131,7 +138,9 @@ pub async fn answer(running: Running, meters: Arc<Meters>, now_ms: impl Fn() -> 
     match result {
         Ok(Ok(reply)) if id.is_some() || reply.kind.is_some() => {
             let message = ServerMessage::Other { kind: reply.kind.unwrap_or(kind), data: reply.data };
-            outbox.push(text(message, id, now_ms()));
+            // Many may be done at once, and each may be large: they wait for the reader, not in its queue.
+            let mut answer = Some(text(message, id, now_ms()));
+            poll_fn(|cx| outbox.poll_answer(&mut answer, cx)).await;
         }
         Ok(Ok(_)) => {}
         Ok(Err(error)) => {

@@ -139,7 +139,7 @@ impl From<ConnectOnTheWire> for Connect {
             match RoomName::parse(&room) {
                 Ok(room) => rooms.push(RoomPosition { room, epoch, offset }),
                 Err(error) => {
-                    let error = RoomError { code: ErrorCode::BadRequest, message: error.to_string() };
+                    let error = RoomError { code: ErrorCode::BadRequest, message: error.to_string(), retry_after_ms: None };
                     refused.push(RoomRefused { room, error });
                 }
             }

@@ -149,11 +149,23 @@ pub struct RoomRefused {
 /// Why a room was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase")]
 pub struct RoomError {
     /// The code.
     pub code: ErrorCode,
     /// For people.
     pub message: String,
+    /// When to join again, in milliseconds, where time helps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub retry_after_ms: Option<u64>,
+}
+
+/// The error of a room, out of one of a request.
+impl From<ErrorBody> for RoomError {
+    fn from(ErrorBody { code, message, retry_after_ms, .. }: ErrorBody) -> Self {
+        Self { code, message, retry_after_ms }
+    }
 }
 
 /// What became of a room in `connect`.
@@ -262,6 +274,11 @@ pub struct History {
     pub offset: u64,
     /// The events.
     pub events: Vec<EventFrame>,
+    /// Whether the room holds more of them behind the last one: the page ended at its limit, or at 256 KiB. The next page
+    /// begins with `since` = the last event's offset.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "ts", ts(as = "Option<bool>", optional))]
+    pub more: bool,
 }
 
 /// `published`: an event was taken; it has this place in its room.

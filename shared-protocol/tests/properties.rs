@@ -214,7 +214,7 @@ proptest! {
             kind, data, room: room.clone(), offset: Some(1), event_id, timestamp, snapshot: false, skipped: 0,
         };
         let history = ServerFrame::System(SystemFrame {
-            message: ServerMessage::History(History { room, epoch, offset: 1, events: vec![event.clone()] }),
+            message: ServerMessage::History(History { room, epoch, offset: 1, events: vec![event.clone()], more: false }),
             id: None,
             timestamp,
         });

@@ -279,7 +279,8 @@ export class FakeConnection implements Member {
     const events = reverse
       ? history.filter((event) => since === undefined || (event.offset ?? 0) < since).reverse()
       : history.filter((event) => (event.offset ?? 0) > (since ?? 0));
-    return { room, epoch, offset, events: events.slice(0, limit) };
+    const page = events.slice(0, limit);
+    return { room, epoch, offset, events: page, ...(page.length < events.length && { more: true }) };
   }
 
   #joined(room: unknown): string {

@@ -327,7 +327,7 @@ pub const SETTINGS: &[Setting] = &[
         "OUTBOX_BYTES",
         Some("1048576"),
         "a number of bytes from 4096; 0 lifts the limit",
-        "Bytes that may wait for one slow connection before it is closed with 4002.",
+        "Bytes of events, and as many of answers, that may wait for one slow connection before it is closed with 4002; of replays 64 times as many.",
         into!(limits.outbox_bytes, |v| limit_from(v, 4096)),
     ),
     setting(

@@ -77,7 +77,9 @@ pub(super) fn run(
 
 impl Client {
     fn start_work(&mut self) {
-        while let Some(work) = self.connection.poll_work() {
+        while self.running.len() < MAX_RUNNING
+            && let Some(work) = self.connection.poll_work()
+        {
             match work {
                 Work::Verify(token) => {
                     let authenticator = self.handle.authenticator().clone();
@@ -213,6 +215,7 @@ impl Handler for Client {
         if let Poll::Ready(after_ms) = self.connection.handle().poll_drain(cx) {
             self.connection.on_drain(after_ms, now_ms);
         }
+        self.connection.resume(now_ms);
         // What one brings about may start another.
         loop {
             self.start_work();
@@ -230,7 +233,10 @@ impl Handler for Client {
                 Poll::Ready(None) | Poll::Pending => break,
             }
         }
-        self.verifying.is_some() || self.running.len() >= MAX_RUNNING || self.connection.session().is_held()
+        self.verifying.is_some()
+            || self.running.len() >= MAX_RUNNING
+            || self.connection.session().is_held()
+            || self.connection.is_held()
     }
 
     fn on_write(&mut self, messages: usize, bytes: usize) {

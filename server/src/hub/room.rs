@@ -5,13 +5,16 @@ use crate::{
     hub::{
         counts::Batch,
         event::{Encoded, NewEvent, StoredEvent},
-        outbox::{Item, Outbox, QueuedEvent, Run},
+        outbox::{Outbox, ReplayMark, Run},
         presence::Roster,
         registry::ConnectionId,
     },
 };
 use osbackend_protocol::{ErrorCode, Published, RoomJoined, RoomName, Timestamp};
 use std::{collections::HashMap, sync::Arc};
+
+/// When a join is to be tried again that was refused because of the replays that wait, in milliseconds.
+const BEHIND_RETRY_MS: u64 = 2_000;
 
 /// Someone who receives the room's events.
 pub(super) struct Member {
@@ -22,6 +25,8 @@ pub(super) struct Member {
     pub(super) sees_presence: bool,
     /// Whether it has asked who is there: what it was told is kept true.
     pub(super) follows_presence: bool,
+    /// From which offset on it was last sent what it had missed, and whether that still waits whole.
+    replay: Option<(u64, ReplayMark)>,
 }
 
 /// A room.
@@ -63,6 +68,12 @@ pub enum JoinError {
     /// It has as many members as the policy lets in.
     #[error("the room is full: {0} connections at most. Try again later")]
     Full(usize),
+    /// The connection has yet to read what earlier joins brought about.
+    #[error("too much that was missed waits to be read: join this room again in a moment")]
+    Behind {
+        /// Whether it is in the room, and stays there.
+        member: bool,
+    },
     /// Its stream can't be opened.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -73,8 +84,19 @@ impl JoinError {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Full(_) => ErrorCode::LimitReached,
+            Self::Behind { .. } => ErrorCode::RateLimited,
             Self::Engine(_) => ErrorCode::Unavailable,
         }
+    }
+
+    /// When to join again, in milliseconds, where that is known.
+    pub fn retry_after_ms(&self) -> Option<u64> {
+        matches!(self, Self::Behind { .. }).then_some(BEHIND_RETRY_MS)
+    }
+
+    /// Whether the connection is still in the room.
+    pub fn keeps_membership(&self) -> bool {
+        matches!(self, Self::Behind { member: true })
     }
 }
 
@@ -120,7 +142,16 @@ impl Room {
             Recovered::Lost(events) if request.snapshot => (events, false),
             Recovered::Lost(_) => (Vec::new(), false),
         };
-        if self.places.contains_key(&connection) {
+        let place = self.places.get(&connection).copied();
+        // What it asks for once more waits whole: it gets that, and nothing twice.
+        let waits =
+            |(from, mark): &(u64, ReplayMark)| request.position.as_ref().is_some_and(|p| p.offset == *from) && mark.is_whole();
+        let again = recovered && place.is_some_and(|place| self.members[place].replay.as_ref().is_some_and(waits));
+        let events = if again { Vec::new() } else { events };
+        if !events.is_empty() && outbox.replays_are_full() {
+            return Err(JoinError::Behind { member: place.is_some() });
+        }
+        if place.is_some() {
             outbox.seal(self.id);
         } else {
             self.places.insert(connection, self.members.len());
@@ -128,8 +159,8 @@ impl Room {
                 // Most rooms are a user's own: `Vec` would begin with room for four.
                 self.members.reserve_exact(1);
             }
-            let outbox = outbox.clone();
-            self.members.push(Member { connection, outbox, user, sees_presence: request.presence, follows_presence: false });
+            let (outbox, sees_presence) = (outbox.clone(), request.presence);
+            self.members.push(Member { connection, outbox, user, sees_presence, follows_presence: false, replay: None });
         }
         let joined = RoomJoined {
             room: self.name.clone(),
@@ -141,7 +172,13 @@ impl Room {
             client_count: self.members.len() as u64,
         };
         announce(&joined);
-        outbox.push_all(events.into_iter().map(|event| Item::Event(QueuedEvent::replayed(event, !recovered))));
+        if !again {
+            let mark = outbox.replay(events, !recovered);
+            let from = request.position.as_ref().filter(|_| recovered).map(|position| position.offset);
+            if let Some(member) = self.places.get(&connection).and_then(|place| self.members.get_mut(*place)) {
+                member.replay = from.filter(|_| mark.is_whole()).map(|from| (from, mark));
+            }
+        }
         Ok(joined)
     }
 

@@ -8,7 +8,7 @@ use super::{Session, State, effect::Effect, effect::RoomRequest};
 use osbackend_protocol::{
     ClientFrame, ClientMessage, CloseCode, ErrorBody, ErrorCode, JsonObject, RequestId, RoomName, RoomPosition, ServerMessage,
     Timestamp,
-    server_msg::{Heartbeat, LeaveReason, RoomError, RoomRefused},
+    server_msg::{Heartbeat, LeaveReason, RoomRefused},
 };
 use std::collections::VecDeque;
 
@@ -265,10 +265,10 @@ impl Session {
             },
             Then::Welcome { mut rooms, asked, id } => {
                 for (place, verdict) in asked.into_iter().zip(answers) {
-                    let Some(ErrorBody { code, message, .. }) = verdict.error() else { continue };
+                    let Some(error) = verdict.error() else { continue };
                     if let Some(Ok(request)) = rooms.get(place) {
                         self.rooms.remove(&request.room);
-                        rooms[place] = Err(RoomRefused { room: request.room.to_string(), error: RoomError { code, message } });
+                        rooms[place] = Err(RoomRefused { room: request.room.to_string(), error: error.into() });
                     }
                 }
                 self.welcomed(rooms, id, now);

@@ -93,6 +93,13 @@ pub enum Effect {
     Close(CloseCode),
 }
 
+impl Effect {
+    /// Whether its answer may be large: it waits until earlier answers were read.
+    pub(super) fn asks_much(&self) -> bool {
+        matches!(self, Self::History { .. } | Self::Metrics { .. } | Self::Presence { .. } | Self::Custom { .. })
+    }
+}
+
 /// A token to check.
 pub struct VerifyFor {
     /// The token.

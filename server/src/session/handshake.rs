@@ -13,7 +13,7 @@ use osbackend_protocol::{
     PROTOCOL_VERSION, RequestId, RoomName, RoomPosition, RoomResult, ServerMessage, SystemFrame, Timestamp,
     client_msg::Connect,
     schema,
-    server_msg::{LeaveReason, ResumeGrant, RoomError, RoomRefused},
+    server_msg::{LeaveReason, ResumeGrant, RoomRefused},
 };
 use std::collections::HashSet;
 
@@ -49,10 +49,12 @@ impl Session {
             self.send_error(id, ErrorBody::new(ErrorCode::BadRequest, message), now);
             return self.close(CloseCode::UpgradeRequired);
         }
-        if self.mode == Mode::V1 && self.greeted || self.who.is_some() && connect.token.is_some() {
+        // A plain client was greeted unasked, and may still say once what it wants.
+        if self.connected || self.mode == Mode::V1 && self.greeted || self.who.is_some() && connect.token.is_some() {
             let message = "already connected: use `auth` to refresh the token and `join` for more rooms";
             return self.send_error(id, ErrorBody::new(ErrorCode::BadRequest, message), now);
         }
+        self.connected = true;
         self.deadlines.stop(Timer::Handshake);
         match (connect.token.take(), self.token.take()) {
             (Some(inside), Some(outside)) if inside != outside => {
@@ -165,7 +167,7 @@ impl Session {
         if self.is_legacy() {
             return self.begin_feed(now);
         }
-        let (rooms, asked) = self.rooms_to_join(wanted, refused);
+        let (rooms, asked) = self.rooms_to_join(wanted, refused, now);
         if asked.is_empty() {
             return self.welcomed(rooms, id, now);
         }
@@ -198,7 +200,13 @@ impl Session {
 
     /// The rooms asked for in `connect`, each allowed or refused, and the user's own; and the places of those that the backend
     /// decides about.
-    fn rooms_to_join(&mut self, wanted: Vec<RoomPosition>, refused: Vec<RoomRefused>) -> (Vec<RoomRequest>, Vec<usize>) {
+    fn rooms_to_join(
+        &mut self,
+        mut wanted: Vec<RoomPosition>,
+        mut refused: Vec<RoomRefused>,
+        now: u64,
+    ) -> (Vec<RoomRequest>, Vec<usize>) {
+        self.cap_rooms(&mut wanted, &mut refused);
         let mut asked = Vec::new();
         let mut rooms: Vec<RoomRequest> = Vec::with_capacity(wanted.len() + refused.len() + 1);
         let mut listed = HashSet::with_capacity(wanted.len());
@@ -209,7 +217,7 @@ impl Session {
             } else if self.who.is_none() && !self.settings.allow_anonymous {
                 Err(ErrorBody::new(ErrorCode::Unauthorized, "authenticate first"))
             } else {
-                self.may_join(&room)
+                self.charge_join(now).and_then(|()| self.may_join(&room))
             };
             if let Ok(Consent::Ask) = allowed {
                 asked.push(rooms.len());
@@ -223,14 +231,52 @@ impl Session {
                     let returning = self.resumed || position.is_some();
                     Ok(JoinRequest { room, position, snapshot: true, max_clients, presence, returning })
                 }
-                Err(ErrorBody { code, message, .. }) => {
-                    Err(RoomRefused { room: room.to_string(), error: RoomError { code, message } })
-                }
+                Err(error) => Err(RoomRefused { room: room.to_string(), error: error.into() }),
             });
         }
         rooms.extend(refused.into_iter().map(Err));
         rooms.extend(self.own_room().map(Ok));
         (rooms, asked)
+    }
+
+    /// A join by `connect` counts as one by `join`, but at the first greeting: everybody comes back with all rooms at once.
+    fn charge_join(&mut self, now: u64) -> Result<(), ErrorBody> {
+        if self.greeted { self.take_join(now) } else { Ok(()) }
+    }
+
+    /// Leaves out what is over `MAX_ROOMS`, with one refusal for all of it: an answer must not grow with what was asked for.
+    /// The user's own room takes no place.
+    fn cap_rooms(&self, wanted: &mut Vec<RoomPosition>, refused: &mut Vec<RoomRefused>) {
+        let most = self.settings.limits.max_rooms as usize;
+        let own = self.own_room_name().filter(|own| wanted.iter().any(|position| position.room == *own));
+        let places = most + usize::from(own.is_some());
+        if most == 0 || wanted.len() + refused.len() <= places {
+            return;
+        }
+        let (mut left, mut first, mut over) = (most, None, 0_usize);
+        let mut cut = |room: &str| {
+            over += 1;
+            first.get_or_insert_with(|| room.to_owned());
+        };
+        let mut own_is_due = own.is_some();
+        wanted.retain(|position| {
+            if own.as_ref() == Some(&position.room) && std::mem::take(&mut own_is_due) {
+                return true;
+            }
+            let fits = left > 0;
+            left = left.saturating_sub(1);
+            if !fits {
+                cut(position.room.as_str());
+            }
+            fits
+        });
+        for RoomRefused { room, .. } in refused.drain(left.min(refused.len())..) {
+            cut(&room);
+        }
+        if let Some(room) = first {
+            let message = format!("`connect` may name {most} rooms: this one and {} more were left out", over - 1);
+            refused.push(RoomRefused { room, error: ErrorBody::new(ErrorCode::LimitReached, message).into() });
+        }
     }
 
     /// `user:{id}`, unless it is joined already or the policy or the token doesn't let its user in.

@@ -77,6 +77,8 @@ pub struct Session {
     token: Option<String>,
     who: Option<Verified>,
     greeted: bool,
+    /// A `connect` was taken: there is one a connection.
+    connected: bool,
     resumed: bool,
     batch: bool,
     rooms: HashSet<RoomName>,
@@ -111,6 +113,7 @@ impl Session {
             token: None,
             who: None,
             greeted: false,
+            connected: false,
             resumed: false,
             batch: false,
             rooms: HashSet::new(),
@@ -140,6 +143,21 @@ impl Session {
             self.effects = VecDeque::new();
         }
         effect
+    }
+
+    /// Whether the next thing to be done is a request whose answer may be large.
+    pub fn next_asks_much(&self) -> bool {
+        self.effects.front().is_some_and(Effect::asks_much)
+    }
+
+    /// Whether something is to be done that [`Self::poll_effect`] was not asked for yet.
+    pub fn has_effects(&self) -> bool {
+        !self.effects.is_empty()
+    }
+
+    /// Whether it is over: what it still asks for is only the way out.
+    pub fn is_closed(&self) -> bool {
+        matches!(self.state, State::Closed)
     }
 
     /// When [`Self::on_timer`] is to be called.
@@ -206,6 +224,9 @@ impl Session {
 
     /// A deadline may have passed.
     pub fn on_timer(&mut self, now: u64) {
+        // Held for a reader that takes its answers slowly, but does take them.
+        let timeout = self.settings.pong_timeout_ms.unwrap_or(0).max(1);
+        let reads_slowly = self.has_effects() && self.sent_at.saturating_add(timeout) > now;
         while let Some(timer) = self.deadlines.take_due(now) {
             match timer {
                 // Not a protocol error (4500): the network may have been slow, and the client should try again.
@@ -214,9 +235,7 @@ impl Session {
                 Timer::Ping => self.ping(now),
                 Timer::Heartbeat => self.heartbeat(now),
                 // Its pong may have come, and was not read.
-                Timer::Pong if self.is_held() => {
-                    self.deadlines.set(Timer::Pong, now + self.settings.pong_timeout_ms.unwrap_or(0).max(1));
-                }
+                Timer::Pong if self.is_held() || reads_slowly => self.deadlines.set(Timer::Pong, now + timeout),
                 Timer::Pong => self.close(CloseCode::NoHeartbeat),
                 Timer::TokenWarning => {
                     if let Some(who) = &self.who

@@ -163,10 +163,8 @@ impl Session {
 
     fn join(&mut self, join: Join, answered: bool, id: Option<RequestId>, now: u64) -> Result<(), ErrorBody> {
         // An answered one was counted before it was asked about.
-        if !answered && let Err(retry_after_ms) = self.usage.joins.take(&self.settings.joins, now) {
-            let mut error = in_room(&join.room, ErrorCode::RateLimited, "too many joins: slow down".to_owned());
-            error.retry_after_ms = Some(retry_after_ms);
-            return Err(error);
+        if !answered && let Err(error) = self.take_join(now) {
+            return Err(ErrorBody { room: Some(join.room.to_string()), ..error });
         }
         settled(self.may_join(&join.room)?, &join.room, answered)?;
         self.rooms.insert(join.room.clone());
@@ -177,6 +175,14 @@ impl Session {
         let request = JoinRequest { room: join.room, position, snapshot: join.snapshot, max_clients, presence, returning };
         self.effects.push_back(Effect::Join { request, id });
         Ok(())
+    }
+
+    /// Takes one join from the quota.
+    pub(super) fn take_join(&mut self, now: u64) -> Result<(), ErrorBody> {
+        self.usage.joins.take(&self.settings.joins, now).map_err(|retry_after_ms| {
+            let error = ErrorBody::new(ErrorCode::RateLimited, "too many joins: slow down");
+            ErrorBody { retry_after_ms: Some(retry_after_ms), ..error }
+        })
     }
 
     fn leave(&mut self, room: RoomName, id: Option<RequestId>) -> Result<(), ErrorBody> {

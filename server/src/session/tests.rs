@@ -1,6 +1,7 @@
 //! Sessions stepped by hand in virtual time: the handshake, the token's life, liveness, limits.
 
 mod ask;
+mod connects;
 
 use super::*;
 use crate::{

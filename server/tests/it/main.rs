@@ -6,6 +6,7 @@
 mod support;
 
 mod anonymous;
+mod answers;
 mod api;
 mod api_keys;
 mod cli;

@@ -11,6 +11,8 @@ use osbackend_server::{
 };
 use std::{
     collections::VecDeque,
+    future::Future,
+    pin::Pin,
     task::{Context, Waker},
 };
 use tungstenite::Message;
@@ -26,6 +28,8 @@ pub(crate) struct Node {
     /// Its task has no turn before this.
     pub(crate) asleep_until: u64,
     verifying: bool,
+    /// Answers of handlers that wait until the client has read those before them.
+    answering: Vec<Pin<Box<dyn Future<Output = ()>>>>,
     /// Over: the loop only waits for the socket's end.
     pub(crate) over: bool,
 }
@@ -54,6 +58,7 @@ impl Node {
             stalled_until: 0,
             asleep_until: 0,
             verifying: false,
+            answering: Vec::new(),
             over: false,
         }
     }
@@ -72,6 +77,11 @@ impl Node {
         if self.over { None } else { self.connection.session().next_deadline() }
     }
 
+    /// A handler has its answer, which is queued as soon as there is room for it.
+    pub(crate) fn answer(&mut self, answer: impl Future<Output = ()> + 'static) {
+        self.answering.push(Box::pin(answer));
+    }
+
     pub(crate) fn verified(&mut self) {
         self.verifying = false;
     }
@@ -79,6 +89,8 @@ impl Node {
     /// Goes on as far as it can, one step at a time.
     pub(crate) fn step(&mut self, now: u64, out: &mut VecDeque<Step>) {
         while !self.over && now >= self.asleep_until {
+            self.answering.retain_mut(|answer| answer.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            self.connection.resume(now);
             self.work(out);
             if self.writing.is_none() && self.ready() {
                 self.writing = Some(self.connection.outbox().take());
@@ -111,7 +123,7 @@ impl Node {
     }
 
     fn held(&self) -> bool {
-        self.verifying || self.connection.session().is_held()
+        self.verifying || self.connection.session().is_held() || self.connection.is_held()
     }
 
     fn ready(&self) -> bool {

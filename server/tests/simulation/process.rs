@@ -23,12 +23,7 @@ use osbackend_server::{
     metrics::memory::MemoryMetrics,
     session::{Asks, Refusal, SessionSettings, Verdict},
 };
-use std::{
-    collections::VecDeque,
-    pin::pin,
-    sync::Arc,
-    task::{Context, Waker},
-};
+use std::{collections::VecDeque, sync::Arc};
 
 /// Taken by a handler that is slow, and answered with its own payload.
 pub(crate) const SLOW_MESSAGE: &str = "app:slow";
@@ -123,13 +118,10 @@ impl World {
 
     /// A handler has its answer; with the connection it is gone.
     pub(crate) fn handled(&mut self, id: u64, running: Running) {
-        if !self.nodes.contains_key(&id) {
-            return;
-        }
-        let now = self.now;
-        let answered = pin!(handlers::answer(running, self.shared.meters.clone(), move || now));
-        // It waits for nothing: the time that it takes has passed.
-        assert!(answered.poll(&mut Context::from_waker(Waker::noop())).is_ready());
+        let (now, meters) = (self.now, self.shared.meters.clone());
+        let Some(node) = self.nodes.get_mut(&id) else { return };
+        // The time that it takes has passed.
+        node.answer(handlers::answer(running, meters, move || now));
         self.pump(id);
     }
 

@@ -160,8 +160,9 @@ pub(crate) fn room_joined() -> BoxedStrategy<RoomJoined> {
 }
 
 pub(crate) fn room_results() -> BoxedStrategy<Vec<RoomResult>> {
-    let refused =
-        (text(), error_code(), text()).prop_map(|(room, code, message)| RoomRefused { room, error: RoomError { code, message } });
+    let refused = (text(), error_code(), text(), option::of(integer())).prop_map(|(room, code, message, retry_after_ms)| {
+        RoomRefused { room, error: RoomError { code, message, retry_after_ms } }
+    });
     vec(prop_oneof![room_joined().prop_map(RoomResult::Joined), refused.prop_map(RoomResult::Refused)], 0..4).boxed()
 }
 
@@ -241,8 +242,9 @@ pub(crate) fn room_message() -> BoxedStrategy<ServerMessage> {
         (room(), vec(user, 0..4), integer(), option::of(counts)).prop_map(|(room, users, anonymous, counts)| {
             ServerMessage::Presence(Presence { room, users, anonymous, counts })
         }),
-        (room(), text(), integer(), vec(event_frame(), 0..4))
-            .prop_map(|(room, epoch, offset, events)| ServerMessage::History(History { room, epoch, offset, events })),
+        (room(), text(), integer(), vec(event_frame(), 0..4), any::<bool>()).prop_map(|(room, epoch, offset, events, more)| {
+            ServerMessage::History(History { room, epoch, offset, events, more })
+        }),
         (room(), option::of(integer()), text(), text()).prop_map(|(room, offset, epoch, event_id)| {
             ServerMessage::Published(Published { room, offset, epoch, event_id })
         }),

@@ -33,23 +33,19 @@ pub struct QueuedEvent {
     pub skipped: u64,
     /// Whether it is part of a snapshot.
     pub snapshot: bool,
-    /// Whether it counts towards the queue's bound. Replays don't: they are in the history anyway, and a
-    /// recovery that is larger than the bound would never end.
-    pub(super) counted: bool,
-    /// Queued for a membership that has ended: what comes later doesn't replace it, or the new membership would be told of
-    /// skipped events that it never missed.
-    pub(super) sealed: bool,
+    /// The queue's generation when it was queued: a seal of its room closes all generations up to then.
+    pub(super) generation: u32,
 }
 
 impl QueuedEvent {
     /// A live event.
     pub fn live(event: Arc<StoredEvent>) -> Self {
-        Self { event, skipped: 0, snapshot: false, counted: true, sealed: false }
+        Self { event, skipped: 0, snapshot: false, generation: 0 }
     }
 
     /// An event of a replay or a snapshot.
     pub fn replayed(event: Arc<StoredEvent>, snapshot: bool) -> Self {
-        Self { event, skipped: 0, snapshot, counted: false, sealed: false }
+        Self { event, skipped: 0, snapshot, generation: 0 }
     }
 
     /// The message's text.
@@ -82,19 +78,19 @@ impl QueuedEvent {
 }
 
 impl Item {
+    /// What it takes of the queue's bound.
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Run(run) => run.bytes(),
             Self::Text(text) => ITEM_BYTES + text.len(),
             Self::Binary(data) => ITEM_BYTES + data.len(),
-            Self::Event(event) if event.counted => ITEM_BYTES + event.event.text.len(),
-            // Counted by itself, see `MAX_REPLAYS` of the queue.
-            Self::Event(_) => 0,
+            Self::Event(event) => ITEM_BYTES + event.event.text.len(),
             Self::Ping => ITEM_BYTES,
         }
     }
 
-    pub(super) fn is_replay(&self) -> bool {
-        matches!(self, Self::Event(event) if !event.counted)
+    /// Whether it is of a room's stream; the others are answers, and messages of the system.
+    pub(super) fn is_event(&self) -> bool {
+        matches!(self, Self::Event(_) | Self::Run(_))
     }
 }

@@ -10,7 +10,7 @@ use osbackend_protocol::CloseCode;
 /// A queue at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QueueLook {
-    /// Queued bytes now.
+    /// Queued bytes of events and answers now.
     pub bytes: usize,
     /// Events that gave way to newer ones so far.
     pub conflated: u64,
@@ -22,7 +22,7 @@ impl Outbox {
     /// What the metrics tell of it, looked at once.
     pub fn look(&self) -> QueueLook {
         let queue = &self.inner.lock().queue;
-        QueueLook { bytes: queue.bytes, conflated: queue.conflated, dropped: queue.dropped }
+        QueueLook { bytes: queue.events + queue.answers, conflated: queue.conflated, dropped: queue.dropped }
     }
 }
 
@@ -32,6 +32,7 @@ impl Queue {
         if self.close == Some(CloseCode::SlowConsumer) {
             let messages = |slot: &Slot| match slot {
                 Slot::Item(Item::Run(run)) => run.events.len() as u64,
+                Slot::Replay(replay) => replay.len() as u64,
                 Slot::Item(Item::Text(_) | Item::Binary(_) | Item::Event(_)) => 1,
                 Slot::Item(Item::Ping) | Slot::Gone { .. } | Slot::Reserved => 0,
             };

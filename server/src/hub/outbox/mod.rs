@@ -4,27 +4,39 @@
 //! behind, an older queued event of the same room, type and key gives way to a newer one; the next event of that room then
 //! says how many were skipped. A queue over its bound with nothing left to conflate closes the connection.
 //!
-//! Here are its lock and its waker; the queue is in `queue`, its entries are in `item` and `run`.
+//! Three things are counted apart, each with a bound. Live events are closed for. Answers and messages of the system are closed
+//! for too, but one may always wait, and requests with large answers wait for room. Replays are shared with the history, and
+//! the next one is refused.
+//!
+//! Here are its lock and its wakers; the queue is in `queue`, its entries are in `item`, `run` and `replay`.
 
 mod item;
 mod look;
 mod queue;
+mod replay;
 mod run;
 
 pub use item::{Item, QueuedEvent};
 pub use look::QueueLook;
+pub use replay::ReplayMark;
 pub use run::Run;
 
+use crate::hub::event::StoredEvent;
 use osbackend_protocol::CloseCode;
 use parking_lot::Mutex;
 use queue::{Queue, Slot};
-use std::task::{Context, Poll, Waker};
+use std::{
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
 use tungstenite::Utf8Bytes;
 
 #[derive(Default)]
 struct Inner {
     queue: Queue,
     waker: Option<Waker>,
+    /// Tasks whose answers wait for room.
+    answering: Vec<Waker>,
 }
 
 /// The queue of one connection.
@@ -50,23 +62,57 @@ impl Outbox {
 
     /// Queues a message for this connection.
     pub fn push(&self, item: Item) {
-        let waker = {
-            let Inner { queue, waker } = &mut *self.inner.lock();
-            if queue.is_ending() {
-                return;
-            }
-            let was_empty = queue.slots.is_empty();
-            queue.push(item, self.limit);
-            if was_empty || queue.close.is_some() { waker.take() } else { None }
-        };
+        let waker = self.inner.lock().push(item, self.limit);
         if let Some(waker) = waker {
             waker.wake();
         }
     }
 
-    /// Queues many; they are taken as one.
-    pub fn push_all(&self, items: impl Iterator<Item = Item>) {
-        items.for_each(|item| self.push(item));
+    /// Queues an answer that may be large, once there is room for one: `answer` is taken then. A connection that ends takes it
+    /// at once, for nothing.
+    pub fn poll_answer(&self, answer: &mut Option<Item>, cx: &mut Context<'_>) -> Poll<()> {
+        let waker = {
+            let mut inner = self.inner.lock();
+            if inner.queue.is_holding(self.limit) && !inner.queue.is_ending() {
+                if !inner.answering.iter().any(|waker| waker.will_wake(cx.waker())) {
+                    inner.answering.push(cx.waker().clone());
+                }
+                return Poll::Pending;
+            }
+            answer.take().and_then(|answer| inner.push(answer, self.limit))
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        Poll::Ready(())
+    }
+
+    /// Whether so many answers wait that a request with a large one has to wait until the reader has taken some.
+    pub fn is_holding(&self) -> bool {
+        let inner = self.inner.lock();
+        inner.queue.is_holding(self.limit) && !inner.queue.is_ending()
+    }
+
+    /// Queues what a join missed, or a snapshot, as one entry. The mark tells whether it still waits whole.
+    pub fn replay(&self, events: Vec<Arc<StoredEvent>>, snapshot: bool) -> ReplayMark {
+        let (mark, waker) = {
+            let Inner { queue, waker, .. } = &mut *self.inner.lock();
+            if events.is_empty() || queue.is_ending() {
+                return ReplayMark::default();
+            }
+            let was_empty = queue.slots.is_empty();
+            (queue.replay(events, snapshot), if was_empty { waker.take() } else { None })
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        mark
+    }
+
+    /// Whether so much of replays and snapshots waits that a join must not bring about another one. One more than the bound may
+    /// wait, however large: a recovery that is larger than the bound would never end.
+    pub fn replays_are_full(&self) -> bool {
+        self.inner.lock().queue.replays_are_full(self.limit)
     }
 
     /// Keeps a place for a message that must come before what is queued from now on; one place at a time.
@@ -75,11 +121,11 @@ impl Outbox {
         Reserved(())
     }
 
-    /// Puts a message in its reserved place.
+    /// Puts a message in its reserved place; it is bounded as a pushed one is.
     pub fn fill(&self, _place: Reserved, text: Utf8Bytes) {
         let waker = {
-            let Inner { queue, waker } = &mut *self.inner.lock();
-            if queue.fill(Item::Text(text)) { waker.take() } else { None }
+            let Inner { queue, waker, .. } = &mut *self.inner.lock();
+            if queue.fill(Item::Text(text), self.limit) { waker.take() } else { None }
         };
         if let Some(waker) = waker {
             waker.wake();
@@ -94,7 +140,7 @@ impl Outbox {
     /// Ends the connection with `code` once what is queued is written; the first call decides.
     pub fn close(&self, code: CloseCode) {
         let waker = {
-            let Inner { queue, waker } = &mut *self.inner.lock();
+            let Inner { queue, waker, .. } = &mut *self.inner.lock();
             if queue.is_ending() {
                 return;
             }
@@ -108,9 +154,13 @@ impl Outbox {
 
     /// Nothing will be taken any more: the socket is gone.
     pub fn abandon(&self) {
-        let mut inner = self.inner.lock();
-        inner.queue.abandon();
-        inner.waker = None;
+        let (dropped, answering) = {
+            let mut inner = self.inner.lock();
+            inner.waker = None;
+            (inner.queue.abandon(), std::mem::take(&mut inner.answering))
+        };
+        drop(dropped);
+        answering.into_iter().for_each(Waker::wake);
     }
 
     /// Ready when there is something to take.
@@ -137,12 +187,21 @@ impl Outbox {
 
     /// Takes what is queued: all of a short queue in one swap, the first part of a long one.
     pub fn take(&self) -> Taken {
-        self.inner.lock().queue.take()
+        let (taken, dropped, answering) = {
+            let mut inner = self.inner.lock();
+            let (taken, dropped) = inner.queue.take();
+            let room = !inner.answering.is_empty() && !inner.queue.is_holding(self.limit);
+            (taken, dropped, if room { std::mem::take(&mut inner.answering) } else { Vec::new() })
+        };
+        drop(dropped);
+        answering.into_iter().for_each(Waker::wake);
+        taken
     }
 
-    /// Queued bytes now.
+    /// Queued bytes of events and answers now; replays are not in it.
     pub fn bytes(&self) -> usize {
-        self.inner.lock().queue.bytes
+        let queue = &self.inner.lock().queue;
+        queue.events + queue.answers
     }
 
     /// Events that gave way to newer ones so far.
@@ -161,6 +220,16 @@ impl Outbox {
 pub struct Reserved(());
 
 impl Inner {
+    /// Queues a message; the waker is to be woken once the lock is free.
+    fn push(&mut self, item: Item, limit: usize) -> Option<Waker> {
+        if self.queue.is_ending() {
+            return None;
+        }
+        let was_empty = self.queue.slots.is_empty();
+        self.queue.push(item, limit);
+        if was_empty || self.queue.close.is_some() { self.waker.take() } else { None }
+    }
+
     fn wake_later(&mut self, cx: &Context<'_>) {
         if !self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             self.waker = Some(cx.waker().clone());

@@ -2,11 +2,15 @@
 
 use super::{
     Taken,
-    item::{ITEM_BYTES, Item},
+    item::{ITEM_BYTES, Item, QueuedEvent},
+    replay::{Replay, ReplayMark},
 };
 use crate::hub::event::StoredEvent;
 use osbackend_protocol::CloseCode;
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
 /// Queued bytes from which on older `latest` events give way: below it the reader is not behind, and a look-up per
 /// event would cost the common case.
@@ -14,9 +18,12 @@ const CONFLATE_FROM_BYTES: usize = 32 * 1024;
 /// The writer takes about this many bytes at once from a long queue; the rest stays where it can be conflated.
 const TAKE_BYTES: usize = 64 * 1024;
 
-/// Events of replays and snapshots that may wait for one connection: what 100 rooms hold, three times over, some 16 MiB of
-/// pointers. More are only asked for by who joins again and again and doesn't read.
-pub(super) const MAX_REPLAYS: usize = 350_000;
+/// Answers are held back from so many queued bytes on, or from a quarter of the bound.
+const HOLD_FROM_BYTES: usize = 256 * 1024;
+/// Replays and snapshots may take so many times the bound, in bytes of their events (§5): they are shared with the history.
+const REPLAYS: usize = 64;
+/// Rooms whose seals are remembered one by one; with more, all that is queued is sealed.
+const SEALS: usize = 256;
 
 /// A place in the queue.
 #[derive(Debug)]
@@ -29,20 +36,31 @@ pub(super) enum Slot {
     },
     /// The greeting goes here once it is known what became of its rooms.
     Reserved,
+    /// What a join missed.
+    Replay(Box<Replay>),
 }
 
 #[derive(Default)]
 pub(super) struct Queue {
     pub(super) slots: VecDeque<Slot>,
-    pub(super) bytes: usize,
-    /// Queued events of replays and snapshots, which `bytes` leaves out.
-    replays: usize,
+    /// Queued bytes of live events.
+    pub(super) events: usize,
+    /// Queued bytes of answers and of messages of the system.
+    pub(super) answers: usize,
+    /// Queued bytes of replays and snapshots.
+    pub(super) replays: usize,
     /// How many slots were taken before the first that is queued: `place - base` is an index.
     base: u64,
     gone: usize,
     /// Conflation key to place, for the queued `latest` events; only kept while the queue is long.
     latest: HashMap<u64, u64>,
     indexed: bool,
+    /// Rises with each seal; what is queued has the one of its time.
+    generation: u32,
+    /// Room to the newest generation of it that is sealed.
+    sealed: HashMap<u64, u32>,
+    /// The newest generation of which all rooms are sealed.
+    all_sealed: u32,
     pub(super) close: Option<CloseCode>,
     closed: bool,
     pub(super) conflated: u64,
@@ -50,65 +68,110 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// Queues a message. A queue that is over `limit` afterwards ends the connection.
+    /// Queues a message. A queue whose events are over `limit` afterwards ends the connection, and one whose answers were over
+    /// it before: one answer may always wait, however large.
     pub(super) fn push(&mut self, item: Item, limit: usize) {
-        match item {
+        let over = match item {
             // Where events may have to give way or tell of others that did, each is an entry of its own.
-            Item::Run(run) if self.bytes >= CONFLATE_FROM_BYTES || self.gone > 0 => {
+            Item::Run(run) if self.events >= CONFLATE_FROM_BYTES || self.gone > 0 => {
                 run.singles().for_each(|event| self.add(Item::Event(event)));
+                self.events > limit
             }
-            item => self.add(item),
-        }
-        if self.bytes > limit || (self.replays > MAX_REPLAYS && limit < usize::MAX) {
+            item @ (Item::Event(_) | Item::Run(_)) => {
+                self.add(item);
+                self.events > limit
+            }
+            answer => {
+                let before = self.answers;
+                self.answers += answer.bytes();
+                self.slots.push_back(Slot::Item(answer));
+                before > limit
+            }
+        };
+        if over {
             self.compact();
             self.close = Some(CloseCode::SlowConsumer);
         }
     }
 
-    /// Puts a message in the reserved place; whether there was one.
-    pub(super) fn fill(&mut self, item: Item) -> bool {
-        let bytes = item.bytes();
-        let Some(slot) = self.slots.iter_mut().find(|slot| matches!(slot, Slot::Reserved)) else { return false };
-        *slot = Slot::Item(item);
-        self.bytes += bytes;
+    /// Puts an answer in the reserved place, under the same bound; whether there was one.
+    pub(super) fn fill(&mut self, answer: Item, limit: usize) -> bool {
+        let bytes = answer.bytes();
+        // From the end: little was queued since it was kept.
+        let Some(slot) = self.slots.iter_mut().rev().find(|slot| matches!(slot, Slot::Reserved)) else { return false };
+        *slot = Slot::Item(answer);
+        if self.answers > limit && !self.is_ending() {
+            self.close = Some(CloseCode::SlowConsumer);
+        }
+        self.answers += bytes;
         true
     }
 
-    /// What is queued of `room` is delivered as it is.
-    pub(super) fn seal(&mut self, room: u64) {
-        self.take_apart(room);
-        for slot in &mut self.slots {
-            if let Slot::Item(Item::Event(event)) = slot
-                && event.event.room_id == room
-            {
-                event.sealed = true;
-            }
-        }
+    /// Whether so many answers wait that the next request has to.
+    pub(super) fn is_holding(&self, limit: usize) -> bool {
+        self.answers >= HOLD_FROM_BYTES.min(limit / 4)
     }
 
-    /// Takes what is queued: all of a short queue, the first part of a long one.
-    pub(super) fn take(&mut self) -> Taken {
+    /// Queues what a join missed.
+    pub(super) fn replay(&mut self, events: Vec<Arc<StoredEvent>>, snapshot: bool) -> ReplayMark {
+        let replay = Replay::new(events, snapshot);
+        let mark = replay.mark();
+        self.replays += replay.bytes();
+        self.slots.push_back(Slot::Replay(Box::new(replay)));
+        mark
+    }
+
+    /// Whether as much of replays waits as may: then no other join may bring about one.
+    pub(super) fn replays_are_full(&self, limit: usize) -> bool {
+        self.replays > limit.saturating_mul(REPLAYS)
+    }
+
+    /// What is queued of `room` is delivered as it is. The queue isn't looked through: this happens under the room's lock.
+    pub(super) fn seal(&mut self, room: u64) {
+        if self.slots.is_empty() {
+            return;
+        }
+        if self.sealed.len() >= SEALS {
+            self.sealed.clear();
+            self.all_sealed = self.generation;
+        }
+        self.sealed.insert(room, self.generation);
+        self.generation = self.generation.saturating_add(1);
+    }
+
+    fn is_sealed(&self, event: &QueuedEvent) -> bool {
+        let of_room = self.sealed.get(&event.event.room_id);
+        event.generation < self.all_sealed || of_room.is_some_and(|sealed| event.generation <= *sealed)
+    }
+
+    /// Takes what is queued: all of a short queue, the first part of a long one. Beside it what has to be dropped.
+    pub(super) fn take(&mut self) -> (Taken, VecDeque<Slot>) {
         let mut taken = Taken::default();
+        let mut dropped = VecDeque::new();
         if self.close == Some(CloseCode::SlowConsumer) {
             // The reader doesn't read: what is queued is not worth the wait. It recovers when it comes back.
-            self.drop_for_slowness();
-            self.slots.clear();
-            (self.bytes, self.replays) = (0, 0);
+            dropped = self.clear();
         }
         self.take_into(&mut taken.items);
         if self.slots.is_empty() {
             taken.close = self.close;
         }
-        taken
+        (taken, dropped)
     }
 
-    /// Drops everything: nothing will be taken any more.
-    pub(super) fn abandon(&mut self) {
-        self.drop_for_slowness();
+    /// Nothing will be taken any more. Gives back what has to be dropped.
+    pub(super) fn abandon(&mut self) -> VecDeque<Slot> {
         self.closed = true;
-        self.slots = VecDeque::new();
         self.latest = HashMap::new();
-        (self.bytes, self.replays) = (0, 0);
+        self.sealed = HashMap::new();
+        self.clear()
+    }
+
+    /// Empties the queue. What it held is dropped once the lock is free: publishers may wait for that.
+    fn clear(&mut self) -> VecDeque<Slot> {
+        self.drop_for_slowness();
+        (self.events, self.answers, self.replays) = (0, 0, 0);
+        std::mem::take(&mut self.slots)
     }
 
     pub(super) fn is_ending(&self) -> bool {
@@ -125,21 +188,22 @@ impl Queue {
 
     fn add(&mut self, item: Item) {
         if let Item::Event(event) = &item
-            && self.bytes >= CONFLATE_FROM_BYTES
+            && self.events >= CONFLATE_FROM_BYTES
         {
             self.conflate(&event.event);
         }
         self.append(item);
     }
 
-    fn append(&mut self, item: Item) {
-        self.bytes += item.bytes();
-        self.replays += usize::from(item.is_replay());
-        if self.indexed
-            && let Item::Event(event) = &item
-            && let Some(key) = event.event.conflation
-        {
-            self.latest.insert(key, self.base + self.slots.len() as u64);
+    fn append(&mut self, mut item: Item) {
+        self.events += item.bytes();
+        if let Item::Event(event) = &mut item {
+            event.generation = self.generation;
+            if self.indexed
+                && let Some(key) = event.event.conflation
+            {
+                self.latest.insert(key, self.base + self.slots.len() as u64);
+            }
         }
         self.slots.push_back(Slot::Item(item));
     }
@@ -151,39 +215,21 @@ impl Queue {
             self.index();
         }
         let Some(place) = self.latest.get(&key).copied() else { return };
-        let Some(slot) = place.checked_sub(self.base).and_then(|index| self.slots.get_mut(index as usize)) else { return };
-        let Slot::Item(Item::Event(older)) = slot else { return };
-        // A hash can collide; an event of another key must never be lost for it. Snapshots and replays promise each event.
-        if !older.event.same_key(newer) || !older.counted || older.sealed {
+        let Some(index) = place.checked_sub(self.base).map(|index| index as usize) else { return };
+        let Some(Slot::Item(Item::Event(older))) = self.slots.get(index) else { return };
+        // A hash can collide; an event of another key must never be lost for it. Of a membership that has ended nothing is
+        // replaced: the new one would be told of skipped events that it never missed.
+        if !older.event.same_key(newer) || self.is_sealed(older) {
             return;
         }
         let (room, skipped) = (older.event.room_id, older.skipped + 1);
         let freed = ITEM_BYTES + older.event.text.len();
-        *slot = Slot::Gone { room, skipped };
-        self.bytes = self.bytes.saturating_sub(freed);
+        self.slots[index] = Slot::Gone { room, skipped };
+        self.events = self.events.saturating_sub(freed);
         self.gone += 1;
         self.conflated += 1;
         if self.gone > 64 && self.gone * 2 > self.slots.len() {
             self.compact();
-        }
-    }
-
-    /// Makes an entry of each event of the room's runs.
-    fn take_apart(&mut self, room: u64) {
-        let of_room = |slot: &Slot| matches!(slot, Slot::Item(Item::Run(run)) if run.room_id() == Some(room));
-        if !self.slots.iter().any(of_room) {
-            return;
-        }
-        for slot in std::mem::take(&mut self.slots) {
-            match slot {
-                Slot::Item(Item::Run(run)) if run.room_id() == Some(room) => {
-                    self.slots.extend(run.singles().map(|event| Slot::Item(Item::Event(event))));
-                }
-                other => self.slots.push_back(other),
-            }
-        }
-        if self.indexed {
-            self.index();
         }
     }
 
@@ -212,12 +258,7 @@ impl Queue {
             match slot {
                 Slot::Gone { room, skipped } => *carried.entry(room).or_default() += skipped,
                 Slot::Item(Item::Event(mut event)) => {
-                    // A replay or snapshot follows a `room_joined`, which sets the client's position anew.
-                    if let Some(skipped) = carried.remove(&event.event.room_id)
-                        && event.counted
-                    {
-                        event.skipped += skipped;
-                    }
+                    event.skipped += carried.remove(&event.event.room_id).unwrap_or(0);
                     kept.push_back(Slot::Item(Item::Event(event)));
                 }
                 Slot::Item(Item::Run(run)) if run.room_id().is_some_and(|room| carried.contains_key(&room)) => {
@@ -225,6 +266,13 @@ impl Queue {
                         event.skipped += carried.remove(&event.event.room_id).unwrap_or(0);
                         Slot::Item(Item::Event(event))
                     }));
+                }
+                Slot::Replay(replay) => {
+                    // It follows a `room_joined`, which sets the client's position anew.
+                    if let Some(event) = replay.first() {
+                        carried.remove(&event.room_id);
+                    }
+                    kept.push_back(Slot::Replay(replay));
                 }
                 other => kept.push_back(other),
             }
@@ -241,25 +289,35 @@ impl Queue {
         }
         let mut budget = TAKE_BYTES;
         out.reserve(self.slots.len().min(256));
-        while let Some(slot) = self.slots.front() {
+        while let Some(slot) = self.slots.front_mut() {
             match slot {
                 Slot::Item(item) => {
                     let bytes = item.bytes();
-                    let text = match item {
-                        Item::Event(event) => event.event.text.len(),
-                        Item::Run(run) => run.frame_bytes(),
-                        _ => 0,
-                    };
-                    // A replay isn't counted, but is as long on the wire.
-                    if !out.is_empty() && budget < bytes.max(text) {
+                    if !out.is_empty() && budget < bytes {
                         break;
                     }
-                    budget = budget.saturating_sub(bytes.max(text));
-                    self.bytes = self.bytes.saturating_sub(bytes);
-                    self.replays -= usize::from(item.is_replay());
+                    budget = budget.saturating_sub(bytes);
+                    let account = if item.is_event() { &mut self.events } else { &mut self.answers };
+                    *account = account.saturating_sub(bytes);
                     if let Some(Slot::Item(item)) = self.slots.pop_front() {
                         out.push(item);
                     }
+                }
+                Slot::Replay(replay) => {
+                    if let Some(event) = replay.first() {
+                        let bytes = Replay::cost(event);
+                        if !out.is_empty() && budget < bytes {
+                            break;
+                        }
+                        budget = budget.saturating_sub(bytes);
+                        self.replays = self.replays.saturating_sub(bytes);
+                        let snapshot = replay.snapshot;
+                        out.extend(replay.take().map(|event| Item::Event(QueuedEvent::replayed(event, snapshot))));
+                    }
+                    if replay.len() > 0 {
+                        continue;
+                    }
+                    self.slots.pop_front();
                 }
                 // After `compact` only at the end of the queue: the room's next event is yet to come.
                 Slot::Gone { .. } | Slot::Reserved => break,
@@ -269,6 +327,8 @@ impl Queue {
         if self.slots.is_empty() {
             self.latest.clear();
             self.indexed = false;
+            self.sealed.clear();
+            (self.generation, self.all_sealed) = (0, 0);
         }
     }
 }

@@ -1,16 +1,16 @@
 //! The queue's promises: order, bounds, exact `skipped`, one wake.
 
-use super::{queue::MAX_REPLAYS, *};
+use super::*;
 use crate::hub::event::{NewEvent, StoredEvent};
 use osbackend_protocol::{Classified, DeliveryClass, JsonObject, RoomName, Timestamp};
 use proptest::prelude::*;
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicUsize, Ordering},
     task::Wake,
 };
+
+mod bounds;
+mod memberships;
 
 fn event(room: u64, offset: u64, key: Option<&str>, bytes: usize) -> Arc<StoredEvent> {
     let class = if key.is_some() { DeliveryClass::Latest } else { DeliveryClass::Reliable };
@@ -89,34 +89,6 @@ fn reliable_events_are_never_conflated_and_overflow_ends_the_connection() {
     assert!(outbox.bytes() <= 102_000, "{} bytes", outbox.bytes());
     let taken = outbox.take();
     assert!(taken.items.is_empty() && taken.close == Some(CloseCode::SlowConsumer));
-}
-
-#[test]
-fn a_replay_is_not_counted_however_many_events_it_has() {
-    // As many as 100 rooms hold, at the default bound; and long ones at a small bound.
-    for (limit, count, size) in [(1 << 20, 100_000, 1), (10_000, 2_000, 1000)] {
-        let outbox = Outbox::new(limit);
-        let held = event(1, 1, None, size);
-        outbox.push_all((0..count).map(|_| Item::Event(QueuedEvent::replayed(held.clone(), false))));
-        assert_eq!((outbox.ending(), outbox.bytes()), (None, 0));
-        assert_eq!(take_all(&outbox).len(), count);
-    }
-}
-
-#[test]
-fn who_asks_for_replays_again_and_again_and_does_not_read_is_closed() {
-    let outbox = Outbox::new(1 << 20);
-    let held = event(1, 1, None, 10);
-    let replay = |count| outbox.push_all((0..count).map(|_| Item::Event(QueuedEvent::replayed(held.clone(), false))));
-    // Who reads may have as many as it likes.
-    for _ in 0..3 {
-        replay(MAX_REPLAYS / 2);
-        assert_eq!(take_all(&outbox).len(), MAX_REPLAYS / 2);
-    }
-    replay(MAX_REPLAYS);
-    assert_eq!(outbox.ending(), None);
-    replay(1);
-    assert_eq!(outbox.ending(), Some(CloseCode::SlowConsumer));
 }
 
 #[test]
