@@ -404,7 +404,11 @@ code: ErrorCode,
 /**
  * For people.
  */
-message: string, };
+message: string, 
+/**
+ * When to join again, in milliseconds, where time helps.
+ */
+retryAfterMs?: number, };
 
 /**
  * A room of `connect` that was refused.
@@ -656,7 +660,12 @@ offset: number,
 /**
  * The events.
  */
-events: Array<EventFrame>, };
+events: Array<EventFrame>, 
+/**
+ * Whether the room holds more of them behind the last one: the page ended at its limit, or at 256 KiB. The next page
+ * begins with `since` = the last event's offset.
+ */
+more?: boolean, };
 
 /**
  * What is known of one numeric value over a span of time.

@@ -170,7 +170,7 @@ impl Queue {
     /// Empties the queue. What it held is dropped once the lock is free: publishers may wait for that.
     fn clear(&mut self) -> VecDeque<Slot> {
         self.drop_for_slowness();
-        (self.events, self.answers, self.replays) = (0, 0, 0);
+        (self.events, self.answers, self.replays, self.gone) = (0, 0, 0, 0);
         std::mem::take(&mut self.slots)
     }
 
