@@ -1,7 +1,7 @@
 /** What a visitor of the demo sees, with the real server under it. */
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, onTestFailed, test } from "vitest";
-import { DemoPage, launch, METRICS } from "./page.ts";
+import { DemoPage, launch, METRICS, withoutLiveEvents } from "./page.ts";
 import { DemoServer } from "./server.ts";
 
 /** In memory: the restart is to lose the rooms' history, and the page must tell that too. */
@@ -23,15 +23,10 @@ afterAll(async () => {
 });
 
 describe("a page that was just opened", () => {
-  test("has its tiles filled within a second", async () => {
-    const opened: number[] = [];
-    // A machine that is busy with something else gets another chance; a page that waits for a tick doesn't.
-    while (opened.length < 3 && !opened.some((ms) => ms < 1000)) {
-      const fresh = await DemoPage.open(browser, server.url);
-      opened.push(await fresh.tilesFilled());
-      await fresh.close();
-    }
-    expect(Math.min(...opened), `milliseconds until the tiles were filled: ${opened}`).toBeLessThan(1000);
+  test("fills its tiles with what the server holds already: no live event is needed", async () => {
+    const fresh = await DemoPage.open(browser, server.url, {}, withoutLiveEvents);
+    await fresh.tilesFilled();
+    await fresh.close();
   });
 
   test("shows agents, jobs and clips from the snapshot", async () => {

@@ -41,6 +41,24 @@ function countLayoutShifts(): void {
   }).observe({ type: "layout-shift", buffered: true });
 }
 
+/** Keeps every live event from the page: it gets greetings, answers and snapshots only. */
+export async function withoutLiveEvents(page: Page): Promise<void> {
+  await page.routeWebSocket(/\/ws/, (socket) => {
+    const server = socket.connectToServer();
+    server.onMessage((frame) => {
+      const parsed = JSON.parse(String(frame)) as ServerMessage | ServerMessage[];
+      const kept = [parsed].flat().filter(({ offset, snapshot }) => offset === undefined || snapshot);
+      if (kept.length > 0) socket.send(JSON.stringify(kept));
+    });
+  });
+}
+
+/** As much of a message as tells whether it is a live event. */
+interface ServerMessage {
+  offset?: number;
+  snapshot?: boolean;
+}
+
 export class DemoPage {
   readonly page: Page;
   /** What the browser reported as an error: `console.error`, uncaught exceptions, failed requests. */
@@ -56,10 +74,17 @@ export class DemoPage {
     page.on("pageerror", (error) => this.errors.push(String(error)));
   }
 
-  static async open(browser: Browser, url: string, options: BrowserContextOptions = {}): Promise<DemoPage> {
+  /** `prepare` is called before the page is loaded. */
+  static async open(
+    browser: Browser,
+    url: string,
+    options: BrowserContextOptions = {},
+    prepare: (page: Page) => Promise<void> = async () => {},
+  ): Promise<DemoPage> {
     const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
     await context.addInitScript(countLayoutShifts);
     const demo = new DemoPage(await context.newPage());
+    await prepare(demo.page);
     await demo.page.goto(url, { waitUntil: "commit" });
     return demo;
   }
@@ -96,14 +121,13 @@ export class DemoPage {
     await this.page.waitForSelector(`[data-testid="status"][data-status="${name}"]`);
   }
 
-  /** Resolves when every tile shows a number; gives the milliseconds since the page was opened. */
-  async tilesFilled(): Promise<number> {
-    const handle = await this.page.waitForFunction((metrics) => {
+  /** Resolves when every tile shows a number. */
+  async tilesFilled(): Promise<void> {
+    await this.page.waitForFunction((metrics) => {
       const shown = (metric: string) =>
         document.querySelector(`[data-testid="tile-${metric}"] [data-testid="value"]`)?.textContent ?? "";
-      return metrics.every((metric) => /\d/.test(shown(metric))) && performance.now();
+      return metrics.every((metric) => /\d/.test(shown(metric)));
     }, METRICS);
-    return (await handle.jsonValue()) as number;
   }
 
   /** How much of the page has jumped since it was opened (the browser's "cumulative layout shift"). */

@@ -1,9 +1,9 @@
 /** Faults on demand: the connection cut, its frames delayed, the server killed; and what was made good after each. */
 import { Skull, Zap } from "lucide-react";
 import { useEffect, useState } from "react";
-import type { LogEntry } from "../hooks/useConnectionLog.ts";
 import { useConnectionLog } from "../hooks/useConnectionLog.ts";
 import { useLive } from "../hooks/useLive.ts";
+import type { LogEntry } from "../lib/connection-log.ts";
 import { delayFrames, dropConnections } from "../lib/faulty-socket.ts";
 import { formatClock } from "../lib/format.ts";
 import { killServer } from "../lib/outage-control.ts";
