@@ -73,7 +73,7 @@ describe("the outage simulator", () => {
     const sum = rooms.reduce((all, { received }) => all + received, 0);
     await demo.page.getByText(`${sum} events recovered, nothing lost`).waitFor();
     const log = await demo.text("log");
-    expect(log).toContain("You cut the connection");
+    expect(log).toContain("You cut the connection, for 2 s");
     expect(log).toMatch(/Lost: 4000 dropped_by_visitor; trying in \d/);
     expect(log).toContain("Session resumed after");
   });

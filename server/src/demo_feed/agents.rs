@@ -59,6 +59,26 @@ impl Agent {
         self.status = status;
     }
 
+    /// Goes on from an event of this agent that was published before; another agent's changes nothing.
+    pub(super) fn resume(&mut self, event: &AgentStatusChange, random: &mut Random) {
+        if event.agent_id != self.id.to_string() {
+            return;
+        }
+        let detail = |name: &str| event.details.as_ref().and_then(|details| details.get(name));
+        if let Some(calls) = detail("callsHandled").and_then(serde_json::Value::as_u64) {
+            self.calls_handled = calls;
+        }
+        let status = match event.status.as_str() {
+            "busy" => Status::Busy {
+                call: detail("currentCall").and_then(serde_json::Value::as_str).map_or_else(|| call(random), str::to_owned),
+            },
+            "offline" => Status::Offline,
+            "error" => Status::Error,
+            _ => Status::Online,
+        };
+        self.enter(status, random);
+    }
+
     /// The agent's next step: an event where the status changed.
     pub(super) fn step(&mut self, random: &mut Random) -> Option<DomainEvent> {
         self.left = self.left.saturating_sub(1);

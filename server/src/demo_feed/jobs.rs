@@ -44,6 +44,17 @@ impl Jobs {
         self.0.iter().map(Job::event)
     }
 
+    /// Goes on from a report of one of the jobs that was published before.
+    pub(super) fn resume(&mut self, report: &VoiceCloneProgress) {
+        let Some(job) = self.0.iter_mut().find(|job| report.job_id.as_deref() == Some(&job.id())) else { return };
+        job.phase = match report.status {
+            CloneStatus::Queued => Phase::Queued { left: 16 },
+            CloneStatus::Processing => Phase::Training { percent: report.progress, speed: 0.35 },
+            CloneStatus::Completed => Phase::Ended { failed: false, left: 60 },
+            CloneStatus::Failed => Phase::Ended { failed: true, left: 60 },
+        };
+    }
+
     pub(super) fn step(&mut self, random: &mut Random) -> Vec<DomainEvent> {
         self.0.iter_mut().flat_map(|job| job.step(random)).collect()
     }
@@ -95,7 +106,7 @@ impl Job {
         let (status, progress, doing) = match self.phase {
             Phase::Queued { .. } => (CloneStatus::Queued, 0.0, "waiting for a trainer"),
             Phase::Training { percent, .. } if percent < 8.0 => (CloneStatus::Processing, percent, "checking the recordings"),
-            Phase::Training { percent, .. } if percent < 92.0 => (CloneStatus::Processing, percent, "training"),
+            Phase::Training { percent, .. } if percent < 92.0 => (CloneStatus::Processing, percent, "learning the voice"),
             Phase::Training { percent, .. } => (CloneStatus::Processing, percent, "checking the quality"),
             Phase::Ended { failed: false, .. } => (CloneStatus::Completed, 100.0, "ready"),
             Phase::Ended { failed: true, .. } => (CloneStatus::Failed, 0.0, "the recordings are too noisy"),

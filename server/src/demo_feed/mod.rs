@@ -13,6 +13,7 @@ mod calls;
 mod jobs;
 mod past;
 mod random;
+mod resume;
 mod run;
 
 use random::Random;

@@ -4,12 +4,15 @@ use osbackend_protocol::{JsonObject, RoomName};
 use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{Feed, Happening, STEP, past};
+use super::{Feed, Happening, STEP, past, resume};
 use crate::realtime::Handle;
 
-/// Gives the charts a past where they have none, before anyone can look: in a room that is joined these would be ten thousand
-/// events at once.
+/// Lets `feed` go on from what a former process stored, and gives the charts a past where they have none. Call it before
+/// anyone can look: in a room that is joined these would be ten thousand events at once.
 pub async fn fill_in(handle: &Handle, feed: &mut Feed) {
+    if let Err(error) = resume::play(handle, feed) {
+        tracing::warn!(%error, "the demo feed could not read its former state: agents, jobs and clips begin anew");
+    }
     if let Err(error) = past::play(handle, feed).await {
         tracing::warn!(%error, "the demo feed could not fill in the past: the charts begin now");
     }

@@ -14,6 +14,8 @@ export interface Viewers {
   viewers: readonly Viewer[];
   /** Who came or went last, to be read out. */
   news: string;
+  /** The list is kept up: after a disconnect it is the past. */
+  known: boolean;
 }
 
 export function useViewers(): Viewers {
@@ -43,5 +45,5 @@ export function useViewers(): Viewers {
     if (told) setNews(told);
   }, [presence.loading, viewers]);
 
-  return { presence, viewers, news };
+  return { presence, viewers, news, known: state.status !== "closed" };
 }

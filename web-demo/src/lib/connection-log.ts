@@ -30,8 +30,8 @@ export interface Log {
   lostAt: number | null;
 }
 
-/** As many lines as the panel shows. One outage takes at most five, however many attempts it has. */
-export const KEEP = 7;
+/** As many lines as the panel shows. One outage takes four, however many attempts it has. */
+export const KEEP = 5;
 
 export const NOTHING: Log = { entries: [], lostAt: null };
 

@@ -1,7 +1,8 @@
 /**
- * A WebSocket on a line that the page can make bad: cut it, or delay what it carries. It is given to the SDK as its
- * `WebSocket` option, so the SDK learns of the fault as of any other.
+ * A WebSocket on a line that the page can make bad: cut it for a while, or delay the frames that it carries. It is given to
+ * the SDK as its `WebSocket` option, so the SDK learns of the fault as of any other.
  */
+import { DeadSocket } from "./dead-socket.ts";
 
 /** In the range that asks a client to reconnect (PROTOCOL.md, 6). */
 const CUT = 4000;
@@ -31,10 +32,12 @@ class Line {
   }
 }
 
-const open = new Set<FaultyWebSocket>();
+const open = new Set<DelayedWebSocket>();
 let delayMs = 0;
+/** Until when the line is cut, by `performance.now()`. */
+let cutUntil = 0;
 
-export class FaultyWebSocket extends WebSocket {
+class DelayedWebSocket extends WebSocket {
   readonly #in = new Line();
   readonly #out = new Line();
   #listener: WebSocket["onmessage"] = null;
@@ -68,18 +71,30 @@ export class FaultyWebSocket extends WebSocket {
   }
 }
 
+/** The class for the SDK. While the line is cut, no packet leaves: a new socket is a dead one. */
+export const FaultyWebSocket = new Proxy(DelayedWebSocket, {
+  construct: (target, [url, protocols]: [string | URL, string | string[] | undefined]) =>
+    performance.now() < cutUntil ? new DeadSocket(url) : new target(url, protocols),
+});
+
 /** To the other tabs: the one that has the connection may be any of them. */
 const tabs = new BroadcastChannel("osbackend-demo-cut");
-tabs.onmessage = () => cut();
+tabs.onmessage = ({ data }: MessageEvent<number>) => cut(data);
 
-function cut(): void {
+function cut(forMs: number): void {
+  cutUntil = performance.now() + forMs;
   for (const socket of open) socket.close(CUT, "dropped_by_visitor");
+  // A line that is mended says so, as the browser does: the SDK need not wait for its next attempt.
+  setTimeout(() => dispatchEvent(new Event("online")), forMs);
 }
 
-/** Cuts every connection made through `FaultyWebSocket`, here or in any tab; what was on its way is lost. */
-export function dropConnections(inAllTabs: boolean): void {
-  cut();
-  if (inAllTabs) tabs.postMessage("cut");
+/**
+ * Cuts every connection made through `FaultyWebSocket` for so many milliseconds, here or in every tab. Frames on their way
+ * are lost, and no new connection opens meanwhile.
+ */
+export function cutConnections(forMs: number, inAllTabs: boolean): void {
+  cut(forMs);
+  if (inAllTabs) tabs.postMessage(forMs);
 }
 
 /** From now on each frame takes so long in each direction. */

@@ -1,6 +1,6 @@
 /** How much of the last minutes is shown, and what a value is compared with. */
 import { describe, expect, test } from "vitest";
-import { aMinuteAgo, domainOf } from "./history.ts";
+import { aMinuteAgo, domainOf, windowOf } from "./history.ts";
 
 const T = 1_800_000_000_000;
 const sample = (second: number, active: number) => ({ t: T + second * 1000, values: { active } });
@@ -14,6 +14,28 @@ describe("domainOf", () => {
     ["not less than 20 seconds", points(49, 50), [T + 30_000, T + 50_000]],
   ])("is %s", (_, given, domain) => {
     expect(domainOf(given, 120_000)).toEqual(domain);
+  });
+});
+
+describe("windowOf", () => {
+  const points = (...at: number[]) => at.map((second) => ({ t: T + second * 1000, values: {} }));
+  const window = (...at: number[]) => {
+    const { start, shown } = windowOf(points(...at), 60_000);
+    return { start: (start - T) / 1000, shown: shown.map(({ t }) => (t - T) / 1000) };
+  };
+
+  test.each([
+    [
+      "keeps the point before the span, so that the line reaches the edge",
+      [0, 15, 30, 45, 80, 81],
+      21,
+      [15, 30, 45, 80, 81],
+    ],
+    ["begins with a point that lies on the edge", [0, 20, 80], 20, [20, 80]],
+    ["begins with the oldest point where there is less than the span", [70, 75, 80], 70, [70, 75, 80]],
+    ["is empty without points", [], -T / 1000, []],
+  ])("%s", (_, at, start, shown) => {
+    expect(window(...at)).toEqual({ start, shown });
   });
 });
 

@@ -15,6 +15,18 @@ export function domainOf(points: readonly Point[], span: number): [number, numbe
   return [Math.max(newest - span, Math.min(oldest, newest - LEAST_MS)), newest];
 }
 
+/**
+ * The points of the last `span`, and the one before them, so that a line begins at the left edge whatever the distance
+ * between two points is; with the time at that edge.
+ */
+export function windowOf(points: readonly Point[], span: number): { start: number; shown: readonly Point[] } {
+  const newest = points.at(-1)?.t ?? 0;
+  const oldest = points[0]?.t ?? newest;
+  const start = Math.max(newest - span, oldest);
+  const first = points.findLastIndex(({ t }) => t <= start);
+  return { start, shown: points.slice(Math.max(0, first)) };
+}
+
 /** The value of `field` about a minute before the newest, to compare with. */
 export function aMinuteAgo(points: readonly Point[], field: string): number | undefined {
   const newest = points.at(-1);

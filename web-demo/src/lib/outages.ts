@@ -23,6 +23,9 @@ export interface Recovery {
   startedOver: boolean;
 }
 
+/** A fault that the visitor made. */
+export type Cause = "cut" | "killed";
+
 export interface Outage {
   /** Milliseconds since 1970. */
   lostAt: number;

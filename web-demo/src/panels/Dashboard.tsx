@@ -7,9 +7,11 @@ import { useConnect } from "../hooks/useConnect.ts";
 import { useOutages } from "../hooks/useOutages.ts";
 import { useRooms } from "../hooks/useRooms.ts";
 import { useSharing } from "../hooks/useSharing.ts";
+import { useSimulator } from "../hooks/useSimulator.ts";
 import { type MetricView, VIEWS } from "../lib/metrics.ts";
 import { LIVE } from "../lib/ranges.ts";
 import type { DevSession } from "../lib/session.ts";
+import { verdictOf } from "../lib/verdict.ts";
 import { AgentBoard } from "./AgentBoard.tsx";
 import { BroadcastBanner } from "./BroadcastBanner.tsx";
 import { BroadcastForm } from "./BroadcastForm.tsx";
@@ -19,6 +21,7 @@ import { Connection } from "./Connection.tsx";
 import { Header } from "./Header.tsx";
 import { MetricTiles } from "./MetricTiles.tsx";
 import { OutageSimulator } from "./OutageSimulator.tsx";
+import { Pitch } from "./Pitch.tsx";
 import { RoomList } from "./RoomList.tsx";
 import { TrendChart } from "./TrendChart.tsx";
 import { Viewers } from "./Viewers.tsx";
@@ -54,6 +57,8 @@ export function Dashboard({ session }: { session: DevSession | null }) {
     // The panel shows the outcome by the connection's state.
     service.connect().catch(() => {});
   }, [service]);
+  const simulator = useSimulator({ outage, control: session?.outageControl, shared });
+  const verdict = verdictOf(outage, simulator.cause);
   const stale = state.status === "reconnecting" || state.status === "closed";
 
   return (
@@ -68,29 +73,40 @@ export function Dashboard({ session }: { session: DevSession | null }) {
           </div>
           <Viewers />
         </div>
-        <div className="grid grid-cols-1 items-start gap-3 sm:gap-4 lg:grid-cols-[minmax(0,1fr)_22rem]">
+        <Pitch verdict={verdict} ready={simulator.ready} cut={simulator.cut} />
+        {/* One column on a phone, where the simulator follows the numbers: the wrappers of the two columns are not there. */}
+        <div className="flex flex-col gap-3 sm:gap-4 lg:grid lg:grid-cols-[minmax(0,1fr)_22rem] lg:items-start">
           <div
             data-stale={stale}
-            className="grid min-w-0 grid-cols-1 gap-3 *:transition-[filter] *:duration-500 sm:gap-4 data-[stale=true]:[&>:not(#outages)]:saturate-[0.15]"
+            className="contents min-w-0 grid-cols-1 gap-3 *:min-w-0 *:transition-[filter] *:duration-500 sm:gap-4 lg:grid data-[stale=true]:*:saturate-[0.15]"
           >
             <Overview />
-            <OutageSimulator outage={outage} control={session?.outageControl} shared={shared} />
-            <AgentBoard />
-            <div className="grid grid-cols-1 gap-3 sm:gap-4 xl:grid-cols-2">
+            <div className="max-lg:order-3">
+              <AgentBoard />
+            </div>
+            <div className="grid grid-cols-1 gap-3 max-lg:order-3 sm:gap-4 xl:grid-cols-2">
               <CloneJobs />
               <ClipAnalytics />
             </div>
           </div>
-          <section aria-label="Realtime connection" className="grid min-w-0 grid-cols-1 gap-3 sm:gap-4">
-            <Connection
-              rate={activity.rate}
-              perSecond={activity.perSecond}
-              connect={connect}
-              shared={shared}
-              share={share}
-            />
-            <RoomList {...rooms} activity={activity} listen={listen} forget={forget} />
-            {session?.adminToken && <BroadcastForm token={session.adminToken} url={session.wsUrl} />}
+          <section
+            aria-label="Realtime connection"
+            className="contents min-w-0 grid-cols-1 gap-3 *:min-w-0 sm:gap-4 lg:grid"
+          >
+            <div className="max-lg:order-2">
+              <OutageSimulator simulator={simulator} outage={outage} verdict={verdict} />
+            </div>
+            <div className="grid grid-cols-1 gap-3 max-lg:order-4 sm:gap-4">
+              <Connection
+                rate={activity.rate}
+                perSecond={activity.perSecond}
+                connect={connect}
+                shared={shared}
+                share={share}
+              />
+              <RoomList {...rooms} activity={activity} listen={listen} forget={forget} />
+              {session?.adminToken && <BroadcastForm token={session.adminToken} url={session.wsUrl} />}
+            </div>
           </section>
         </div>
       </main>

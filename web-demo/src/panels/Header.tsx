@@ -72,7 +72,7 @@ function StatusPill({ rate }: { rate: number }) {
         {SPOKEN[state.status]}
       </span>
       {live && (
-        <span className="hidden min-w-[4.5rem] border-current/20 border-l pl-2 text-right font-normal sm:inline">
+        <span className="hidden min-w-[4rem] border-current/20 border-l pl-2 font-normal sm:inline">
           {formatTenth(rate)} ev/s
         </span>
       )}

@@ -2,67 +2,54 @@
 import { CircleCheck, CircleDashed, LoaderCircle, TriangleAlert } from "lucide-react";
 import { useNow } from "../hooks/useNow.ts";
 import { formatCount, formatDuration } from "../lib/format.ts";
-import { isOver, lostIn, type Outage, type Recovery, recoveredIn } from "../lib/outages.ts";
-import { TEXT, type Tone } from "../ui/tone.ts";
+import type { Outage, Recovery } from "../lib/outages.ts";
+import type { Verdict } from "../lib/verdict.ts";
+import { TEXT } from "../ui/tone.ts";
 
-/** Room for as many rooms is kept. */
-const ROOMS = 5;
+const ICON: Record<Verdict["id"], typeof CircleCheck> = {
+  none: CircleDashed,
+  away: LoaderCircle,
+  recovering: LoaderCircle,
+  whole: CircleCheck,
+  lost: TriangleAlert,
+  snapshot: TriangleAlert,
+};
 
-interface Verdict {
-  id: "none" | "away" | "recovering" | "whole" | "lost" | "snapshot";
-  tone: Tone;
-  Icon: typeof CircleCheck;
-  text: string;
-}
-
-function verdictOf(outage: Outage | undefined): Verdict {
-  if (!outage) return { id: "none", tone: "idle", Icon: CircleDashed, text: "No outage so far: make one." };
-  if (outage.backAt === undefined)
-    return {
-      id: "away",
-      tone: "warn",
-      Icon: LoaderCircle,
-      text: "Away. The server keeps what comes meanwhile.",
-    };
-  const lost = lostIn(outage);
-  if (lost > 0)
-    return { id: "lost", tone: "bad", Icon: TriangleAlert, text: `${formatCount(lost)} events were lost` };
-  if (!isOver(outage))
-    return { id: "recovering", tone: "warn", Icon: LoaderCircle, text: "Back. Missed events are coming in." };
-  if (outage.rooms.some((room) => room.startedOver))
-    return {
-      id: "snapshot",
-      tone: "warn",
-      Icon: TriangleAlert,
-      text: "The server lost its history: rooms went on from snapshots.",
-    };
-  const recovered = recoveredIn(outage);
-  const events = recovered === 1 ? "1 event" : `${formatCount(recovered)} events`;
-  return { id: "whole", tone: "good", Icon: CircleCheck, text: `${events} recovered, nothing lost` };
-}
-
-export function OutageReport({ outage }: { outage: Outage | undefined }) {
-  const { id, tone, Icon, text } = verdictOf(outage);
+/** The sentence about an outage, with its sign. */
+export function VerdictLine({ verdict: { id, tone, text } }: { verdict: Verdict }) {
+  const Icon = ICON[id];
   return (
-    <div data-testid="outage" data-verdict={id} className="max-md:border-line max-md:border-t max-md:pt-3.5">
+    <span className={`flex min-h-5 items-center gap-1.5 font-medium text-[0.8125rem] ${TEXT[tone]}`}>
+      <Icon
+        aria-hidden="true"
+        size={15}
+        className={`shrink-0 ${Icon === LoaderCircle ? "animate-spin" : ""}`}
+      />
+      {text}
+    </span>
+  );
+}
+
+export interface OutageReportProps {
+  outage: Outage | undefined;
+  verdict: Verdict;
+}
+
+export function OutageReport({ outage, verdict }: OutageReportProps) {
+  return (
+    <div data-testid="outage" data-verdict={verdict.id} className="mt-4 border-line border-t pt-3.5">
       <div className="flex items-baseline justify-between gap-3">
         <h3 className="font-medium text-ink-2 text-xs">Last outage</h3>
         {outage && <Length outage={outage} />}
       </div>
-      <p
-        role="status"
-        className={`mt-2 flex min-h-5 items-center gap-1.5 font-medium text-[0.8125rem] ${TEXT[tone]}`}
-      >
-        <Icon
-          aria-hidden="true"
-          size={15}
-          className={`shrink-0 ${Icon === LoaderCircle ? "animate-spin" : ""}`}
-        />
-        {text}
+      <p role="status" className="mt-2">
+        <VerdictLine verdict={verdict} />
       </p>
-      <div className="mt-2" style={{ minHeight: `${1.5 + ROOMS * 1.375}rem` }}>
-        {outage && outage.rooms.length > 0 && <Rooms rooms={outage.rooms} />}
-      </div>
+      {outage && outage.rooms.length > 0 && (
+        <div className="mt-2">
+          <Rooms rooms={outage.rooms} />
+        </div>
+      )}
     </div>
   );
 }

@@ -1,13 +1,12 @@
 /** Faults on demand: the connection cut, its frames delayed, the server killed; and what was made good after each. */
 import { Skull, Zap } from "lucide-react";
 import { useEffect, useState } from "react";
-import { useConnectionLog } from "../hooks/useConnectionLog.ts";
-import { useLive } from "../hooks/useLive.ts";
+import { LENGTH_LABELS, type Simulator } from "../hooks/useSimulator.ts";
 import type { LogEntry } from "../lib/connection-log.ts";
-import { delayFrames, dropConnections } from "../lib/faulty-socket.ts";
+import { delayFrames } from "../lib/faulty-socket.ts";
 import { formatClock } from "../lib/format.ts";
-import { killServer } from "../lib/outage-control.ts";
 import type { Outage } from "../lib/outages.ts";
+import type { Verdict } from "../lib/verdict.ts";
 import { Button } from "../ui/Button.tsx";
 import { Card } from "../ui/Card.tsx";
 import { Segments } from "../ui/Segments.tsx";
@@ -16,75 +15,49 @@ import { OutageReport } from "./OutageReport.tsx";
 
 const DELAYS = [0, 250, 1500];
 const DELAY_LABELS = ["no time", "250 ms", "1.5 s"];
-const DOWN = [2000, 10_000, 30_000];
-const DOWN_LABELS = ["2 s", "10 s", "30 s"];
 
 export interface OutageSimulatorProps {
+  simulator: Simulator;
   outage: Outage | undefined;
-  /** Where the server can be killed; undefined where it can't. */
-  control: string | undefined;
-  /** Another tab may have the connection. */
-  shared: boolean;
+  verdict: Verdict;
 }
 
-export function OutageSimulator({ outage, control, shared }: OutageSimulatorProps) {
-  const { state } = useLive();
-  const { log, note } = useConnectionLog();
-  const connected = state.status === "connected";
-  const [down, setDown] = useState(0);
-
-  const drop = () => {
-    note({ tone: "idle", text: "You cut the connection" });
-    dropConnections(shared);
-  };
-  const kill = async () => {
-    if (control === undefined) return;
-    note({ tone: "idle", text: `You had the server killed, for ${DOWN_LABELS[down]}` });
-    try {
-      await killServer(control, DOWN[down] ?? 0);
-    } catch (error) {
-      note({ tone: "bad", text: error instanceof Error ? error.message : String(error) });
-    }
-  };
-
+export function OutageSimulator({ simulator, outage, verdict }: OutageSimulatorProps) {
+  const { length, chooseLength, cut, kill, ready, log } = simulator;
   return (
     <Card title="Outage simulator" id="outages">
-      <div className="grid grid-cols-1 gap-x-8 gap-y-5 md:grid-cols-2 xl:grid-cols-[17rem_minmax(0,1fr)_minmax(0,1fr)]">
-        <div className="flex flex-col gap-2.5 text-xs md:max-xl:col-span-2">
-          <div className="grid grid-cols-2 gap-2">
-            <Button data-testid="drop" disabled={!connected} onClick={drop}>
-              <Zap aria-hidden="true" size={15} />
-              Drop line
-            </Button>
-            <Button data-testid="kill" disabled={!connected || control === undefined} onClick={kill}>
-              <Skull aria-hidden="true" size={15} />
-              Kill server
-            </Button>
-          </div>
-          {control !== undefined && (
-            <Choice
-              label="Stays down for"
-              legend="How long a killed server stays down"
-              options={DOWN_LABELS}
-              chosen={down}
-              choose={setDown}
-            />
-          )}
-          <Delay />
-          <p className="text-ink-3">
-            {control === undefined ? (
-              <>
-                Started by <code className="font-mono text-ink-2">cargo xtask demo</code>, the server can be
-                killed from here.
-              </>
-            ) : (
-              "Killed without a goodbye (SIGKILL), and started again on its file."
-            )}
-          </p>
+      <div className="flex flex-col gap-2.5 text-xs">
+        <div className="grid grid-cols-2 gap-2">
+          <Button data-testid="drop" disabled={!ready} onClick={cut}>
+            <Zap aria-hidden="true" size={15} />
+            Drop line
+          </Button>
+          <Button data-testid="kill" disabled={!ready || kill === undefined} onClick={kill}>
+            <Skull aria-hidden="true" size={15} />
+            Kill server
+          </Button>
         </div>
-        <OutageReport outage={outage} />
-        <Log log={log} />
+        <Choice
+          label="Outage lasts"
+          legend="How long an outage lasts"
+          options={LENGTH_LABELS}
+          chosen={length}
+          choose={chooseLength}
+        />
+        <Delay />
+        <p className="text-ink-3">
+          {kill === undefined ? (
+            <>
+              Start the demo by <code className="font-mono text-ink-2">cargo xtask demo</code> to kill the
+              server from here.
+            </>
+          ) : (
+            "The server is killed without a goodbye (SIGKILL), and started again on its file."
+          )}
+        </p>
       </div>
+      <OutageReport outage={outage} verdict={verdict} />
+      <Log log={log} />
     </Card>
   );
 }
@@ -127,9 +100,9 @@ function Delay() {
 
 function Log({ log }: { log: readonly LogEntry[] }) {
   return (
-    <div className="max-md:border-line max-md:border-t max-md:pt-3.5">
+    <div className="mt-4 border-line border-t pt-3.5">
       <h3 className="mb-2 font-medium text-ink-2 text-xs">What happened</h3>
-      <div role="log" aria-label="What happened" data-testid="log" className="h-[11rem] overflow-hidden">
+      <div role="log" aria-label="What happened" data-testid="log" className="h-[7.75rem] overflow-hidden">
         <ol className="flex flex-col gap-1.5">
           {log.map((entry) => (
             <li key={entry.key} className="flex animate-enter items-baseline gap-2.5 text-xs leading-5">

@@ -34,9 +34,11 @@ export function RoomList({ names, added, refusal, join, leave, activity, listen,
             <th scope="col" className="w-12 pb-2 text-right font-normal">
               ev/s
             </th>
-            <th scope="col" className="w-9 pb-2">
-              <span className="sr-only">Leave</span>
-            </th>
+            {added.length > 0 && (
+              <th scope="col" className="w-9 pb-2">
+                <span className="sr-only">Leave</span>
+              </th>
+            )}
           </tr>
         </thead>
         <tbody data-testid="rooms">
@@ -48,6 +50,7 @@ export function RoomList({ names, added, refusal, join, leave, activity, listen,
               forget={forget}
               activity={activity.rooms[name]}
               leave={added.includes(name) ? leave : undefined}
+              wide={added.length === 0}
             />
           ))}
         </tbody>
@@ -79,10 +82,12 @@ interface RowProps {
   forget: RoomListProps["forget"];
   activity: RoomActivity | undefined;
   leave: ((room: string) => void) | undefined;
+  /** No row has a button to leave: there is no column for them. */
+  wide: boolean;
 }
 
 /** A room of the page: in it while the row is shown. */
-function Row({ name, listen, forget, activity, leave }: RowProps) {
+function Row({ name, listen, forget, activity, leave, wide }: RowProps) {
   const room = useWebSocketRoom(name, (event) => listen(name, event)) ?? {
     room: name,
     status: "joining",
@@ -114,13 +119,15 @@ function Row({ name, listen, forget, activity, leave }: RowProps) {
         {offset === undefined ? "–" : formatCount(offset)}
       </td>
       <td className="text-right text-ink-2 tabular-nums">{formatTenth(activity?.rate ?? 0)}</td>
-      <td className="text-right">
-        {leave && (
-          <IconButton className="size-7!" aria-label={`Leave ${name}`} onClick={() => leave(name)}>
-            <X aria-hidden="true" size={14} />
-          </IconButton>
-        )}
-      </td>
+      {!wide && (
+        <td className="text-right">
+          {leave && (
+            <IconButton className="size-7!" aria-label={`Leave ${name}`} onClick={() => leave(name)}>
+              <X aria-hidden="true" size={14} />
+            </IconButton>
+          )}
+        </td>
+      )}
     </tr>
   );
 }

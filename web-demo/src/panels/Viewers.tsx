@@ -13,9 +13,9 @@ const SHOWN = 4;
 const OTHERS = ["Ada", "Grace", "Linus", "Radia"];
 
 export const Viewers = memo(function Viewers() {
-  const { presence, viewers, news } = useViewers();
+  const { presence, viewers, news, known } = useViewers();
   const id = useId();
-  const summary = summaryOf(presence);
+  const summary = known ? summaryOf(presence) : "Not connected";
   return (
     <>
       <button
@@ -27,7 +27,7 @@ export const Viewers = memo(function Viewers() {
         <span className="sr-only">Looking at this dashboard: </span>
         <span aria-hidden="true" className="-space-x-1 flex min-w-7 justify-end">
           {viewers.slice(0, SHOWN).map((viewer) => (
-            <Avatar key={viewer.id} {...viewer} faded={viewer.clients === 0} />
+            <Avatar key={viewer.id} {...viewer} faded={!known || viewer.clients === 0} />
           ))}
           {presence.userCount > SHOWN && (
             <span className="z-10 grid size-7 place-items-center rounded-full bg-raised font-medium text-2xs text-ink-2 ring-2 ring-page">
@@ -83,7 +83,7 @@ function People({ viewers }: { viewers: readonly Viewer[] }) {
             {viewer.isMe && <span className="text-ink-3"> (you)</span>}
           </span>
           <span className="ml-auto shrink-0 text-right text-ink-3 text-xs tabular-nums">
-            {connectionsOf(viewer)} · {formatSpan(now - viewer.since)}
+            {connectionsOf(viewer)}, for {formatSpan(now - viewer.since)}
           </span>
         </li>
       ))}

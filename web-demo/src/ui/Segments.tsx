@@ -17,7 +17,7 @@ export function Segments({ legend, options, chosen, choose }: SegmentsProps) {
       {options.map((option, index) => (
         <label
           key={option}
-          className="relative cursor-pointer whitespace-nowrap rounded-md px-2.5 py-1 font-medium text-ink-2 text-xs transition-colors hover:text-ink has-checked:bg-surface has-checked:text-ink has-checked:shadow-sm has-focus-visible:outline-2 has-focus-visible:outline-brand"
+          className="relative cursor-pointer whitespace-nowrap rounded-md px-2.5 py-1 font-medium text-ink-2 text-xs transition-colors hover:text-ink has-checked:bg-chosen has-checked:text-ink has-checked:shadow-sm has-focus-visible:outline-2 has-focus-visible:outline-brand"
         >
           <input
             type="radio"

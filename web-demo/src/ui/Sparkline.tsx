@@ -1,6 +1,6 @@
 /** A small area without axes: how a value moved. Decorative: the number beside it says the same. */
 import { memo, useId } from "react";
-import { domainOf } from "../lib/history.ts";
+import { windowOf } from "../lib/history.ts";
 import type { Point } from "../lib/metrics.ts";
 import { WINDOW_MS } from "../lib/ranges.ts";
 
@@ -50,10 +50,11 @@ export const Sparkline = memo(function Sparkline({ points, field, color }: Spark
 
 /** The line through the values of the last minute; undefined where there are too few. */
 function lineOf(points: readonly Point[], field: string): { path: string; from: number } | undefined {
-  const [start, end] = domainOf(points, SHOWN_MS);
-  const shown = points
-    .filter((point) => point.t >= start)
-    .flatMap(({ t, values }) => (values[field] === undefined ? [] : [{ t, value: values[field] }]));
+  const { start, shown: within } = windowOf(points, SHOWN_MS);
+  const end = points.at(-1)?.t ?? start;
+  const shown = within.flatMap(({ t, values }) =>
+    values[field] === undefined ? [] : [{ t, value: values[field] }],
+  );
   if (shown.length < 2) return undefined;
   const least = Math.min(...shown.map(({ value }) => value));
   const span = Math.max(...shown.map(({ value }) => value)) - least || 1;

@@ -1,0 +1,37 @@
+/** An outage in a sentence: what the page can say of it now. Pure. */
+import type { Tone } from "../ui/tone.ts";
+import { formatCount } from "./format.ts";
+import { type Cause, isOver, lostIn, type Outage, recoveredIn } from "./outages.ts";
+
+export interface Verdict {
+  id: "none" | "away" | "recovering" | "whole" | "lost" | "snapshot";
+  tone: Tone;
+  text: string;
+}
+
+const AWAY: Record<Cause, string> = {
+  cut: "The line is cut. The server keeps every event meanwhile.",
+  killed: "The server is dead. All that it acknowledged is on its disk.",
+};
+
+/** `cause` is the fault that the visitor made, where the outage is due to one. */
+export function verdictOf(outage: Outage | undefined, cause: Cause | undefined): Verdict {
+  if (!outage) return { id: "none", tone: "idle", text: "No outage so far: make one." };
+  if (outage.backAt === undefined) {
+    const text = cause ? AWAY[cause] : "The connection is away; this page is trying to have it back.";
+    return { id: "away", tone: "warn", text };
+  }
+  const lost = lostIn(outage);
+  if (lost > 0) return { id: "lost", tone: "bad", text: `${formatCount(lost)} events were lost` };
+  if (!isOver(outage))
+    return { id: "recovering", tone: "warn", text: "Back. The missed events are coming in." };
+  if (outage.rooms.some((room) => room.startedOver))
+    return {
+      id: "snapshot",
+      tone: "warn",
+      text: "The server lost its history: rooms went on from snapshots.",
+    };
+  const recovered = recoveredIn(outage);
+  const events = recovered === 1 ? "1 event" : `${formatCount(recovered)} events`;
+  return { id: "whole", tone: "good", text: `${events} recovered, nothing lost` };
+}
