@@ -111,6 +111,10 @@ pub(crate) fn run(project: &Project, args: &[String]) -> Result<()> {
             figures.take(Server::Ours.name(), measurement, metrics(&programs, store, &amounts));
         }
     }
+    if options.has(Part::Attacks) {
+        // Once: each attack has a server of its own, and goes on for half a minute.
+        figures.take(Server::Ours.name(), "attacks", attacks(&programs, &amounts));
+    }
     if options.has(Part::Client) {
         client::measure(project, &programs, &options, &mut figures)?;
     }
@@ -242,6 +246,11 @@ fn metrics(programs: &Programs, store: &str, amounts: &Amounts) -> Result<serde_
             ("window-ms", (5 * amounts.window).as_millis().to_string()),
         ],
     )
+}
+
+fn attacks(programs: &Programs, amounts: &Amounts) -> Result<serde_json::Value> {
+    let seconds = (15 * amounts.window).as_secs().to_string();
+    programs.alone("attacks", &[("seconds", seconds), ("only", "all".to_owned())])
 }
 
 fn ramp(programs: &Programs, server: Server, connections: usize) -> Result<serde_json::Value> {

@@ -9,7 +9,7 @@ use super::server::Server;
 const USAGE: &str = "\
 usage: cargo xtask bench [--quick] [--only PART,…] [--peers NAME,…|none] [--json FILE]
   --quick   one round, short windows, 2,000 connections: a smoke test, missed targets do not fail it
-  --only    of fanout, durable, memory, connect, slow-consumers, storm, recovery, metrics, client
+  --only    of fanout, durable, memory, connect, slow-consumers, storm, recovery, metrics, attacks, client
   --peers   of ws, socketio, socketioxide (default: all)
   --json    where the figures go (default: target/xtask/bench.json)";
 
@@ -24,10 +24,11 @@ pub(crate) enum Part {
     Storm,
     Recovery,
     Metrics,
+    Attacks,
     Client,
 }
 
-const PARTS: [(&str, Part); 9] = [
+const PARTS: [(&str, Part); 10] = [
     ("fanout", Part::Fanout),
     ("durable", Part::Durable),
     ("memory", Part::Memory),
@@ -36,6 +37,7 @@ const PARTS: [(&str, Part); 9] = [
     ("storm", Part::Storm),
     ("recovery", Part::Recovery),
     ("metrics", Part::Metrics),
+    ("attacks", Part::Attacks),
     ("client", Part::Client),
 ];
 

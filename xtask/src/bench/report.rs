@@ -64,6 +64,13 @@ const RECOVERY_ROWS: [(&str, &str, f64, usize); 7] = [
     ("MiB of the server at most", "residentPeak", 1_048_576.0, 0),
 ];
 
+const ATTACK_ROWS: [(&str, &str, f64, usize); 4] = [
+    ("ms to another user's login, p99, under the worst attack", "loginMillisP99", 1.0, 1),
+    ("ms to a publish into another room, likewise", "publishMillisP99", 1.0, 1),
+    ("MiB of the server at most", "residentPeak", 1_048_576.0, 0),
+    ("MiB of its log after half a minute", "logBytes", 1_048_576.0, 2),
+];
+
 /// Of both stores.
 const METRIC_ROWS: [(&str, &str, f64, usize); 18] = [
     ("points", "points", 1.0, 0),
@@ -131,6 +138,15 @@ pub(crate) fn markdown(figures: &Figures, verdicts: &[Verdict]) -> String {
         text.push_str("| 1,000 clients recover 1,000 events each, at once | |\n|---|---|\n");
         for (head, figure, unit, decimals) in RECOVERY_ROWS {
             if let Some(spread) = figures.get("osbackend", "recovery", figure) {
+                let _ = writeln!(text, "| {head} | {} |", number(spread, unit, decimals));
+            }
+        }
+        text.push('\n');
+    }
+    if figures.get("osbackend", "attacks", "loginMillisP99").is_some() {
+        text.push_str("| one address attacks, default settings | |\n|---|---|\n");
+        for (head, figure, unit, decimals) in ATTACK_ROWS {
+            if let Some(spread) = figures.get("osbackend", "attacks", figure) {
                 let _ = writeln!(text, "| {head} | {} |", number(spread, unit, decimals));
             }
         }

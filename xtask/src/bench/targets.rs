@@ -25,6 +25,7 @@ pub(crate) fn check(figures: &Figures) -> Vec<Verdict> {
     let slow = |figure| median(OURS, "slow", figure);
     let client = |figure| median(OURS, "client", figure);
     let storm = |figure| median(OURS, "storm", figure);
+    let attacks = |figure| median(OURS, "attacks", figure);
 
     let recovery = |figure| median(OURS, "recovery", figure);
     let in_file = |figure| median(OURS, "metrics in SQLite", figure);
@@ -59,6 +60,16 @@ pub(crate) fn check(figures: &Figures) -> Vec<Verdict> {
         ("memory at its most, of the server that they come back to", storm("timesResident"), 2.0, "× before", true),
         ("most arrivals in a second of a drained server's clients", median(OURS, "drain", "timesMean"), 2.0, "× the mean", true),
         ("live delivery while 1,000 clients recover, p99", recovery("liveMillisP99"), 250.0, "ms", true),
+        ("another user's login under the worst attack, p99", attacks("loginMillisP99"), 250.0, "ms", true),
+        ("a publish into another room under the worst attack, p99", attacks("publishMillisP99"), 250.0, "ms", true),
+        ("memory under the worst attack", attacks("residentPeak").map(|bytes| bytes / 1_048_576.0), 150.0, "MiB", true),
+        (
+            "the log after half a minute of the worst attack",
+            attacks("logBytes").map(|bytes| bytes / 1_048_576.0),
+            5.0,
+            "MiB",
+            true,
+        ),
         ("a day by hour in SQLite, files not cached, p99", in_file("coldMillisP99"), 50.0, "ms", true),
         ("a day by hour in SQLite, p99", in_file("warmMillisP99"), 50.0, "ms", true),
         ("a day by hour in SQLite over HTTP, p99", in_file("httpMillisP99"), 50.0, "ms", true),

@@ -20,9 +20,9 @@ impl Args {
     /// Reads the process's arguments.
     pub(crate) fn from_env() -> Result<Self> {
         let mut words = std::env::args().skip(1);
-        let command = words
-            .next()
-            .context("usage: osbackend-bench-load fanout|ramp|slow|publish|storm|drain|metrics|recovery --name value …")?;
+        let command = words.next().context(
+            "usage: osbackend-bench-load fanout|ramp|slow|publish|storm|drain|metrics|recovery|attacks --name value …",
+        )?;
         let mut options = HashMap::new();
         while let Some(word) = words.next() {
             let name = word.strip_prefix("--").with_context(|| format!("expected --name, got {word}"))?;

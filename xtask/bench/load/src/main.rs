@@ -3,10 +3,11 @@
 //! It is a program of its own so that its CPU is never counted as the server's, and single-threaded with
 //! hand-written frame scanning so that it leaves the second core to the server as far as possible. `publish` is an
 //! exception: it measures the server as a library, in this process. `storm` and `drain` are others: they run the SDK's native
-//! clients, because their delays are what is measured, and start the server by themselves, because it has to die. So does `metrics`,
-//! which fills the store that the server then reads.
+//! clients, because their delays are what is measured, and start the server by themselves, because it has to die. So do `metrics`,
+//! which fills the store that the server then reads, and `attacks`, each of which has a server of its own.
 
 mod args;
+mod attacks;
 mod crowd;
 mod database;
 mod dialect;
@@ -37,7 +38,10 @@ fn main() -> Result<()> {
         "drain" => storm::drain(&args)?,
         "metrics" => metrics::run(&args)?,
         "recovery" => recovery::run(&args)?,
-        other => anyhow::bail!("unknown command {other}: use fanout, ramp, slow, publish, storm, drain, metrics or recovery"),
+        "attacks" => attacks::run(&args)?,
+        other => {
+            anyhow::bail!("unknown command {other}: use fanout, ramp, slow, publish, storm, drain, metrics, recovery or attacks")
+        }
     };
     println!("{result}");
     Ok(())

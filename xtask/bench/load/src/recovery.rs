@@ -51,6 +51,7 @@ pub(crate) fn run(args: &Args) -> Result<Value> {
         port: port_below_the_ephemeral()?,
         // All at once, and the live events don't push those that are missed out of the history meanwhile.
         env: vec![("CONNECT_RATE", "0".to_owned()), ("HISTORY_SIZE", (4 * missed).to_string())],
+        log: None,
     };
     let running = victim.start()?;
     let (addr, secret, process) = (running.ws, victim.secret.clone(), running.process());

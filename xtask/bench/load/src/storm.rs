@@ -23,6 +23,7 @@ fn victim(args: &Args) -> Result<Victim> {
         secret: args.secret()?.to_owned(),
         port: port_below_the_ephemeral()?,
         env: Vec::new(),
+        log: None,
     })
 }
 

@@ -9,6 +9,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::process::Process;
 
+/// Limits that are lifted where one address and one publisher stand for many.
+const FOR_MANY: [(&str, &str); 3] = [("MAX_CONNECTIONS_PER_IP", "0"), ("MESSAGE_RATE", "0"), ("BYTE_RATE", "0")];
+
 /// How a server is started.
 #[derive(Clone)]
 pub(crate) struct Victim {
@@ -18,6 +21,9 @@ pub(crate) struct Victim {
     pub(crate) port: u16,
     /// Changes of its settings.
     pub(crate) env: Vec<(&'static str, String)>,
+    /// The file that its log goes to. With one, it runs with the default settings; without one it logs errors only, and one
+    /// address and one publisher may stand for many.
+    pub(crate) log: Option<PathBuf>,
 }
 
 /// A running one; killed when dropped.
@@ -38,10 +44,17 @@ impl Victim {
         let mut command = Command::new("sh");
         command.args(["-c", "ulimit -n \"$(ulimit -Hn)\"; exec \"$@\"", "sh"]).arg(&self.program).arg("serve");
         command.env("HOST", "127.0.0.1").env("WS_PORT", self.port.to_string()).env("PORT", "0");
-        command.env("JWT_SECRET", &self.secret).env("DATA_DIR", &self.dir).env("RUST_LOG", "error");
-        // One address and one publisher stand for many.
-        command.env("MAX_CONNECTIONS_PER_IP", "0").env("MESSAGE_RATE", "0").env("BYTE_RATE", "0");
+        command.env("JWT_SECRET", &self.secret).env("DATA_DIR", &self.dir);
+        if self.log.is_none() {
+            command.env("RUST_LOG", "error").envs(FOR_MANY);
+        }
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        if let Some(log) = &self.log {
+            if let Some(dir) = log.parent() {
+                std::fs::create_dir_all(dir)?;
+            }
+            command.stderr(std::fs::File::create(log)?);
+        }
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("cannot start a server")?;
         let mut stdout = BufReader::new(child.stdout.take().context("no stdout")?);
         let mut line = String::new();
