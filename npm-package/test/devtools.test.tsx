@@ -6,7 +6,7 @@ import { afterEach, expect, onTestFinished, test, vi } from "vitest";
 import { Capture } from "../src/devtools/capture.js";
 import { type Entry, fits } from "../src/devtools/entries.js";
 import { createReplay, mountDevtools, RealtimeDevtools, SessionFileError } from "../src/devtools/index.js";
-import { REDACTED, redacted, redactedUrl } from "../src/devtools/redact.js";
+import { REDACTED, Redactor, redactedUrl } from "../src/devtools/redact.js";
 import { fromNdjson, toNdjson } from "../src/devtools/session-file.js";
 import { createClient } from "../src/index.js";
 import { newest } from "../src/inspect.js";
@@ -59,28 +59,39 @@ test("every state, socket and frame is seen in order, also of a connection that 
   expect(late.entries.length).toBe(4);
 });
 
-test("tokens are in no entry, no panel and no file; the data of events stays", async () => {
+test("secrets are in no entry, no panel and no file; the rest of an event's data stays", async () => {
   const { server, client } = start({ url: "ws://fake.invalid/ws?token=secret-token" });
-  const capture = new Capture(client);
-  const unmount = mountDevtools({ client, open: true });
+  const capture = new Capture(client, { redact: ["IBAN"] });
+  const unmount = mountDevtools({ client, open: true, redact: ["IBAN"] });
   onTestFinished(unmount);
   await client.connect("secret-token");
   server.expireTokens();
   await server.message("auth");
   await server.settled();
-  server.publish("user:ann", "key_made", { token: "of the application" });
+  server.publish("user:ann", "key_made", {
+    name: "of the application",
+    password: "hunter2",
+    headers: { Authorization: "Bearer hunter2" },
+    apiKey: "hunter2",
+    iban: "hunter2",
+    tokensUsed: 512,
+  });
   await server.settled();
   const file = toNdjson(capture.entries);
   expect(file).not.toContain("secret-token");
   expect(file).not.toMatch(/resume-\d/);
+  expect(file).not.toContain("hunter2");
   expect(file).toContain("of the application");
+  expect(file).toContain('"tokensUsed":512');
   expect(capture.entries.find(({ type }) => type === "connect")?.frame).toMatchObject({
     payload: { token: REDACTED },
   });
   expect(capture.entries.find(({ type }) => type === "auth")?.frame).toMatchObject({
     payload: { token: REDACTED },
   });
-  expect(redacted({ type: "connect", payload: { resume: { clientId: "c", token: "t" } } })).toEqual({
+  expect(
+    new Redactor().redacted({ type: "connect", payload: { resume: { clientId: "c", token: "t" } } }),
+  ).toEqual({
     type: "connect",
     payload: { resume: { clientId: "c", token: REDACTED } },
   });
@@ -119,7 +130,7 @@ test("rooms: offset, what is behind, skipped, recovered; events a second", async
 
 test("the timeline is bounded, and found by words, direction and without heartbeats", () => {
   const { client } = start();
-  const capture = new Capture(client, 10);
+  const capture = new Capture(client, { limit: 10 });
   for (let n = 0; n < 100; n++) client.connect();
   client.disconnect();
   expect(capture.entries.length).toBeLessThanOrEqual(12);

@@ -3,7 +3,7 @@ import type { RealtimeClient } from "../client.js";
 import type { SeenSocket } from "../inspect.js";
 import type { ConnectionState } from "../types.js";
 import type { Direction, Entry } from "./entries.js";
-import { redacted, redactedUrl } from "./redact.js";
+import { Redactor, redactedUrl } from "./redact.js";
 
 /** How many entries are kept. */
 const LIMIT = 5000;
@@ -34,6 +34,13 @@ interface Counts {
   head: number;
 }
 
+export interface CaptureOptions {
+  /** Entries that are kept; 5000. */
+  limit?: number | undefined;
+  /** Names of further fields whose values are never shown or recorded. */
+  redact?: readonly string[] | undefined;
+}
+
 export class Capture {
   readonly client: RealtimeClient;
   readonly limit: number;
@@ -41,6 +48,7 @@ export class Capture {
   #n = 0;
   #stopped = false;
   #state: ConnectionState;
+  readonly #redactor: Redactor;
   /** Milliseconds that the server's clock is ahead of this one, at least. */
   #ahead: number | undefined;
   readonly #counts = new Map<string, Counts>();
@@ -48,11 +56,12 @@ export class Capture {
   readonly #readers = new Set<(entry: Entry) => void>();
   readonly #ends: (() => void)[] = [];
 
-  constructor(client: RealtimeClient, limit = LIMIT) {
+  constructor(client: RealtimeClient, { limit = LIMIT, redact }: CaptureOptions = {}) {
     this.client = client;
     this.limit = limit;
+    this.#redactor = new Redactor(redact);
     this.#state = client.state;
-    this.#add("client", "state", redacted(client.state), 0);
+    this.#add("client", "state", this.#redactor.redacted(client.state), 0);
     this.#ends.push(client.on("state", (state) => this.#stateChanged(state)));
     const { seen } = client;
     const opened = (socket: SeenSocket) => this.#tap(socket);
@@ -115,7 +124,7 @@ export class Capture {
 
   #stateChanged(state: ConnectionState): void {
     this.#state = state;
-    this.#add("client", "state", redacted(state), 0);
+    this.#add("client", "state", this.#redactor.redacted(state), 0);
   }
 
   #tap(socket: SeenSocket): void {
@@ -177,7 +186,7 @@ export class Capture {
       if (eventId !== undefined && room !== undefined) this.#event(room, offset, timestamp, skipped);
     }
     const named = room ?? payload?.room ?? (type === "room_joined" ? data?.room : undefined);
-    this.#add(direction, type ?? "?", redacted(frame), size, named, offset);
+    this.#add(direction, type ?? "?", this.#redactor.redacted(frame), size, named, offset);
   }
 
   #joined(joined: unknown): void {

@@ -16,6 +16,11 @@ export interface DevtoolsOptions {
   theme?: "light" | "dark" | undefined;
   /** Entries that are kept; 5000. */
   limit?: number | undefined;
+  /**
+   * Names of fields whose values are never shown or recorded, in any case and at any depth, beside those that are left out
+   * anyway: passwords, secrets, tokens, keys, cookies and the like.
+   */
+  redact?: readonly string[] | undefined;
 }
 
 /** Those that wait for a client: any number, none in the place of another. */
@@ -40,7 +45,7 @@ function whenConnected(show: (client: RealtimeClient) => void): () => void {
 export function mountDevtools(options: DevtoolsOptions = {}): () => void {
   let end = () => {};
   const show = (client: RealtimeClient) => {
-    const capture = new Capture(client, options.limit);
+    const capture = new Capture(client, options);
     const { container, open = false, theme } = options;
     const panel = new Panel(capture, { open, theme, inside: container !== undefined });
     (container ?? document.body).append(panel.element);
