@@ -52,6 +52,7 @@ pub(crate) fn run(args: &Args) -> Result<Value> {
         secret: args.secret()?.to_owned(),
         port: port_below_the_ephemeral()?,
         env,
+        log: None,
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as u64;
     let length_ms = DAYS * DAY - HOUR;
