@@ -115,9 +115,13 @@ impl Outbox {
         self.inner.lock().queue.replays_are_full(self.limit)
     }
 
-    /// Keeps a place for a message that must come before what is queued from now on; one place at a time.
+    /// Keeps a place for a message that must come before what is queued from now on; one place at a time. On a connection that
+    /// ends there is none, as nothing is queued.
     pub fn reserve(&self) -> Reserved {
-        self.inner.lock().queue.slots.push_back(Slot::Reserved);
+        let queue = &mut self.inner.lock().queue;
+        if !queue.is_ending() {
+            queue.slots.push_back(Slot::Reserved);
+        }
         Reserved(())
     }
 
