@@ -76,7 +76,28 @@ impl Emission {
     }
 }
 
-/// What goes on (§9, status).
+/// What goes on, in sums.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Totals {
+    /// Version of the server.
+    pub version: &'static str,
+    /// Seconds since the start.
+    pub uptime_seconds: u64,
+    /// Name of the engine.
+    pub engine: &'static str,
+    /// Connections.
+    pub total_clients: usize,
+    /// Those with a user.
+    pub authenticated_clients: usize,
+    /// Events published so far.
+    pub published: u64,
+    /// Rooms in memory.
+    pub rooms: usize,
+    /// Connections in rooms, summed over the rooms.
+    pub memberships: usize,
+}
+
+/// What goes on (§9, status), with the rooms.
 #[derive(Clone, Debug)]
 pub struct Stats {
     /// Version of the server.
@@ -325,18 +346,27 @@ impl Handle {
         allowed(&self.shared.settings.policy, identity, room, action)
     }
 
-    /// Totals and rooms.
-    pub fn stats(&self) -> Stats {
+    /// The totals: what costs the same however many rooms there are.
+    pub fn totals(&self) -> Totals {
         let counts = self.shared.hub.registry.counts();
-        Stats {
+        let (rooms, memberships) = self.shared.hub.totals();
+        Totals {
             version: env!("CARGO_PKG_VERSION"),
             uptime_seconds: self.now_ms().saturating_sub(self.shared.started_ms) / 1000,
             engine: self.shared.hub.engine_name(),
             total_clients: counts.total,
             authenticated_clients: counts.authenticated,
             published: self.shared.hub.published(),
-            rooms: self.shared.hub.rooms(),
+            rooms,
+            memberships,
         }
+    }
+
+    /// Totals and rooms; looks at every room.
+    pub fn stats(&self) -> Stats {
+        let Totals { version, uptime_seconds, engine, total_clients, authenticated_clients, published, .. } = self.totals();
+        let rooms = self.shared.hub.rooms();
+        Stats { version, uptime_seconds, engine, total_clients, authenticated_clients, published, rooms }
     }
 
     /// The metrics of this server for Prometheus; `exposition().text()` is what `/metrics` answers.

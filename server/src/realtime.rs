@@ -1,6 +1,7 @@
 //! The server as a value: built from settings, mounted as a router, driven through a cloneable handle.
 
 use crate::{
+    api::{self, CallLimits},
     auth::{Authenticator, SetupError, api_key::ApiKeys, origin::OriginPolicy, resume::ResumeKeys, resume_key::ResumeKeyError},
     clock::Clock,
     config::{Config, EngineKind},
@@ -15,6 +16,7 @@ use crate::{
     storage::{self, StorageError},
     telemetry,
 };
+use axum::middleware::from_fn_with_state;
 use osbackend_protocol::Policy;
 use std::{
     future::poll_fn,
@@ -24,7 +26,7 @@ use std::{
     time::Duration,
 };
 
-pub use crate::handle::{Emission, Emitted, Handle, PublishError, Stats};
+pub use crate::handle::{Emission, Emitted, Handle, PublishError, Stats, Totals};
 
 /// How often rooms that hold nothing and nobody are dropped.
 const SWEEP: Duration = Duration::from_secs(30);
@@ -163,7 +165,8 @@ impl Builder {
         };
         let admission = Admission::new(&config.limits);
         let handle = Handle::new(Arc::new(shared), authenticator, clock);
-        Ok(Realtime { handle, admission, config })
+        let call_limits = CallLimits::from_config(&config);
+        Ok(Realtime { handle, admission, call_limits, config })
     }
 }
 
@@ -185,6 +188,7 @@ async fn tell_presence(hub: Weak<Hub>, clock: Clock) {
 pub struct Realtime {
     handle: Handle,
     admission: Admission,
+    call_limits: CallLimits,
     config: Config,
 }
 
@@ -222,16 +226,19 @@ impl Realtime {
 
     /// The API alone (§9) and `/metrics`, for a port whose `/ws` is another process's: see [`crate::proxy`].
     pub fn api_router(&self) -> axum::Router {
-        let keys = ApiKeys::new(&self.config.auth.api_keys);
-        let router = crate::api::router(
-            self.handle.clone(),
-            keys,
-            OriginPolicy::from_config(&self.config),
-            self.config.limits.message_timeout,
-        );
+        let options = api::Options {
+            keys: ApiKeys::new(&self.config.auth.api_keys),
+            origins: OriginPolicy::from_config(&self.config),
+            limits: self.call_limits.clone(),
+            body_timeout: self.config.limits.message_timeout,
+        };
+        let router = api::router(self.handle.clone(), options);
         match self.config.logs.metrics_addr {
             Some(_) => router,
-            None => router.merge(self.metrics_router()),
+            None => {
+                let limited = from_fn_with_state((self.call_limits.clone(), self.handle.clone()), api::charge_scrape);
+                router.merge(self.metrics_router().layer(limited))
+            }
         }
     }
 

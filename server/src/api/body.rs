@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use osbackend_protocol::codec;
 use osbackend_protocol::limits::MAX_DEPTH;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 
 use super::{Api, ApiError, MAX_BODY_BYTES};
 
@@ -63,6 +64,11 @@ impl JsonText {
     }
 }
 
+/// A field that may be left out, and is a text where it is there: `null` is neither.
+pub(super) fn not_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(deserializer).map(Some)
+}
+
 /// As [`typed`], out of an object only: serde's structs would take an array of their fields too.
 pub(super) fn object<T: DeserializeOwned>(prefix: &str, text: &str) -> Result<T, ApiError> {
     if text.trim_start().starts_with('{') {
@@ -83,7 +89,14 @@ fn typed<T: DeserializeOwned>(prefix: &str, text: &str) -> Result<T, ApiError> {
         let message = error.inner().to_string();
         // The position is of no use in a body that a program made.
         let message = message.rfind(" at line ").map_or(message.as_str(), |at| &message[..at]);
-        match message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
+        let quoted = |before: &str| message.strip_prefix(before).and_then(|rest| rest.split('`').next());
+        if let Some(field) = quoted("unknown field `") {
+            // serde's path names the field itself already, or the object that it stands in.
+            let parent = path.strip_suffix(field).map_or(path.as_str(), |before| before.trim_end_matches('.'));
+            let place = if parent.is_empty() { format!("{prefix}{field}") } else { format!("{prefix}{parent}.{field}") };
+            return ApiError::invalid(place, "this call has no such field");
+        }
+        match quoted("missing field `") {
             Some(field) if path.is_empty() => ApiError::invalid(format!("{prefix}{field}"), "is missing"),
             Some(field) => ApiError::invalid(format!("{prefix}{path}.{field}"), "is missing"),
             None if path.is_empty() && prefix.is_empty() => ApiError::invalid("body", message),

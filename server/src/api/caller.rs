@@ -46,21 +46,24 @@ impl Admin {
     }
 }
 
+/// Who a request says that it comes from, checked.
+enum Who {
+    /// A backend, by the name of its key.
+    Backend(String),
+    User(Identity),
+    Nobody,
+}
+
 impl FromRequestParts<Api> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
-        if let Some(name) = backend(&parts.headers, api)? {
-            tracing::debug!(call = call(parts), api_key = name, "an API key was used for a call that is for users");
-            return Err(ApiError::forbidden(
-                "API keys are for broadcast, events, disconnect and status; this call takes a token",
-            ));
-        }
-        let given = extract::token(&parts.headers, parts.uri.query());
-        let given = given.inspect_err(|error| api.handle.shared().meters.token_refused(Via::Api, error))?;
-        match given {
-            Some(token) => Ok(Self(Some(user(token.as_str(), api).await?))),
-            None => Ok(Self(None)),
+        match identify(parts, api).await? {
+            Who::Backend(_) => {
+                Err(ApiError::forbidden("API keys are for broadcast, events, disconnect and status; this call takes a token"))
+            }
+            Who::User(user) => Ok(Self(Some(user))),
+            Who::Nobody => Ok(Self(None)),
         }
     }
 }
@@ -78,17 +81,11 @@ impl FromRequestParts<Api> for Admin {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
-        if let Some(name) = backend(&parts.headers, api)? {
-            tracing::info!(call = call(parts), api_key = name, "API call");
-            return Ok(Self::Backend(name.to_owned()));
-        }
-        let Caller(caller) = Caller::from_request_parts(parts, api).await?;
-        let user = caller.ok_or_else(ApiError::admin_needed)?;
-        if user.is_admin() {
-            tracing::info!(call = call(parts), user = user.sub, "API call");
-            Ok(Self::User(user))
-        } else {
-            Err(ApiError::forbidden("an API key, or a token with the role admin or service_role, is needed"))
+        match identify(parts, api).await? {
+            Who::Backend(name) => Ok(Self::Backend(name)),
+            Who::User(user) if user.is_admin() => Ok(Self::User(user)),
+            Who::User(_) => Err(ApiError::forbidden("an API key, or a token with the role admin or service_role, is needed")),
+            Who::Nobody => Err(ApiError::admin_needed()),
         }
     }
 }
@@ -97,11 +94,54 @@ impl FromRequestParts<Api> for MaybeAdmin {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
-        if let Some(name) = backend(&parts.headers, api)? {
-            return Ok(Self(Some(Admin::Backend(name.to_owned()))));
+        Ok(Self(match identify(parts, api).await? {
+            Who::Backend(name) => Some(Admin::Backend(name)),
+            Who::User(user) => user.is_admin().then_some(Admin::User(user)),
+            Who::Nobody => None,
+        }))
+    }
+}
+
+/// Who calls, charged for the call unless it is a backend or an admin, and noted for the log.
+async fn identify(parts: &Parts, api: &Api) -> Result<Who, ApiError> {
+    let who = check(parts, api).await;
+    let address = || api.limits.address(&parts.extensions, &parts.headers);
+    let noted = parts.extensions.get::<http::Noted>();
+    match &who {
+        Ok(Who::Backend(name)) => note(noted, format!("api-key:{name}")),
+        Ok(Who::User(user)) => {
+            note(noted, format!("user:{}", user.sub));
+            if !user.is_admin() {
+                api.limits.charge(address(), Some(&user.sub), 1).await?;
+            }
         }
-        let Caller(caller) = Caller::from_request_parts(parts, api).await?;
-        Ok(Self(caller.filter(Identity::is_admin).map(Admin::User)))
+        // A refused token costs as much as none: who tries out tokens is slowed down, too.
+        Ok(Who::Nobody) => api.limits.charge(address(), None, 1).await?,
+        Err(error) => {
+            if let Some(noted) = noted {
+                noted.refused(error);
+            }
+            api.limits.charge(address(), None, 1).await?;
+        }
+    }
+    who
+}
+
+fn note(noted: Option<&http::Noted>, caller: String) {
+    if let Some(noted) = noted {
+        noted.caller(caller);
+    }
+}
+
+async fn check(parts: &Parts, api: &Api) -> Result<Who, ApiError> {
+    if let Some(name) = backend(&parts.headers, api)? {
+        return Ok(Who::Backend(name.to_owned()));
+    }
+    let given = extract::token(&parts.headers, parts.uri.query());
+    let given = given.inspect_err(|error| api.handle.shared().meters.token_refused(Via::Api, error))?;
+    match given {
+        Some(token) => Ok(Who::User(user(token.as_str(), api).await?)),
+        None => Ok(Who::Nobody),
     }
 }
 
@@ -123,15 +163,9 @@ fn backend<'a>(headers: &HeaderMap, api: &'a Api) -> Result<Option<&'a str>, Api
     }
 }
 
-/// The call's name for the log: its path. Never the query, in which a token may stand.
-fn call(parts: &Parts) -> String {
-    http::logged_path(&http::route_of(&parts.extensions), parts.uri.path())
-}
-
 async fn user(token: &str, api: &Api) -> Result<Identity, ApiError> {
     let verified = api.handle.authenticate(token).await;
-    // An `AuthError` tells what was wrong and never holds the token.
-    match verified.inspect_err(|reason| tracing::info!(%reason, "token of an API call refused")) {
+    match verified {
         Ok(verified) => Ok(verified.identity),
         // What is no token at all may be meant as a key.
         Err(AuthError::Malformed | AuthError::NoSource) if !api.keys.is_empty() && !token.contains('.') => {

@@ -4,14 +4,17 @@ use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 
-use super::body::JsonText;
+use super::body::{JsonText, not_null};
 use super::caller::Admin;
+use super::query::{Asked, Nothing};
 use super::{Api, ApiError};
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Whom {
+    #[serde(default, deserialize_with = "not_null")]
     user_id: Option<String>,
+    #[serde(default, deserialize_with = "not_null")]
     client_id: Option<String>,
 }
 
@@ -21,7 +24,12 @@ pub(super) struct Disconnected {
     disconnected: usize,
 }
 
-pub(super) async fn disconnect(State(api): State<Api>, _: Admin, body: JsonText) -> Result<Json<Disconnected>, ApiError> {
+pub(super) async fn disconnect(
+    State(api): State<Api>,
+    _: Admin,
+    _: Asked<Nothing>,
+    body: JsonText,
+) -> Result<Json<Disconnected>, ApiError> {
     let whom: Whom = body.object()?;
     let disconnected = match (whom.user_id, whom.client_id) {
         (Some(user), None) => api.handle.disconnect_user(&user),

@@ -9,6 +9,7 @@ use osbackend_protocol::event::EventError;
 use osbackend_protocol::{Denied, ErrorCode, RoomNameError};
 use serde_json::json;
 
+use super::limits::Anyone;
 use crate::auth::AuthError;
 use crate::engine::EngineError;
 use crate::realtime::PublishError;
@@ -27,6 +28,11 @@ pub struct ApiError {
 impl ApiError {
     pub(super) fn new(status: StatusCode, code: ErrorCode, message: impl fmt::Display) -> Self {
         Self { status, code: code.name(), message: message.to_string(), path: None, retry_after_seconds: None }
+    }
+
+    /// What went wrong, in words.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
     }
 
     /// 400: the request can't be understood.
@@ -74,6 +80,14 @@ impl ApiError {
     pub(super) fn too_slow(limit: Duration) -> Self {
         let message = format!("the body was not complete within {} s: send it faster, or in smaller calls", limit.as_secs_f32());
         Self::new(StatusCode::REQUEST_TIMEOUT, ErrorCode::BadRequest, message)
+    }
+
+    /// 429: more often than a limit allows; in `retry_ms` it does again.
+    pub(super) fn rate_limited(message: impl fmt::Display, retry_ms: u64) -> Self {
+        let seconds = retry_ms.div_ceil(1000).max(1);
+        let message = format!("{message}: try again in {seconds} s");
+        let retry_after_seconds = Some(seconds);
+        Self { retry_after_seconds, ..Self::new(StatusCode::TOO_MANY_REQUESTS, ErrorCode::RateLimited, message) }
     }
 
     /// 503: not now.
@@ -157,13 +171,13 @@ impl IntoResponse for ApiError {
 }
 
 /// 404 for a path under `/api/ws` that no call has. §6 has no code for it: on the socket there are no paths.
-pub(super) async fn no_such_call() -> ApiError {
+pub(super) async fn no_such_call(_: Anyone) -> ApiError {
     let message = "no such call; see docs/PROTOCOL.md, section 9";
     ApiError { code: "not_found", ..ApiError::new(StatusCode::NOT_FOUND, ErrorCode::BadRequest, message) }
 }
 
 /// 405 for a call that has another method.
-pub(super) async fn wrong_method() -> ApiError {
+pub(super) async fn wrong_method(_: Anyone) -> ApiError {
     let message = "this call has another method; see docs/PROTOCOL.md, section 9";
     ApiError { code: "method_not_allowed", ..ApiError::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::BadRequest, message) }
 }

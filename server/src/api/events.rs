@@ -8,18 +8,20 @@ use osbackend_protocol::permission::within_token;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::body::{JsonText, object};
+use super::body::{JsonText, not_null, object};
 use super::caller::Admin;
 use super::publish::{check_key, check_size};
+use super::query::{Asked, Nothing};
 use super::{Api, ApiError};
 use crate::realtime::{Emission, Emitted};
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Given {
     #[serde(rename = "type")]
     kind: String,
     data: JsonObject,
+    #[serde(default, deserialize_with = "not_null")]
     idempotency_key: Option<String>,
 }
 
@@ -43,7 +45,12 @@ impl From<Emitted> for Taken {
     }
 }
 
-pub(super) async fn events(State(api): State<Api>, admin: Admin, body: JsonText) -> Result<Response, ApiError> {
+pub(super) async fn events(
+    State(api): State<Api>,
+    admin: Admin,
+    _: Asked<Nothing>,
+    body: JsonText,
+) -> Result<Response, ApiError> {
     if !body.as_str().trim_start().starts_with('[') {
         let emission = check(&api, &admin, "", body.as_str())?;
         let one = api.handle.emit_all(vec![emission]).await?.into_iter().next();

@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    extract::{Query, State, rejection::QueryRejection},
+    extract::State,
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
@@ -14,12 +14,12 @@ use osbackend_protocol::{
 use serde::Deserialize;
 use std::{borrow::Cow, fmt::Write as _};
 
-use super::{Api, ApiError, caller::Caller};
+use super::{Api, ApiError, caller::Caller, query::Asked};
 use crate::metrics::{self, MetricQuery};
 
 /// The same names as in `metrics:get`, each as text.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct MetricsQuery {
     #[serde(rename = "type")]
     kind: Option<String>,
@@ -35,11 +35,11 @@ pub(super) async fn metrics(
     State(api): State<Api>,
     Caller(caller): Caller,
     headers: HeaderMap,
-    query: Result<Query<MetricsQuery>, QueryRejection>,
+    query: Result<Asked<MetricsQuery>, ApiError>,
 ) -> Result<Response, ApiError> {
     let overview = RoomName::parse(metrics::ROOM)?;
     api.handle.allowed(caller.as_ref(), &overview, Action::Join)?;
-    let Query(query) = query.map_err(|rejection| ApiError::bad_request(rejection.body_text()))?;
+    let Asked(query) = query?;
     let as_csv = wants_csv(&query, &headers)?;
     let query = MetricQuery::new(asked(query)?, api.handle.now_ms()).map_err(ApiError::bad_request)?;
     let metrics = api.handle.metrics(query).await.map_err(ApiError::unavailable)?;

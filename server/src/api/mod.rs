@@ -18,13 +18,16 @@ mod cors;
 mod disconnect;
 mod error;
 mod events;
+mod limits;
 mod metrics;
 mod openapi;
 mod publish;
+mod query;
 mod rooms;
 mod status;
 
 pub use error::ApiError;
+pub(crate) use limits::{CallLimits, charge_scrape};
 
 /// Largest body, in bytes; a larger one is answered with 413.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
@@ -34,6 +37,7 @@ pub const MAX_BODY_BYTES: usize = 1024 * 1024;
 struct Api {
     handle: Handle,
     keys: ApiKeys,
+    limits: CallLimits,
     /// For a body, from the request's head to the body's end; `None`: no limit.
     body_timeout: Option<Duration>,
     /// Tells the nodes of a cluster, and the runs of one node, apart.
@@ -59,17 +63,29 @@ fn calls() -> [(&'static str, &'static str, MethodRouter<Api>); 13] {
     ]
 }
 
-/// The calls of §9 on a server's handle, with tokens checked as on `/ws`, for backends with these keys and pages of these origins.
-/// A body that isn't there after `body_timeout` is answered with 408.
-pub fn router(handle: Handle, keys: ApiKeys, origins: OriginPolicy, body_timeout: Option<Duration>) -> Router {
+/// Who may call, how often, and how slowly.
+pub(crate) struct Options {
+    /// Backends.
+    pub(crate) keys: ApiKeys,
+    /// Pages.
+    pub(crate) origins: OriginPolicy,
+    /// Of callers by token and by none.
+    pub(crate) limits: CallLimits,
+    /// A body that isn't there after this time is answered with 408; `None`: no limit.
+    pub(crate) body_timeout: Option<Duration>,
+}
+
+/// The calls of §9 on a server's handle, with tokens checked as on `/ws`.
+pub(crate) fn router(handle: Handle, options: Options) -> Router {
+    let Options { keys, origins, limits, body_timeout } = options;
     // What is under `/api/ws` and no call is answered in the form of §9; the rest of the paths is an application's own.
-    let fallback = Router::new().fallback(error::no_such_call);
+    let fallback = Router::<Api>::new().fallback(error::no_such_call);
     let router = calls().into_iter().fold(Router::new(), |router, (_, path, call)| {
         router.route(path, call.fallback(error::wrong_method).layer(DefaultBodyLimit::max(MAX_BODY_BYTES)))
     });
     router
         .nest("/api/ws", fallback)
-        .layer(from_fn_with_state(handle.clone(), telemetry::http::observe))
+        .layer(from_fn_with_state((handle.clone(), limits.clone()), telemetry::http::observe))
         .layer(cors::layer(origins))
-        .with_state(Api { node: handle.shared().hub.new_id("node"), handle, keys, body_timeout })
+        .with_state(Api { node: handle.shared().hub.new_id("node"), handle, keys, limits, body_timeout })
 }

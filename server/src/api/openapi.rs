@@ -8,6 +8,8 @@ use std::sync::LazyLock;
 use axum::http::{HeaderName, header};
 use axum::response::IntoResponse;
 
+use super::limits::Anyone;
+
 const DOCUMENT: &str = include_str!("openapi/openapi.json");
 const PAGE: &str = include_str!("openapi/page.html");
 const SCRIPT: &str = include_str!("openapi/page.js");
@@ -22,16 +24,16 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'uns
 
 const NO_SNIFF: (HeaderName, &str) = (header::X_CONTENT_TYPE_OPTIONS, "nosniff");
 
-pub(super) async fn document() -> impl IntoResponse {
+pub(super) async fn document(_: Anyone) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json"), NO_SNIFF], VERSIONED.as_str())
 }
 
-pub(super) async fn page() -> impl IntoResponse {
+pub(super) async fn page(_: Anyone) -> impl IntoResponse {
     let headers = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, PAGE_POLICY), NO_SNIFF];
     (headers, PAGE)
 }
 
-pub(super) async fn script() -> impl IntoResponse {
+pub(super) async fn script(_: Anyone) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8"), NO_SNIFF], SCRIPT)
 }
 

@@ -9,8 +9,9 @@ use osbackend_protocol::{Action, JsonObject, Published, RoomName};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::body::{JsonText, object};
+use super::body::{JsonText, not_null, object};
 use super::caller::Admin;
+use super::query::{Asked, Nothing};
 use super::{Api, ApiError};
 use crate::hub::event::NewEvent;
 
@@ -18,13 +19,16 @@ use crate::hub::event::NewEvent;
 const DEFAULT_ROOM: &str = "admin:broadcast";
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Broadcast {
+    #[serde(default, deserialize_with = "not_null")]
     room: Option<String>,
     #[serde(rename = "type")]
     kind: String,
     data: JsonObject,
+    #[serde(default, deserialize_with = "not_null")]
     user_id: Option<String>,
+    #[serde(default, deserialize_with = "not_null")]
     idempotency_key: Option<String>,
 }
 
@@ -39,7 +43,12 @@ pub(super) struct Taken {
 }
 
 /// One event, or an array of them: all are published, in this order, or none.
-pub(super) async fn broadcast(State(api): State<Api>, admin: Admin, body: JsonText) -> Result<Response, ApiError> {
+pub(super) async fn broadcast(
+    State(api): State<Api>,
+    admin: Admin,
+    _: Asked<Nothing>,
+    body: JsonText,
+) -> Result<Response, ApiError> {
     if !body.as_str().trim_start().starts_with('[') {
         let event = check(&api, &admin, "", body.as_str())?;
         let one = publish(&api, vec![event]).await?.into_iter().next();

@@ -1,8 +1,8 @@
 //! `GET /api/ws/rooms`, and who is in a room and what was said there.
 
 use axum::Json;
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
 use osbackend_protocol::limits::MAX_PAGE;
 use osbackend_protocol::permission::within_token;
 use osbackend_protocol::server_msg::{History, Presence};
@@ -10,6 +10,8 @@ use osbackend_protocol::{Action, Identity, RoomName};
 use serde::{Deserialize, Serialize};
 
 use super::caller::{Caller, User};
+use super::limits::{UNIT_OF_MANY, Whence};
+use super::query::{Asked, Nothing};
 use super::{Api, ApiError};
 
 #[derive(Serialize)]
@@ -26,7 +28,17 @@ struct Room {
     offset: u64,
 }
 
-pub(super) async fn rooms(State(api): State<Api>, User(user): User) -> Json<Rooms> {
+pub(super) async fn rooms(
+    State(api): State<Api>,
+    User(user): User,
+    Whence(address): Whence,
+    _: Asked<Nothing>,
+) -> Result<Json<Rooms>, ApiError> {
+    // Every room is looked at.
+    let units = api.handle.totals().rooms as u64 / UNIT_OF_MANY;
+    if !user.is_admin() && units > 0 {
+        api.limits.charge(address, Some(&user.sub), units).await?;
+    }
     // Admins see rooms that the policy has not, too; a `rooms` claim narrows their tokens as it does everybody's.
     let may_see = |room: &RoomName| match user.is_admin() {
         true => within_token(Some(&user), room).is_ok(),
@@ -39,15 +51,21 @@ pub(super) async fn rooms(State(api): State<Api>, User(user): User) -> Json<Room
         epoch: status.epoch,
         offset: status.offset,
     });
-    Json(Rooms { rooms: rooms.collect() })
+    Ok(Json(Rooms { rooms: rooms.collect() }))
 }
 
-pub(super) async fn presence(State(api): State<Api>, Caller(caller): Caller, room: RoomPath) -> Result<Json<Presence>, ApiError> {
+pub(super) async fn presence(
+    State(api): State<Api>,
+    Caller(caller): Caller,
+    room: RoomPath,
+    _: Asked<Nothing>,
+) -> Result<Json<Presence>, ApiError> {
     let room = admitted(&api, caller.as_ref(), room, Action::Presence)?;
     Ok(Json(api.handle.presence(room)))
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct HistoryQuery {
     since: Option<u64>,
     limit: Option<u32>,
@@ -59,10 +77,10 @@ pub(super) async fn history(
     State(api): State<Api>,
     Caller(caller): Caller,
     room: RoomPath,
-    query: Result<Query<HistoryQuery>, QueryRejection>,
+    query: Result<Asked<HistoryQuery>, ApiError>,
 ) -> Result<Json<History>, ApiError> {
     let room = admitted(&api, caller.as_ref(), room, Action::History)?;
-    let Query(query) = query.map_err(|rejection| ApiError::bad_request(rejection.body_text()))?;
+    let Asked(query) = query?;
     let limit = match query.limit.unwrap_or(100) {
         0 => return Err(ApiError::bad_request(format!("limit: must be 1 to {MAX_PAGE}"))),
         limit => limit.min(MAX_PAGE) as usize,

@@ -164,7 +164,7 @@ pub enum EngineKind {
     Memory,
 }
 
-/// Bounds on clients; `None` lifts one. The rates are of WebSocket connections, not of the HTTP API.
+/// Bounds on clients; `None` lifts one, where nothing else is said. The rates are of WebSocket connections, but for those of the API.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Connections of the whole server.
@@ -173,6 +173,16 @@ pub struct Limits {
     pub max_connections_per_ip: Option<usize>,
     /// Connections of one user.
     pub max_connections_per_user: Option<usize>,
+    /// HTTP connections of one IP address that are not WebSockets; `None`: as many as `max_connections_per_ip`.
+    pub max_http_connections_per_ip: Option<usize>,
+    /// Calls a second of one user's token to the HTTP API, twice as many at once.
+    pub api_rate: Option<u32>,
+    /// Calls a second of one IP address to the HTTP API, twice as many at once.
+    pub api_rate_per_ip: Option<u32>,
+    /// How long an HTTP connection may be idle between two requests.
+    pub http_keep_alive: Option<Duration>,
+    /// How long an HTTP client may not read its answer.
+    pub http_write_timeout: Option<Duration>,
     /// New connections a second.
     pub connect_rate: Option<u32>,
     /// Size of one incoming message in bytes; more: close 1009.
@@ -362,6 +372,11 @@ impl Config {
                 max_connections: None,
                 max_connections_per_ip: None,
                 max_connections_per_user: None,
+                max_http_connections_per_ip: None,
+                api_rate: None,
+                api_rate_per_ip: None,
+                http_keep_alive: None,
+                http_write_timeout: None,
                 connect_rate: None,
                 max_message_bytes: None,
                 max_rooms: None,

@@ -339,6 +339,48 @@ pub const SETTINGS: &[Setting] = &[
         into!(limits.handshake_timeout, duration),
     ),
     setting(
+        "limits",
+        "API_RATE",
+        Some("50"),
+        NUMBER,
+        "Calls to the HTTP API a second of one user's token, twice as many at once; more are answered with 429. Admins and API keys are not counted.",
+        into!(limits.api_rate, limit),
+    )
+    .dev("0"),
+    setting(
+        "limits",
+        "API_RATE_PER_IP",
+        Some("200"),
+        NUMBER,
+        "The same of one IP address (an IPv6 network of 64 bits), of all its users and of who calls without a token.",
+        into!(limits.api_rate_per_ip, limit),
+    )
+    .dev("0"),
+    setting(
+        "limits",
+        "MAX_HTTP_CONNECTIONS_PER_IP",
+        None,
+        NUMBER,
+        "HTTP connections of one IP address that are no WebSockets; the one that is idle for longest gives way to a new one. Unset: as many as `MAX_CONNECTIONS_PER_IP`.",
+        into!(limits.max_http_connections_per_ip, |v| number(v).map(Some)),
+    ),
+    setting(
+        "limits",
+        "HTTP_KEEP_ALIVE",
+        Some("75s"),
+        TIME,
+        "How long an HTTP connection may be idle between two requests: longer than a load balancer keeps it (60 s, mostly).",
+        into!(limits.http_keep_alive, duration),
+    ),
+    setting(
+        "limits",
+        "HTTP_WRITE_TIMEOUT",
+        Some("10s"),
+        TIME,
+        "How long an HTTP client may read nothing of its answer, or less than 4 KiB a second, before the connection is closed.",
+        into!(limits.http_write_timeout, duration),
+    ),
+    setting(
         "liveness",
         "HEARTBEAT",
         Some("25s"),

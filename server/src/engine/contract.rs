@@ -130,3 +130,36 @@ fn a_room_that_was_dropped_is_never_taken_for_what_it_was_before() {
         }
     });
 }
+
+#[test]
+fn reading_the_history_of_a_room_that_holds_nothing_keeps_nothing_and_lies_about_nothing() {
+    with_each(100, 0, |hub| {
+        let page = |to: &str| hub.hub.history(&room(to), None, 10, false, hub.clock.now()).expect("a page");
+        let empty = page("agent:1");
+        assert_eq!((empty.offset, empty.events.len()), (0, 0));
+        assert!(hub.hub.rooms().is_empty() && hub.hub.totals() == (0, 0));
+        hub.notes("agent:1", 1..=3);
+        assert_eq!(hub.join("agent:1", &empty.epoch, 0).offsets(), [1, 2, 3], "the position that it told is one");
+        assert_eq!(page("agent:1").events.len(), 3);
+        hub.sweep();
+        let stored = page("agent:1");
+        assert_eq!((stored.offset, stored.events.len()), (3, 3), "after it was dropped from memory");
+    });
+}
+
+#[test]
+fn the_sums_are_those_of_the_rooms() {
+    with_each(100, 0, |hub| {
+        let sums = || (hub.hub.totals(), hub.hub.present_users());
+        let members: Vec<_> = (0..5).map(|n| hub.enter(&format!("agent:{}", n % 2), None)).collect();
+        assert_eq!(sums(), ((2, 5), 0));
+        let ephemeral = NewEvent { ephemeral: true, ..event(1) };
+        hub.publish("agent:nobody", ephemeral).expect("published");
+        assert_eq!(sums(), ((2, 5), 0), "what is ephemeral keeps no room that nobody is in");
+        hub.notes("agent:0", 1..=2);
+        drop(members);
+        hub.sweep();
+        let counts = hub.hub.rooms();
+        assert_eq!(sums(), ((counts.len(), counts.iter().map(|room| room.client_count).sum()), 0));
+    });
+}

@@ -22,6 +22,11 @@ impl MemoryEngine {
         Self { retentions: retentions.into(), process: process.into(), generation: AtomicU64::new(0), points: None }
     }
 
+    /// Of a room that is opened now.
+    fn epoch(&self) -> String {
+        format!("{}-{}", self.process, self.generation.load(Ordering::Acquire))
+    }
+
     /// Tells `record` of each point of the metrics, before its event is delivered.
     pub fn with_points(mut self, record: impl Fn(Point) + Send + Sync + 'static) -> Self {
         self.points = Some(Box::new(record));
@@ -35,8 +40,11 @@ impl Engine for MemoryEngine {
     }
 
     fn open(&self, room: &RoomName, _id: u64) -> Result<Stream, EngineError> {
-        let generation = self.generation.load(Ordering::Acquire);
-        Ok(Stream::new(format!("{}-{generation}", self.process), self.retentions.of(room)))
+        Ok(Stream::new(self.epoch(), self.retentions.of(room)))
+    }
+
+    fn vacant(&self, _: &RoomName) -> Result<Option<String>, EngineError> {
+        Ok(Some(self.epoch()))
     }
 
     fn publish(&self, pending: Vec<Pending>, hub: &dyn Apply) {

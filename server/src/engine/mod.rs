@@ -78,6 +78,12 @@ pub trait Engine: Send + Sync + 'static {
     /// The stream of a room that is not in memory; the hub numbers the room `id`. Nothing else is called for this room meanwhile.
     fn open(&self, room: &RoomName, id: u64) -> Result<Stream, EngineError>;
 
+    /// The epoch of a room that is not in memory and of which nothing is stored: asked by who only reads, so that nothing is kept of
+    /// the question. `None` where something is stored, and the room is to be opened.
+    fn vacant(&self, _room: &RoomName) -> Result<Option<String>, EngineError> {
+        Ok(None)
+    }
+
     /// Stores all of `pending` and then applies them; or tells each one's `done` why not. May return before that is done.
     fn publish(&self, pending: Vec<Pending>, hub: &dyn Apply);
 

@@ -9,6 +9,7 @@ pub mod outbox;
 pub mod presence;
 pub mod registry;
 mod room;
+mod totals;
 pub mod traffic;
 
 pub use counts::Counts;
@@ -31,6 +32,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
 };
+use totals::{Sizes, Totals};
 
 const SHARDS: usize = 64;
 
@@ -58,6 +60,7 @@ pub struct Hub {
     next_room: AtomicU64,
     /// Sums since the start.
     pub counts: Counts,
+    totals: Totals,
     presences: Presences,
 }
 
@@ -101,6 +104,7 @@ impl Hub {
             ids: Ids { process: process.into(), next: AtomicU64::new(0) },
             next_room: AtomicU64::new(0),
             counts: Counts::default(),
+            totals: Totals::default(),
             presences: Presences::new(presence),
         }
     }
@@ -152,7 +156,10 @@ impl Hub {
                 let mut shard = self.shard(name).lock();
                 match shard.get(name) {
                     Some(slot) => slot.clone(),
-                    None => shard.entry(name.clone()).or_default().clone(),
+                    None => {
+                        self.totals.add_room(1);
+                        shard.entry(name.clone()).or_default().clone()
+                    }
                 }
             };
             let mut slot = slot.lock();
@@ -170,16 +177,24 @@ impl Hub {
             // Between the look-up and the lock the sweep may have dropped it.
             if let Slot::Open(room) = &mut *slot {
                 room.used = true;
-                return Ok(with(room));
+                return Ok(self.resizing(room, with));
             }
         }
+    }
+
+    /// Runs `with` on a room, which may have more or fewer members afterwards.
+    fn resizing<T>(&self, room: &mut Room, with: impl FnOnce(&mut Room) -> T) -> T {
+        let before = Sizes::of(room);
+        let result = with(room);
+        self.totals.resized(before, Sizes::of(room));
+        result
     }
 
     /// Runs `with` on the room if it is in memory.
     fn peek<T>(&self, name: &RoomName, with: impl FnOnce(&mut Room) -> T) -> Option<T> {
         let slot = self.shard(name).lock().get(name).cloned()?;
         match &mut *slot.lock() {
-            Slot::Open(room) => Some(with(room)),
+            Slot::Open(room) => Some(self.resizing(room, with)),
             Slot::Unopened | Slot::Dropped => None,
         }
     }
@@ -235,10 +250,12 @@ impl Hub {
         let Some(mut slot) = slot.try_lock() else { return };
         if unneeded(&slot) {
             if let Slot::Open(room) = &*slot {
+                self.totals.resized(Sizes::of(room), Sizes::default());
                 self.engine.closed(name, room.stream.offset());
             }
             *slot = Slot::Dropped;
             shard.remove(name);
+            self.totals.add_room(-1);
         }
     }
 
@@ -296,19 +313,9 @@ impl Hub {
         all
     }
 
-    /// How many rooms are in memory, and the sum of their members.
+    /// How many rooms are in memory, and the sum of their members. Costs the same however many there are.
     pub fn totals(&self) -> (usize, usize) {
-        let mut totals = (0, 0);
-        for shard in &self.shards {
-            let rooms: Vec<_> = shard.lock().values().cloned().collect();
-            totals.0 += rooms.len();
-            let members = |slot: &Mutex<Slot>| match &*slot.lock() {
-                Slot::Open(room) => room.client_count(),
-                Slot::Unopened | Slot::Dropped => 0,
-            };
-            totals.1 += rooms.iter().map(|slot| members(slot)).sum::<usize>();
-        }
-        totals
+        (self.totals.rooms(), self.totals.members())
     }
 
     /// How many connections are in a room.
@@ -316,7 +323,10 @@ impl Hub {
         self.peek(room, |room| room.client_count()).unwrap_or(0)
     }
 
-    /// Held events of a room.
+    /// Held events of a room. Asking for one that holds nothing leaves no trace: names are free.
+    ///
+    /// # Errors
+    /// The engine can't read it.
     pub fn history(
         &self,
         room: &RoomName,
@@ -325,11 +335,19 @@ impl Hub {
         reverse: bool,
         now_ms: u64,
     ) -> Result<HistoryPage, EngineError> {
-        self.with_room(room, |room| {
+        let page = |room: &mut Room| {
+            room.used = true;
             room.stream.expire(Timestamp(now_ms));
             let events = room.stream.history(since, limit, reverse);
             HistoryPage { epoch: room.stream.epoch().to_owned(), offset: room.stream.offset(), events }
-        })
+        };
+        if let Some(page) = self.peek(room, page) {
+            return Ok(page);
+        }
+        match self.engine.vacant(room)? {
+            Some(epoch) => Ok(HistoryPage { epoch, offset: 0, events: Vec::new() }),
+            None => self.with_room(room, page),
+        }
     }
 }
 
@@ -342,9 +360,14 @@ impl Apply for Hub {
                 events.push((next.event, Timestamp(next.now_ms)));
                 dones.push(next.done);
             }
-            match self.with_room(&room, |room| room.publish(events)) {
-                Ok((published, batch)) => {
+            let publish = |room: &mut Room| (room.publish(events), room.is_deserted() && room.stream.is_idle());
+            match self.with_room(&room, publish) {
+                Ok(((published, batch), empty)) => {
                     self.counts.published(batch);
+                    // Ephemeral ones, for nobody.
+                    if empty {
+                        self.drop_if_idle(&room);
+                    }
                     dones.into_iter().zip(published).for_each(|(done, published)| done(Ok(published)));
                 }
                 Err(error) => dones.into_iter().for_each(|done| done(Err(error.clone()))),

@@ -65,12 +65,25 @@ impl Gcra {
     /// # Errors
     /// There is none, and nothing was taken; in so many milliseconds there will be (`retryAfterMs`, §4).
     pub fn take(&mut self, quota: &Quota, now_ms: u64) -> Result<(), u64> {
-        let Some((arrival_ns, over_ns)) = self.after(quota, 1, now_ms) else { return Ok(()) };
+        self.take_many(quota, 1, now_ms)
+    }
+
+    /// Takes `units` at once, unless there are not so many: more than the burst there never are.
+    ///
+    /// # Errors
+    /// As [`Self::take`].
+    pub fn take_many(&mut self, quota: &Quota, units: u64, now_ms: u64) -> Result<(), u64> {
+        let Some((arrival_ns, over_ns)) = self.after(quota, units, now_ms) else { return Ok(()) };
         if over_ns > 0 {
             return Err(over_ns.div_ceil(NS_PER_MS));
         }
         self.arrival_ns = arrival_ns;
         Ok(())
+    }
+
+    /// Whether something of the quota is used now: without that it is as good as a new one.
+    pub fn is_in_use(&self, now_ms: u64) -> bool {
+        self.arrival_ns > now_ms.saturating_mul(NS_PER_MS)
     }
 
     /// Takes one in advance, unless it would have to be waited for longer than `patience_ms`: after so many milliseconds, 0 for

@@ -3,6 +3,10 @@
 pub mod address;
 mod admission;
 mod gcra;
+mod http;
+mod keyed;
 
 pub use admission::{Admission, CONNECT_PATIENCE_MS, FULL_RETRY_MS, NotAdmitted, Place};
 pub use gcra::{Gcra, Overdrawn, Quota};
+pub use http::{HttpConnection, HttpConnections, HttpPlace, Phase, TooMany};
+pub use keyed::Keyed;

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use axum::Router;
@@ -15,6 +15,7 @@ use osbackend_protocol::RoomName;
 use tokio::net::TcpListener;
 
 use super::prometheus::CONTENT_TYPE;
+use crate::api::{ApiError, CallLimits};
 use crate::realtime::Handle;
 
 /// The route of what matches no call.
@@ -55,35 +56,67 @@ pub async fn serve(listener: TcpListener, handle: Handle) {
     }
 }
 
-/// Counts and logs a request: method, path without its query (which may hold a token), status and milliseconds.
-pub(crate) async fn observe(State(handle): State<Handle>, request: Request, next: Next) -> Response {
+/// What the log is to tell of a request beside its path: filled in by whoever finds it out. Cloning shares it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Noted(Arc<Notes>);
+
+#[derive(Debug, Default)]
+struct Notes {
+    caller: OnceLock<String>,
+    refused: OnceLock<String>,
+}
+
+impl Noted {
+    /// Who calls, such as `user:ada` or `api-key:billing`.
+    pub(crate) fn caller(&self, caller: String) {
+        // The first one counts; there is no other.
+        let _ = self.0.caller.set(caller);
+    }
+
+    /// Why its token or key was refused; an error never holds either.
+    pub(crate) fn refused(&self, error: &ApiError) {
+        let _ = self.0.refused.set(error.message().to_owned());
+    }
+}
+
+/// Counts every request, and logs it in one line: method, path without its query (which may hold a token), status, milliseconds, and
+/// who called. Of requests that are alike (address, caller, route, status) one a second is logged; `left_out` counts the others.
+pub(crate) async fn observe(State((handle, limits)): State<(Handle, CallLimits)>, mut request: Request, next: Next) -> Response {
     let began = Instant::now();
+    let noted = Noted::default();
+    request.extensions_mut().insert(noted.clone());
     let method = request.method().clone();
     let route = route(&request);
     let path = logged_path(&route, request.uri().path());
+    let address = limits.address(request.extensions(), request.headers());
     let response = next.run(request).await;
     let status = response.status();
     let ms = began.elapsed().as_secs_f64() * 1000.0;
+    let (caller, reason) = (noted.0.caller.get(), noted.0.refused.get());
+    let meters = &handle.shared().meters;
+    let status_code = status.as_u16();
     // What asks every few seconds all day is of no interest while it is answered well.
     if matches!(route.as_str(), "/healthz" | "/readyz") && status == StatusCode::OK {
-        tracing::debug!(%method, path, status = status.as_u16(), ms, "request");
-    } else if status.is_server_error() {
-        tracing::warn!(%method, path, status = status.as_u16(), ms, "request failed");
+        tracing::debug!(%method, path, status = status_code, ms, "request");
     } else {
-        tracing::info!(%method, path, status = status.as_u16(), ms, "request");
+        let kind = if status.is_server_error() { "request failed" } else { "request" };
+        let alike = (address, caller, &route, status_code);
+        if let Some(left_out) = meters.seldom.admits(kind, alike, handle.now_ms()) {
+            let left_out = Some(left_out).filter(|count| *count > 0);
+            if status.is_server_error() {
+                tracing::warn!(%method, path, status = status_code, ms, caller, reason, left_out, "request failed");
+            } else {
+                tracing::info!(%method, path, status = status_code, ms, caller, reason, left_out, "request");
+            }
+        }
     }
-    handle.shared().meters.requested(&method, route, status.as_u16());
+    meters.requested(&method, route, status_code);
     response
 }
 
 /// The route's template; what matches no call is all one.
 fn route(request: &Request) -> String {
-    route_of(request.extensions())
-}
-
-/// The same of a request's parts.
-pub(crate) fn route_of(extensions: &axum::http::Extensions) -> String {
-    match extensions.get::<MatchedPath>().map(MatchedPath::as_str) {
+    match request.extensions().get::<MatchedPath>().map(MatchedPath::as_str) {
         Some(template) if !template.contains("{*") => template.to_owned(),
         _ => OTHER.to_owned(),
     }
@@ -91,7 +124,7 @@ pub(crate) fn route_of(extensions: &axum::http::Extensions) -> String {
 
 /// What the log tells of a path: as it is where it names a call and a room. Anything else that stands in it may be a token that got
 /// into the wrong place, and is left out.
-pub(crate) fn logged_path(route: &str, path: &str) -> String {
+fn logged_path(route: &str, path: &str) -> String {
     if let Some((before, _)) = route.split_once("{room}") {
         let room = path.strip_prefix(before).and_then(|rest| rest.split('/').next()).unwrap_or_default();
         let is_room = RoomName::parse(&room.replace("%3A", ":").replace("%3a", ":")).is_ok();

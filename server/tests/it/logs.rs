@@ -143,10 +143,12 @@ async fn text_logs_tell_what_happened_and_hold_no_secret() {
         "refused at the door",
         "connection refused",
         "reason=\"origin\"",
-        "token of an API call refused",
+        "reason=\"the token",
         "path=\"/api/ws/events\" status=200",
         "path=\"/api/ws/rooms\" status=401",
-        "call=\"/api/ws/disconnect\" api_key=\"billing\"",
+        "path=\"/api/ws/disconnect\" status=200",
+        "caller=\"api-key:billing\"",
+        "caller=\"user:root\"",
         "draining",
         "drained",
     ] {
@@ -170,4 +172,29 @@ async fn json_logs_are_objects_with_fields_and_hold_no_secret() {
     assert!(of("token refused").iter().all(|line| line["reason"].is_string()));
     assert!(!of("token refused").is_empty());
     secrets.assert_not_in(&log);
+}
+
+/// A flood of calls, of refused ones and of paths that are none, by one address.
+#[tokio::test]
+async fn a_call_is_one_line_and_a_flood_of_calls_is_one_line_a_second() {
+    let mut command = osbackend(&["serve", "--port", "0", "--ws-port", "0", "--host", "127.0.0.1", "--drain", "0"]);
+    command.env("JWT_SECRET", SECRET).env("API_RATE_PER_IP", "0");
+    let served = Served::start(command).await;
+    let admin = Token::for_user("root").role("admin").sign(&SECRET.into()).unwrap();
+    let began = std::time::Instant::now();
+    for _ in 0..300 {
+        request(served.http, "GET", "/api/ws/rooms", Some(&admin), "").await.ok();
+        request(served.http, "GET", "/api/ws/rooms", Some("a.b.c"), "").await.expect_error(401, "unauthorized");
+        request(served.http, "GET", "/api/ws/no-such-call", None, "").await.expect_error(404, "not_found");
+    }
+    let seconds = usize::try_from(began.elapsed().as_secs()).unwrap();
+    served.signal("TERM");
+    let (_, log) = served.ended().await;
+    for (status, what) in [(200, "caller=\"user:root\""), (401, "reason=\"the token"), (404, "/api/ws/no-such-call")] {
+        let lines = log.lines().filter(|line| line.contains(&format!("status={status}")) && line.contains(what)).count();
+        assert!((1..=seconds + 2).contains(&lines), "{lines} lines for 300 calls with {status} in {seconds} s:\n{log}");
+    }
+    let of_calls = log.lines().filter(|line| line.contains("/api/ws/")).count();
+    assert!(of_calls <= 3 * (seconds + 2), "more than one line for a call:\n{log}");
+    assert!(seconds < 2 || log.contains("left_out="), "{log}");
 }

@@ -9,6 +9,7 @@ mod anonymous;
 mod answers;
 mod api;
 mod api_keys;
+mod api_limits;
 mod cli;
 mod cli_emit;
 mod cli_listen;

@@ -1,20 +1,25 @@
 //! The listeners: bound together, each with its router, stopped gracefully.
 
 mod accept;
+mod answering;
 mod bind;
+mod patience;
 mod tls;
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use tokio::sync::{mpsc, watch};
 
-use self::accept::{Service, accept};
+use self::accept::{Bounds, Service, accept};
 pub use self::bind::BindError;
 use self::bind::{Bound, bind};
+use self::patience::Patience;
 pub use self::tls::{Reloaded, Tls, TlsError};
 use crate::config::Config;
+use crate::limits::HttpConnections;
 
 /// How long running HTTP requests may take to end once the listeners stop.
 const GRACE: Duration = Duration::from_secs(5);
@@ -62,7 +67,7 @@ pub struct Listeners {
     ws: Option<Bound>,
     legacy: Option<Bound>,
     tls: Option<Tls>,
-    head_timeout: Option<Duration>,
+    bounds: Bounds,
     /// The port of the API and the demo page, the real one.
     pub http_address: SocketAddr,
     /// The port of the WebSocket endpoint, the real one.
@@ -101,17 +106,8 @@ impl Listeners {
         let tls = Tls::from_config(listen)?;
         let http = bind(listen.host, listen.port, "PORT", "port").await?;
         let address = http.address;
-        let head_timeout = config.limits.handshake_timeout;
-        Ok(Self {
-            http,
-            ws: None,
-            legacy: None,
-            tls,
-            head_timeout,
-            http_address: address,
-            ws_address: address,
-            legacy_address: None,
-        })
+        let bounds = bounds(config);
+        Ok(Self { http, ws: None, legacy: None, tls, bounds, http_address: address, ws_address: address, legacy_address: None })
     }
 
     /// Whether all of them speak TLS.
@@ -130,17 +126,34 @@ impl Listeners {
         let Routers { http, ws, legacy } = routers.into();
         // Each connection holds a sender; `ended` hears nothing more once all are gone.
         let (running, mut ended) = mpsc::channel::<()>(1);
-        let (tls, head_timeout) = (self.tls, self.head_timeout);
+        let (tls, bounds) = (self.tls, self.bounds);
         if let Some(tls) = &tls {
             tokio::spawn(tls.clone().watch(tls::LOOK, stop.clone()));
         }
         let one = async |bound: Option<Bound>, router: Router| {
             let Some(Bound { listener, .. }) = bound else { return };
-            let service = Service { router, tls: tls.clone(), head_timeout, running: running.clone(), stop: stop.clone() };
+            let (tls, bounds) = (tls.clone(), bounds.clone());
+            let service = Service { router, tls, bounds, running: running.clone(), stop: stop.clone() };
             accept(listener, service).await;
         };
         tokio::join!(one(Some(self.http), http), one(self.ws, ws), one(self.legacy, legacy));
         drop(running);
         let _ = tokio::time::timeout(GRACE, ended.recv()).await;
+    }
+}
+
+/// What the settings say of HTTP connections.
+fn bounds(config: &Config) -> Bounds {
+    let limits = &config.limits;
+    let most = match limits.max_http_connections_per_ip {
+        None => limits.max_connections_per_ip,
+        given => given.filter(|most| *most > 0),
+    };
+    Bounds {
+        patience: Patience { head: limits.handshake_timeout, idle: limits.http_keep_alive, write: limits.http_write_timeout },
+        connections: HttpConnections::new(most),
+        trusted_proxies: config.listen.trusted_proxies.clone().into(),
+        seldom: Arc::default(),
+        began: Instant::now(),
     }
 }

@@ -150,6 +150,10 @@ impl Engine for SqliteEngine {
         })
     }
 
+    fn vacant(&self, room: &RoomName) -> Result<Option<String>, EngineError> {
+        self.readers.vacant(room).map_err(|error| error::unavailable(&error))
+    }
+
     fn publish(&self, pending: Vec<Pending>, _hub: &dyn Apply) {
         self.shared.queue.push(pending);
     }

@@ -28,6 +28,25 @@ impl Readers {
 
     /// The room as it is stored; the hub numbers it `id`.
     pub(super) fn open(&self, room: &RoomName, id: u64, retention: Retention) -> rusqlite::Result<Stream> {
+        let generation = self.open.open(room);
+        let stream = self.with(|connection| self.read(connection, room, id, generation, retention));
+        if stream.is_err() {
+            self.open.close(room);
+        }
+        stream
+    }
+
+    /// The epoch of a room of which nothing is stored; `None` where something is.
+    pub(super) fn vacant(&self, room: &RoomName) -> rusqlite::Result<Option<String>> {
+        // Before the look, as in `open`.
+        let generation = self.open.generation(room);
+        let stored =
+            self.with(|connection| connection.prepare_cached("SELECT 1 FROM rooms WHERE name = ?1")?.exists([room.as_str()]))?;
+        Ok((!stored).then(|| epoch(&self.lineage, generation)))
+    }
+
+    /// Runs `read` with a connection, which is kept unless that fails.
+    fn with<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
         let connection = self.free.lock().pop();
         let connection = match connection {
             Some(connection) => connection,
@@ -37,18 +56,12 @@ impl Readers {
                 connection
             }
         };
-        let generation = self.open.open(room);
-        let stream = self.read(&connection, room, id, generation, retention);
-        match &stream {
-            Ok(_) => {
-                let mut free = self.free.lock();
-                if free.len() < KEPT {
-                    free.push(connection);
-                }
-            }
-            Err(_) => self.open.close(room),
+        let result = read(&connection)?;
+        let mut free = self.free.lock();
+        if free.len() < KEPT {
+            free.push(connection);
         }
-        stream
+        Ok(result)
     }
 
     fn read(

@@ -129,7 +129,6 @@ impl Hub {
 
     /// Users that are present, summed over the rooms.
     pub fn present_users(&self) -> usize {
-        let rooms = self.shards.iter().flat_map(|shard| shard.lock().keys().cloned().collect::<Vec<_>>());
-        rooms.filter_map(|room| self.peek(&room, |open| open.roster.user_count())).sum()
+        self.totals.users()
     }
 }
