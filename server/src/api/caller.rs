@@ -1,8 +1,9 @@
 //! Who calls: the request's token by any route of §1, or a backend's API key, checked.
 
 use axum::extract::FromRequestParts;
-use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue};
 use osbackend_protocol::Identity;
 
 use super::{Api, ApiError};
@@ -159,8 +160,15 @@ fn backend<'a>(headers: &HeaderMap, api: &'a Api) -> Result<Option<&'a str>, Api
     match bearer? {
         // Two callers in one request: which of them is meant?
         Some(given) if Some(given.as_str()) != key => Err(AuthError::Conflicting.into()),
+        None if headers.get_all(AUTHORIZATION).iter().any(|value| !is_of_a_proxy(value)) => Err(AuthError::Conflicting.into()),
         _ => Ok(Some(name)),
     }
+}
+
+/// Whether an `Authorization` header that is no token's is one with which a proxy in front keeps others out.
+fn is_of_a_proxy(value: &HeaderValue) -> bool {
+    let scheme = value.as_bytes().split(|byte| *byte == b' ').next().unwrap_or_default();
+    [&b"basic"[..], b"digest", b"negotiate", b"ntlm"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
 }
 
 async fn user(token: &str, api: &Api) -> Result<Identity, ApiError> {

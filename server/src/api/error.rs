@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use axum::Json;
-use axum::http::{HeaderValue, StatusCode, header::RETRY_AFTER, header::WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode, header::ALLOW, header::RETRY_AFTER, header::WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
 use osbackend_protocol::event::EventError;
 use osbackend_protocol::{Denied, ErrorCode, RoomNameError};
@@ -177,7 +177,11 @@ pub(super) async fn no_such_call(_: Anyone) -> ApiError {
 }
 
 /// 405 for a call that has another method.
-pub(super) async fn wrong_method(_: Anyone) -> ApiError {
-    let message = "this call has another method; see docs/PROTOCOL.md, section 9";
-    ApiError { code: "method_not_allowed", ..ApiError::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::BadRequest, message) }
+pub(super) fn wrong_method(method: &str) -> Response {
+    let message = format!("this call's method is {method}; see docs/PROTOCOL.md, section 9");
+    let error =
+        ApiError { code: "method_not_allowed", ..ApiError::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::BadRequest, message) };
+    // RFC 9110, 15.5.6; a GET answers HEAD as well.
+    let allowed = if method == "GET" { "GET, HEAD" } else { "POST" };
+    ([(ALLOW, allowed)], error).into_response()
 }

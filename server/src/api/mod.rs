@@ -29,6 +29,8 @@ mod status;
 pub use error::ApiError;
 pub(crate) use limits::{CallLimits, charge_scrape};
 
+use limits::Anyone;
+
 /// Largest body, in bytes; a larger one is answered with 413.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
 
@@ -80,8 +82,10 @@ pub(crate) fn router(handle: Handle, options: Options) -> Router {
     let Options { keys, origins, limits, body_timeout } = options;
     // What is under `/api/ws` and no call is answered in the form of §9; the rest of the paths is an application's own.
     let fallback = Router::<Api>::new().fallback(error::no_such_call);
-    let router = calls().into_iter().fold(Router::new(), |router, (_, path, call)| {
-        router.route(path, call.fallback(error::wrong_method).layer(DefaultBodyLimit::max(MAX_BODY_BYTES)))
+    let router = calls().into_iter().fold(Router::new(), |router, (method, path, call)| {
+        let allowed = method.to_ascii_uppercase();
+        let wrong_method = move |_: Anyone| async move { error::wrong_method(&allowed) };
+        router.route(path, call.fallback(wrong_method).layer(DefaultBodyLimit::max(MAX_BODY_BYTES)))
     });
     router
         .nest("/api/ws", fallback)

@@ -22,6 +22,8 @@ pub(super) struct Status {
     engine: &'static str,
     total_clients: usize,
     authenticated_clients: usize,
+    /// Since the start, into all rooms, those without members too.
+    published_events: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     rooms: Option<BTreeMap<String, RoomTotals>>,
 }
@@ -47,6 +49,7 @@ pub(super) async fn status(State(api): State<Api>, MaybeAdmin(admin): MaybeAdmin
         engine: totals.engine,
         total_clients: totals.total_clients,
         authenticated_clients: totals.authenticated_clients,
+        published_events: totals.published,
         rooms,
     })
 }

@@ -41,6 +41,8 @@ pub struct NewKey {
     pub key: String,
     /// `name:sha256`, for `API_KEYS`.
     pub entry: String,
+    /// The same, as the settings have it.
+    pub setting: ApiKey,
 }
 
 impl fmt::Debug for NewKey {
@@ -57,8 +59,9 @@ pub fn generate(name: &str) -> Result<NewKey, getrandom::Error> {
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes)?;
     let key = format!("{PREFIX}{}", hex(&bytes));
-    let entry = format!("{name}:{}", hex(&sha256(&key)));
-    Ok(NewKey { key, entry })
+    let sha256 = sha256(&key);
+    let entry = format!("{name}:{}", hex(&sha256));
+    Ok(NewKey { key, entry, setting: ApiKey { name: name.to_owned(), sha256 } })
 }
 
 fn sha256(key: &str) -> [u8; 32] {

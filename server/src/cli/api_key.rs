@@ -25,7 +25,7 @@ impl ApiKeyError {
     }
 }
 
-/// The key and the entry of `API_KEYS`, a line each.
+/// The key, and the setting that lets it in.
 pub(super) fn run(args: &Args) -> Result<String, ApiKeyError> {
     let made = generate(&args.name)?;
     // The setting itself knows which names it takes.
@@ -35,5 +35,8 @@ pub(super) fn run(args: &Args) -> Result<String, ApiKeyError> {
     if !takes || args.name.contains(',') {
         return Err(ApiKeyError::Name(args.name.clone()));
     }
-    Ok(format!("key    {}\nentry  {}", made.key, made.entry))
+    Ok(format!(
+        "key, for the backend (it is shown once, and the server keeps only its hash):\n{}\n\nfor the server; entries of several keys stand with commas between:\nAPI_KEYS={}",
+        made.key, made.entry
+    ))
 }

@@ -1,7 +1,8 @@
 //! `osbackend config`: the table of settings, and what the settings given here come to.
 
+use super::serve::{self, ServeError};
 use super::terminal::Paint;
-use crate::config::{Effective, SettingFlags, SettingsError, Source};
+use crate::config::{Effective, SettingFlags, Source};
 
 /// What to print.
 #[derive(clap::Args)]
@@ -16,7 +17,8 @@ pub(super) struct Args {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Loads the settings as `serve` would (file, environment, flags) and says whether they can be used.
+    /// Loads the settings as `serve` would (file, environment, flags) and says whether it can start with them. Ports, the data
+    /// directory and other servers are not tried.
     #[command(after_help = "Exit status: 0 they can be used; 2 they can't, and stderr names the key and what is allowed.")]
     Check(Box<Given>),
     /// Prints every setting as it stands and where it comes from; secrets are not shown.
@@ -33,14 +35,16 @@ struct Given {
 }
 
 /// What was asked for.
-pub(super) fn run(args: &Args) -> Result<String, SettingsError> {
+pub(super) fn run(args: &Args) -> Result<String, ServeError> {
     match &args.command {
         None if args.markdown => Ok(crate::config::markdown_table().trim_end().to_owned()),
         None => Ok(crate::config::text_table().trim().to_owned()),
         Some(Command::Check(given)) => {
             let effective = given.settings.effective(given.dev)?;
+            let (config, file) = given.settings.resolve(given.dev)?;
+            serve::check(&config, &file.policy().cloned().unwrap_or_default())?;
             let own = effective.iter().filter(|one| one.source != Source::Default).count();
-            Ok(format!("fine: {own} settings given, {} by default", effective.len() - own))
+            Ok(format!("`serve` can start with these settings: {own} given, {} by default", effective.len() - own))
         }
         Some(Command::Show(given)) => Ok(table(&given.settings.effective(given.dev)?, Paint::of_stdout())),
     }

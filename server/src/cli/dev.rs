@@ -93,8 +93,16 @@ async fn session(State(dev): State<Dev>, Query(wanted): Query<Wanted>, headers: 
     }
 }
 
+/// What a start with `--dev` has beside its tokens.
+pub(super) struct Shown {
+    /// A key for backends, of this start alone.
+    pub(super) api_key: String,
+    /// Whether there is a page at `/`.
+    pub(super) page: bool,
+}
+
 /// What a person who started with `--dev` needs, ready to paste.
-pub(super) fn banner(http: SocketAddr, ws: SocketAddr, tls: bool, own_secret: bool, tokens: &Tokens) -> String {
+pub(super) fn banner(http: SocketAddr, ws: SocketAddr, tls: bool, own_secret: bool, tokens: &Tokens, shown: &Shown) -> String {
     let host = |address: SocketAddr| {
         let ip = address.ip();
         let name = if ip.is_loopback() || ip.is_unspecified() { "localhost".to_owned() } else { address.ip().to_string() };
@@ -107,19 +115,28 @@ pub(super) fn banner(http: SocketAddr, ws: SocketAddr, tls: bool, own_secret: bo
     let own_secret = own_secret && std::env::var_os(OUTAGE_CONTROL).is_none();
     let secret = if own_secret { "with your JWT_SECRET" } else { "with a secret of its own, until it stops" };
     let Tokens { user, admin } = tokens;
+    let key = &shown.api_key;
+    let dashboard = match shown.page {
+        true => format!("http{s}://{http}/"),
+        false => "not built here: `cargo xtask demo` builds and serves it".to_owned(),
+    };
     format!(
         r#"
 osbackend {version}, for development {secret}
 
-  dashboard    http{s}://{http}/
+  dashboard    {dashboard}
   websocket    ws{s}://{ws}/ws
   status       http{s}://{http}/api/ws/status
+  API          http{s}://{http}/openapi
 
 user token (demo-user):
 {user}
 
 admin token (demo-admin):
 {admin}
+
+API key for backends (`X-API-Key`, or `apiKey` of @osbackend/realtime/server):
+{key}
 
 try it:
 npx wscat -c 'ws{s}://{ws}/ws?token={user}'

@@ -48,7 +48,7 @@ pub(super) fn run(args: &Args) -> Result<(), HealthError> {
         let client = reqwest::Client::builder().tls_danger_accept_invalid_certs(true).no_proxy().timeout(TIMEOUT).build();
         let answer = client.map_err(|error| bad(error.to_string()))?.get(&url).send().await;
         let status = answer
-            .map_err(|error| bad(if error.is_timeout() { "it takes too long".into() } else { error.to_string() }))?
+            .map_err(|error| bad(if error.is_timeout() { "it takes too long".into() } else { super::http::cause(&error) }))?
             .status();
         if status.is_success() { Ok(()) } else { Err(bad(status.to_string())) }
     })

@@ -139,10 +139,12 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// The innermost reason: the outer ones repeat the address.
-fn cause(error: &dyn std::error::Error) -> String {
+pub(super) fn cause(error: &dyn std::error::Error) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;
     }
-    innermost.to_string()
+    let text = innermost.to_string();
+    // What rustls says of an answer that is no TLS.
+    if text.contains("InvalidContentType") { "the server doesn't speak TLS there: use http:// or ws://".to_owned() } else { text }
 }

@@ -5,13 +5,15 @@ use std::path::PathBuf;
 use osbackend_protocol::Policy;
 use tokio::sync::watch;
 
-use super::listen::{ListenError, Listeners, Routers};
+use super::listen::{ListenError, Listeners, Routers, Tls};
 use super::signals::StopSignals;
 use super::{dev, pages, say};
-use crate::auth::SetupError;
+use crate::auth::api_key::generate;
 use crate::auth::mint::{MintError, random_secret};
+use crate::auth::{Authenticator, SetupError};
 use crate::config::{Config, SettingFlags, SettingsError, not_there_yet};
 use crate::demo_feed::{self, Feed};
+use crate::hooks::Hooks;
 use crate::metrics::postgres;
 use crate::proxy::{Proxy, UpstreamError};
 use crate::realtime::{BuildError, Realtime};
@@ -104,15 +106,46 @@ pub(super) fn run(args: Args) -> Result<(), ServeError> {
     if !own_secret && args.dev {
         config.auth.jwt_secret = Some(random_secret().map_err(ServeError::Random)?);
     }
-    if !config.auth.accepts_tokens() && !config.auth.allow_anonymous {
-        return Err(ServeError::NoSecret);
-    }
-    let page = pages::find(args.demo_dir)?;
     let policy = file.policy().cloned().unwrap_or_default();
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(config, policy, own_secret, page))
+    check(&config, &policy)?;
+    let page = pages::find(args.demo_dir)?;
+    let mut dev_key = None;
+    if args.dev {
+        let made = generate("dev").map_err(ServeError::Random)?;
+        config.auth.api_keys.push(made.setting);
+        dev_key = Some(made.key);
+    }
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(config, policy, own_secret, dev_key, page))
 }
 
-async fn serve(config: Config, policy: Policy, own_secret: bool, page: Option<PathBuf>) -> Result<(), ServeError> {
+/// Refuses what no server can be started with, by looking at nothing but the settings and the files that they name: no port is taken,
+/// no directory made, nobody asked. `config check` calls it, too.
+///
+/// # Errors
+/// What [`run`] would end with.
+pub(super) fn check(config: &Config, policy: &Policy) -> Result<(), ServeError> {
+    // With `--dev` a secret is made.
+    if !config.auth.accepts_tokens() && !config.auth.allow_anonymous && !config.dev {
+        return Err(ServeError::NoSecret);
+    }
+    if config.hooks.url.is_none() && policy.asks_backend() {
+        return Err(BuildError::NoBackend.into());
+    }
+    Hooks::check(&config.hooks).map_err(BuildError::from)?;
+    Authenticator::from_config(config).map_err(BuildError::from)?;
+    Proxy::from_config(config)?;
+    Tls::from_config(&config.listen).map_err(ListenError::from)?;
+    storage::database(config)?;
+    Ok(())
+}
+
+async fn serve(
+    config: Config,
+    policy: Policy,
+    own_secret: bool,
+    dev_key: Option<String>,
+    page: Option<PathBuf>,
+) -> Result<(), ServeError> {
     let mut signals = StopSignals::new()?;
     let listeners = Listeners::bind(&config).await?;
     let (http, ws, tls) = (listeners.http_address, listeners.ws_address, listeners.is_tls());
@@ -141,7 +174,8 @@ async fn serve(config: Config, policy: Policy, own_secret: bool, page: Option<Pa
     if let Some(secret) = config.auth.jwt_secret.clone().filter(|_| config.dev) {
         let dev = dev::router(&config, secret.clone());
         (routers.http, routers.ws) = (routers.http.merge(dev.clone()), routers.ws.merge(dev));
-        say(&dev::banner(http, ws, tls, own_secret, &dev::Tokens::sign(&secret, None)?));
+        let shown = dev::Shown { api_key: dev_key.unwrap_or_default(), page: page.is_some() };
+        say(&dev::banner(http, ws, tls, own_secret, &dev::Tokens::sign(&secret, None)?, &shown));
         let mut business = Feed::new(now_seed());
         demo_feed::fill_in(&handle, &mut business).await;
         feed = Some(tokio::spawn(demo_feed::run(handle.clone(), business)));

@@ -72,6 +72,7 @@ fn table(status: &Value, paint: Paint) -> String {
         ("node", text("node")),
         ("engine", text("engine")),
         ("clients", clients),
+        ("events", format!("{} published since the start", text("publishedEvents"))),
     ];
     let mut out: Vec<String> = rows.iter().map(|(name, value)| format!("{} {value}", paint.dim(&format!("{name:<9}")))).collect();
     if let Some(rooms) = status["rooms"].as_object() {
@@ -80,7 +81,7 @@ fn table(status: &Value, paint: Paint) -> String {
         out.push(paint.bold(&format!("{:<width$}  clients", "room")));
         out.extend(rooms.iter().map(|(room, totals)| format!("{room:<width$}  {:>7}", totals["clientCount"].to_string())));
         if rooms.is_empty() {
-            out.push("none".to_owned());
+            out.push("none in memory: nobody is in a room, and none was written to lately".to_owned());
         }
     }
     out.join("\n")

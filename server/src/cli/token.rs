@@ -7,7 +7,7 @@ use crate::config::{Secret, parse_time};
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// The user: the token's `sub`.
-    #[arg(long, alias = "sub")]
+    #[arg(long = "sub", alias = "user")]
     user: String,
     /// The token's `role`; `admin` and `service_role` may publish and use the whole API.
     #[arg(long)]
@@ -27,7 +27,7 @@ pub(super) enum TokenError {
     NoSecret,
     #[error("--expires-in={0:?} is not allowed. Use a time such as 15m, 24h or 7d")]
     Lifetime(String),
-    #[error("--user must not be empty")]
+    #[error("--sub must not be empty")]
     NoUser,
     #[error(transparent)]
     Mint(#[from] MintError),

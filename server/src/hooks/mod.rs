@@ -56,6 +56,10 @@ pub enum HookSetupError {
     Http(String),
 }
 
+fn secret_of(settings: &config::Hooks) -> Result<&config::Secret, HookSetupError> {
+    settings.secret.as_ref().filter(|secret| !secret.reveal().is_empty()).ok_or(HookSetupError::NoSecret)
+}
+
 struct Inner {
     client: Arc<Client>,
     queue: Arc<Queue>,
@@ -80,6 +84,16 @@ impl Drop for Inner {
 pub struct Hooks(Arc<Inner>);
 
 impl Hooks {
+    /// Whether a backend could be made of these settings: nothing is sent.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn check(settings: &config::Hooks) -> Result<(), HookSetupError> {
+        let Some(url) = &settings.url else { return Ok(()) };
+        Client::new(url, secret_of(settings)?, settings, Clock::start(), Arc::default())?;
+        Ok(())
+    }
+
     /// The backend of `settings`, if they name one. `runtime` delivers the notifications, `hub` takes what answers publish.
     ///
     /// # Errors
@@ -91,7 +105,7 @@ impl Hooks {
         runtime: &tokio::runtime::Handle,
     ) -> Result<Option<Self>, HookSetupError> {
         let Some(url) = &settings.url else { return Ok(None) };
-        let secret = settings.secret.as_ref().filter(|secret| !secret.reveal().is_empty()).ok_or(HookSetupError::NoSecret)?;
+        let secret = secret_of(settings)?;
         let stats = Arc::new(HookStats::default());
         let client = Arc::new(Client::new(url, secret, settings, clock.clone(), stats.clone())?);
         let queue = Arc::new(Queue::new(settings.queue));

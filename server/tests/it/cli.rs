@@ -5,7 +5,7 @@ use std::process::ExitStatus;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::support::{Connecting, Served, osbackend, request, soon};
+use crate::support::{Connecting, Served, osbackend, request, send, soon};
 
 async fn run(mut command: Command) -> (ExitStatus, String, String) {
     let output = soon("the command to end", command.output()).await.unwrap();
@@ -68,7 +68,14 @@ async fn dev_prints_tokens_and_a_demo_that_is_alive_at_once() {
     assert!(served.ws.ip().is_loopback());
     let tokens: Vec<_> = served.banner.lines().filter(|line| line.starts_with("eyJ")).map(str::to_owned).collect();
     assert_eq!(tokens.len(), 2, "{}", served.banner);
+    let key = served.banner.lines().find(|line| line.starts_with("osb_")).unwrap_or_else(|| panic!("{}", served.banner));
+    let head = format!("GET /api/ws/status HTTP/1.1\r\nhost: a\r\nconnection: close\r\nx-api-key: {key}\r\n\r\n");
+    assert!(send(served.http, head.as_bytes()).await.ok()["rooms"].is_object(), "a key that backends can use");
     assert!(served.banner.contains(&format!("http://localhost:{}/", served.http.port())), "{}", served.banner);
+    // A link to a page that isn't there would be a dead one.
+    let page = request(served.http, "GET", "/", None, "").await.body;
+    let says_so = served.banner.contains("not built here");
+    assert_eq!(says_so, page.contains("is not built here"), "{}{page}", served.banner);
     assert!(served.banner.contains(&format!("wscat -c 'ws://localhost:{}/ws?token=", served.ws.port())), "{}", served.banner);
 
     let mut client = Connecting::new(served.ws).query(&tokens[0]).open().await;

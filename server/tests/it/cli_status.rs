@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Served, TestServer, admin_token, osbackend, run_at, run_with};
+use crate::support::{Served, TempDir, TestServer, admin_token, osbackend, run_at, run_with};
 
 #[tokio::test]
 async fn status_is_a_table_or_json_and_has_rooms_for_admins() {
@@ -13,6 +13,10 @@ async fn status_is_a_table_or_json_and_has_rooms_for_admins() {
     let table = run_at(&url, &["status"]).await.ok().out;
     assert!(table.contains("status    ok") && table.contains("clients   1 (1 authenticated)"), "{table}");
     assert!(!table.contains("agent:7"), "{table}");
+    // What goes on in rooms that nobody is in.
+    server.handle.broadcast_to_room("agent:9", "note", &json!({})).await.unwrap();
+    let table = run_at(&url, &["status"]).await.ok().out;
+    assert!(table.contains("events    1 published"), "{table}");
     let admin = admin_token();
     let table = run_at(&url, &["status", "--token", &admin]).await.ok().out;
     assert!(table.lines().any(|line| line.starts_with("agent:7 ") && line.ends_with(" 1")), "{table}");
@@ -60,7 +64,7 @@ async fn given_settings_are_checked_and_shown_with_their_source() {
         command.env("MESSAGE_RATE", "9");
         run_with(command, "").await
     };
-    assert!(run(&["check"]).await.ok().out.starts_with("fine: 3 settings given"));
+    assert!(run(&["check"]).await.ok().out.contains("can start with these settings: 3 given"));
     let shown = run(&["show", "--max-message-bytes", "2048"]).await.ok().out;
     std::fs::write(&file, "[limits]\nmax_room = 7\n").unwrap();
     let unknown = run(&["check"]).await;
@@ -89,4 +93,32 @@ async fn a_development_server_gives_its_tokens_to_the_command_line() {
     assert!(heard.err.contains("connected as demo-user"), "{heard:?}");
     let server = TestServer::start().await;
     run_at(&format!("http://{}", server.http), &["status", "--dev"]).await.failed(1, &["--dev"]);
+}
+
+/// `config check` and `serve` ask the same function: what the one refuses the other does, in the same words.
+#[tokio::test]
+async fn config_check_refuses_what_serve_refuses() {
+    let dir = TempDir::new();
+    let policy = dir.path().join("policy.toml");
+    std::fs::write(&policy, "[[policy.rooms]]\nmatch = \"agent:*\"\njoin = \"webhook\"\n").unwrap();
+    let secret = ("JWT_SECRET", "a secret of at least 32 bytes, kept");
+    let policy = ("OSBACKEND_CONFIG", policy.to_str().unwrap());
+    for (settings, named) in [
+        (&[][..], "JWT_SECRET"),
+        (&[("SUPABASE_ANON_KEY", "public"), secret], "SUPABASE_URL"),
+        (&[secret, ("WEBHOOK_URL", "http://127.0.0.1:9/hook")], "WEBHOOK_SECRET"),
+        (&[secret, policy], "webhook"),
+        (&[secret, ("TLS_CERT", "/nowhere/cert.pem"), ("TLS_KEY", "/nowhere/key.pem")], "/nowhere"),
+        (&[secret, ("DATABASE_URL", "postgres://host/db"), ("DATABASE_CA", "/nowhere/ca.pem")], "/nowhere"),
+    ] {
+        let run = async |arguments: &[&str]| {
+            let mut command = osbackend(arguments);
+            command.envs(settings.iter().copied()).env("PORT", "0").env("WS_PORT", "0").env("ENGINE", "memory");
+            run_with(command, "").await
+        };
+        let (checked, served) = (run(&["config", "check"]).await, run(&["serve"]).await);
+        assert!(checked.code != Some(0) && checked.err.contains(named), "{settings:?}: {checked:?}");
+        assert!(served.code != Some(0), "{settings:?}: {served:?}");
+        assert!(served.err.contains(checked.err.trim().trim_start_matches("osbackend: ")), "{checked:?}\n{served:?}");
+    }
 }

@@ -78,3 +78,15 @@ async fn a_heartbeat_tells_the_servers_time() {
     let answer = user.request("heartbeat", json!({})).await;
     assert!(answer["data"]["serverTime"].as_str().is_some_and(|time| time.ends_with('Z')), "{answer}");
 }
+
+/// docs/MIGRATION.md: a client of the old system is told what its messages are called now.
+#[tokio::test]
+async fn messages_of_the_old_system_are_answered_with_their_new_names() {
+    let server = TestServer::start().await;
+    let mut client = server.user("ada").await;
+    for (old, new) in [("subscribe", "\"join\""), ("unsubscribe", "\"leave\""), ("ping", "heartbeat"), ("nonsense", "nonsense")] {
+        client.send_text(format!(r#"{{"type":"{old}","room":"agent:7"}}"#)).await;
+        let error = client.expect_error("unknown_type").await;
+        assert!(error["message"].as_str().unwrap().contains(new), "{old}: {error}");
+    }
+}

@@ -37,6 +37,8 @@ pub struct Explanation {
     pub room: RoomName,
     /// The token's `rooms` claim, and whether the room is among them.
     pub within: Option<(Vec<String>, bool)>,
+    /// How many of the rules are the application's own; the default ones follow after them.
+    pub own_rules: usize,
     /// The rules up to the one that decides.
     pub looked_at: Vec<LookedAt>,
     /// What became of each action.
@@ -56,6 +58,8 @@ pub fn explain(policy: &Policy, identity: Option<&Identity>, room: &RoomName) ->
         let inside = entries.iter().any(|entry| super::wire::covers(entry, room.as_str()));
         (entries.into_iter().map(str::to_owned).collect(), inside)
     });
+    let defaults = Policy::default().rules;
+    let own_rules = policy.rules.len() - if policy.rules.ends_with(&defaults) { defaults.len() } else { 0 };
     let mut looked_at = Vec::new();
     for (index, rule) in policy.rules.iter().enumerate() {
         let matches = rule.pattern.matches(identity, room);
@@ -74,10 +78,18 @@ pub fn explain(policy: &Policy, identity: Option<&Identity>, room: &RoomName) ->
     });
     let index = policy.rules.iter().position(|rule| rule.pattern.could_match(room));
     let options = index.and_then(|index| Some((index, policy.options(room)?.clone())));
-    Explanation { who, room: room.clone(), within, looked_at, outcomes: outcomes.into(), options }
+    Explanation { who, room: room.clone(), within, own_rules, looked_at, outcomes: outcomes.into(), options }
 }
 
 impl Explanation {
+    /// What the rule at `index` is called: by its place in the settings, or among the default ones, which stand in no file.
+    fn name_of(&self, index: usize) -> String {
+        match index.checked_sub(self.own_rules) {
+            None => format!("policy.rooms[{index}]"),
+            Some(place) => format!("default rule {}", place + 1),
+        }
+    }
+
     /// What became of `action`.
     pub fn allows(&self, action: Action) -> bool {
         self.outcomes.iter().any(|outcome| outcome.action == action && outcome.answer.is_ok())
@@ -93,7 +105,7 @@ impl fmt::Display for Explanation {
         }
         for rule in &self.looked_at {
             let matches = if rule.matches { "matches" } else { "does not match" };
-            write!(f, "policy.rooms[{}] {}: {matches}", rule.index, rule.pattern)?;
+            write!(f, "{} {}: {matches}", self.name_of(rule.index), rule.pattern)?;
             match &rule.says {
                 Some(says) => writeln!(f, " ({says})")?,
                 None => writeln!(f)?,
@@ -112,7 +124,7 @@ impl fmt::Display for Explanation {
         }
         let Some((index, options)) = &self.options else { return Ok(()) };
         let mut line = |name: &str, value: Option<String>| match value {
-            Some(value) => writeln!(f, "{name} = {value} (policy.rooms[{index}])"),
+            Some(value) => writeln!(f, "{name} = {value} ({}, for this room whoever asks)", self.name_of(*index)),
             None => Ok(()),
         };
         line("history_size", options.history_size.map(|size| size.to_string()))?;
@@ -149,6 +161,9 @@ mod tests {
         let other = explain(&policy, Some(&Identity::new("bob", None)), &room);
         assert!(other.to_string().contains("(claim team_id: not in the token)"), "{other}");
         assert!(other.allows(Action::Join) && !other.allows(Action::Publish));
+        let with_default = Policy { rules: [policy.rules.clone(), Policy::default().rules].concat() };
+        let text = explain(&with_default, Some(&ada), &RoomName::parse("dashboard:overview").expect("a room name")).to_string();
+        assert!(text.contains("policy.rooms[2] team:*: does not match\ndefault rule 1 dashboard:overview: matches\n"), "{text}");
         ada.claims.insert("rooms".into(), json!(["agent:*"]));
         let narrowed = explain(&policy, Some(&ada), &room);
         assert!(narrowed.to_string().contains("rooms claim: agent:*: the room is not among them"), "{narrowed}");

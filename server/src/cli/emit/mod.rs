@@ -4,6 +4,7 @@ use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
+use osbackend_protocol::event::DOMAIN_TYPES;
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
@@ -127,7 +128,12 @@ async fn one(args: &Args, kind: &str, sender: &mut Sender) -> Result<(), EmitErr
     errors.extend(sender.flush().await);
     match errors.into_iter().next() {
         None => Ok(()),
-        Some(SendError::Line(LineError { reason, .. })) => Err(EmitError::Refused(reason)),
+        Some(SendError::Line(LineError { reason, .. })) => {
+            // The server's advice is for callers of its API.
+            let knows_room = args.room.is_some() || DOMAIN_TYPES.contains(&kind);
+            let hint = if knows_room { "" } else { ". From here: name the room with --room, such as --room agent:7" };
+            Err(EmitError::Refused(format!("{reason}{hint}")))
+        }
         Some(SendError::Call(error)) => Err(error.into()),
     }
 }
@@ -229,7 +235,8 @@ fn sum_up(args: &Args, sender: &Sender, took: Duration, from_stdin: bool) {
         terminal::line(&summary.to_string());
     } else if from_stdin {
         let refused = if tally.refused > 0 { format!(", {} refused", tally.refused) } else { String::new() };
-        terminal::note(&format!("{} events published{refused} in {:.1} s", tally.published, took.as_secs_f64()));
+        let events = if tally.published == 1 { "event" } else { "events" };
+        terminal::note(&format!("{} {events} published{refused} in {:.1} s", tally.published, took.as_secs_f64()));
     } else if let Some(last) = &tally.last {
         let rooms = last["rooms"].as_array().into_iter().flatten();
         let rooms: Vec<_> =

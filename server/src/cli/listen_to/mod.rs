@@ -231,7 +231,10 @@ impl Listener {
                 Err(ListenError::Refused { room: state.room, code, message, hint })
             }
             RoomStatus::Joined => {
-                self.note(&format!("joined {} at {}", state.room, state.offset.unwrap_or(0)));
+                // The server joins the user's own room by itself: nobody asked for news of it.
+                if self.rooms.knows(&state.room) {
+                    self.note(&format!("joined {} at {}", state.room, state.offset.unwrap_or(0)));
+                }
                 match self.rooms.joined(&state) {
                     Some(gap) => self.fetch(gap).await,
                     None => Ok(Next::Go),

@@ -32,6 +32,11 @@ impl Rooms {
         Self { printed: names.iter().map(|name| (name.clone(), None)).collect(), since }
     }
 
+    /// Whether the room is one of those that were asked for.
+    pub(super) fn knows(&self, room: &str) -> bool {
+        self.printed.contains_key(room)
+    }
+
     /// A room was joined, or joined again: what has to be fetched, if anything.
     pub(super) fn joined(&mut self, room: &RoomState) -> Option<Gap> {
         let (RoomStatus::Joined, Some(printed)) = (room.status, self.printed.get_mut(&room.room)) else { return None };

@@ -49,12 +49,19 @@ fn check(document: &Value, schema: &Value, value: &Value, at: &str, found: &mut 
                 }
             }
             "pattern" => {
-                let room = osbackend_protocol::RoomName::parse(value.as_str().unwrap_or_default());
-                if room.is_err() {
-                    wrong("is no room".to_owned());
+                let text = value.as_str().unwrap_or_default();
+                let fits = match told.as_str().unwrap() {
+                    room if room.starts_with("^[a-z]") => osbackend_protocol::RoomName::parse(text).is_ok(),
+                    _ => !text.is_empty() && !text.chars().any(char::is_control),
+                };
+                if !fits {
+                    wrong(format!("is not as {told}"));
                 }
             }
-            "enum" | "minimum" | "properties" | "additionalProperties" | "items" | "oneOf" => {}
+            "const" if told != value => wrong(format!("is not {told}")),
+            "maximum" if value.as_f64().is_some_and(|number| number > told.as_f64().unwrap()) => wrong(format!("is over {told}")),
+            "not" if mismatches(document, told, value).is_empty() => wrong(format!("must not be {told}")),
+            "const" | "enum" | "maximum" | "minimum" | "not" | "properties" | "additionalProperties" | "items" | "oneOf" => {}
             other => panic!("the checker does not know {other}"),
         }
     }
@@ -93,6 +100,7 @@ fn is(kind: &str, value: &Value) -> bool {
         "array" => value.is_array(),
         "string" => value.is_string(),
         "integer" => value.is_i64() || value.is_u64(),
+        "number" => value.is_number(),
         "boolean" => value.is_boolean(),
         "null" => value.is_null(),
         other => panic!("the checker does not know the type {other}"),
