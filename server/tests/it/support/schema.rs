@@ -60,8 +60,26 @@ fn check(document: &Value, schema: &Value, value: &Value, at: &str, found: &mut 
             }
             "const" if told != value => wrong(format!("is not {told}")),
             "maximum" if value.as_f64().is_some_and(|number| number > told.as_f64().unwrap()) => wrong(format!("is over {told}")),
+            "allOf" | "anyOf" => {
+                let fitting = told.as_array().unwrap().iter().filter(|one| mismatches(document, one, value).is_empty()).count();
+                let needed = if rule == "allOf" { told.as_array().unwrap().len() } else { 1 };
+                if fitting < needed {
+                    wrong(format!("fits {fitting} of {rule} {told}"));
+                }
+            }
+            "if" if mismatches(document, told, value).is_empty() => check(document, &schema["then"], value, at, found),
             "not" if mismatches(document, told, value).is_empty() => wrong(format!("must not be {told}")),
-            "const" | "enum" | "maximum" | "minimum" | "not" | "properties" | "additionalProperties" | "items" | "oneOf" => {}
+            "const"
+            | "enum"
+            | "if"
+            | "then"
+            | "maximum"
+            | "minimum"
+            | "not"
+            | "properties"
+            | "additionalProperties"
+            | "items"
+            | "oneOf" => {}
             other => panic!("the checker does not know {other}"),
         }
     }
