@@ -67,7 +67,9 @@ fn check(document: &Value, schema: &Value, value: &Value, at: &str, found: &mut 
                     wrong(format!("fits {fitting} of {rule} {told}"));
                 }
             }
-            "if" if mismatches(document, told, value).is_empty() => check(document, &schema["then"], value, at, found),
+            "if" if mismatches(document, told, value).is_empty() => {
+                mismatches(document, &schema["then"], value).into_iter().for_each(&mut wrong);
+            }
             "not" if mismatches(document, told, value).is_empty() => wrong(format!("must not be {told}")),
             "const"
             | "enum"
