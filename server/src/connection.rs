@@ -369,7 +369,7 @@ impl Connection {
     fn custom(&mut self, request: CustomRequest, id: Option<RequestId>, now: u64) {
         let CustomRequest { kind, payload, .. } = request;
         let Some(hooks) = self.shared.hooks.clone().filter(|hooks| hooks.takes(HookEvent::Custom)) else {
-            let message = format!("no handler for messages of type {kind:?}{}", now_called(&kind));
+            let message = format!("no handler for messages of type {kind:?}{}", crate::legacy::now_called(&kind));
             return self.reply(ServerMessage::Error(ErrorBody::new(ErrorCode::UnknownType, message)), id, now);
         };
         let call = self.call(Topic::Custom { kind: kind.clone(), payload });
@@ -489,14 +489,4 @@ pub fn history(
     // What was encoded by this server decodes; one that doesn't is left out rather than failing the page.
     let events = page.events[..count].iter().filter_map(|event| serde_json::from_str(&event.text).ok()).collect();
     Ok(History { room, epoch: page.epoch, offset: page.offset, events, more: count < page.events.len() })
-}
-
-/// What a message of the old system is called now (docs/MIGRATION.md), for who still sends it.
-fn now_called(kind: &str) -> &'static str {
-    match kind {
-        "subscribe" => ": send {\"type\":\"join\",\"payload\":{\"room\":…}} instead",
-        "unsubscribe" => ": send {\"type\":\"leave\",\"payload\":{\"room\":…}} instead",
-        "ping" => ": WebSocket pings are answered by themselves; {\"type\":\"heartbeat\"} asks for an answer",
-        _ => "",
-    }
 }

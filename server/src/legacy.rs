@@ -1,4 +1,4 @@
-//! The feed of the old system (`METRICS_WS_PORT`): of all that a connection is sent, metrics as plain frames.
+//! The old system: the feed of `METRICS_WS_PORT`, metrics as plain frames out of all that a connection is sent; and its messages' new names.
 //!
 //! A legacy connection is a connection like any other, in [`crate::session::Mode::Legacy`]: the server joins
 //! `dashboard:overview` for it, and what is queued from there goes through [`plain_metrics`] on its way to the socket.
@@ -40,6 +40,16 @@ fn plain(event: &StoredEvent) -> Option<Item> {
     // What was encoded by this server decodes.
     let frame: Plain<'_> = serde_json::from_str(&event.text).ok()?;
     Some(Item::Text(serde_json::to_string(&frame).ok()?.into()))
+}
+
+/// What a message of the old system is called now (docs/MIGRATION.md), for who still sends it.
+pub(crate) fn now_called(kind: &str) -> &'static str {
+    match kind {
+        "subscribe" => ": send {\"type\":\"join\",\"payload\":{\"room\":…}} instead",
+        "unsubscribe" => ": send {\"type\":\"leave\",\"payload\":{\"room\":…}} instead",
+        "ping" => ": WebSocket pings are answered by themselves; {\"type\":\"heartbeat\"} asks for an answer",
+        _ => "",
+    }
 }
 
 #[cfg(test)]
