@@ -87,10 +87,24 @@ impl Backoff {
         } else {
             self.failures = self.failures.saturating_add(1);
         }
+        self.jittered(capped)
+    }
+
+    /// How long to rest after a series of attempts, in milliseconds; `None` where no series follows by itself.
+    pub(crate) fn rest(&mut self) -> Option<u64> {
+        (self.config.rest_ms > 0).then(|| self.jittered(self.config.rest_ms as f64))
+    }
+
+    /// How many refusals of one token make a full backoff: as many as a series has attempts.
+    pub(crate) fn full(&self) -> u32 {
+        if self.config.attempts == 0 { BackoffConfig::default().attempts } else { self.config.attempts }
+    }
+
+    fn jittered(&mut self, delay: f64) -> u64 {
         let jitter = if (0.0..=1.0).contains(&self.config.jitter) { self.config.jitter } else { 0.5 };
         let share = 1.0 - jitter * self.rng.unit();
         // Never at once: a loop of failures must leave the machine some air.
-        ((capped * share) as u64).max(1)
+        ((delay * share) as u64).max(1)
     }
 
     /// A session ended that had lived `lived_ms`: if that was long enough (then true), all before it is forgotten.

@@ -12,17 +12,20 @@ pub struct BackoffConfig {
     pub max_ms: u64,
     /// What the delay is multiplied with after each failure; at least 1.
     pub factor: f64,
-    /// Attempts until the connection is given up; 0 means never.
+    /// Attempts of one series, after which the client rests; 0 means that a series never ends.
     pub attempts: u32,
     /// Share of the delay that is random, 0 to 1: the delay is uniform in `[1 - jitter, 1]` × the capped delay.
     pub jitter: f64,
     /// A session that lived this long, in milliseconds, makes the next failure the first one again.
     pub reset_after_ms: u64,
+    /// How long the client rests after a series before it begins another one by itself, in milliseconds, before `jitter`; 0
+    /// means that it doesn't.
+    pub rest_ms: u64,
 }
 
 impl Default for BackoffConfig {
     fn default() -> Self {
-        Self { initial_ms: 5_000, max_ms: 30_000, factor: 2.0, attempts: 10, jitter: 0.5, reset_after_ms: 5_000 }
+        Self { initial_ms: 5_000, max_ms: 30_000, factor: 2.0, attempts: 10, jitter: 0.5, reset_after_ms: 5_000, rest_ms: 60_000 }
     }
 }
 

@@ -76,6 +76,9 @@ pub struct Greeting {
     /// How long the client was away, in milliseconds; only when the session was resumed.
     #[serde(default)]
     pub downtime_ms: Option<u64>,
+    /// The connection has no user, and must get one within this time, in milliseconds.
+    #[serde(default)]
+    pub auth_timeout_ms: Option<u64>,
 }
 
 /// What a session is resumed with.

@@ -17,6 +17,7 @@ mod leaves;
 mod machine;
 mod pending;
 mod publish;
+mod refusals;
 mod room;
 mod rooms;
 pub mod state;

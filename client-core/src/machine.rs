@@ -16,6 +16,7 @@ use crate::{
     leaves::Leaves,
     pending::{Failure, Message, Pending},
     publish::Keys,
+    refusals::Refusals,
     room::{Delivery, RoomKey, RoomState},
     rooms::{Ask, Heal, Rooms},
     state::{ConnectionState, Phase},
@@ -28,7 +29,7 @@ use std::collections::VecDeque;
 pub enum Input {
     /// The application wants a connection. Does nothing where there is one, or one is being made.
     Connect,
-    /// The application wants none any more: the socket is closed with 1000, and what waits is refused.
+    /// The application wants none any more: the socket is closed with 4000 (goodbye), and what waits is refused.
     Disconnect,
     /// The network came back.
     Online,
@@ -41,6 +42,11 @@ pub enum Input {
     /// The provider's answer to [`Output::NeedToken`]: a token, none (anonymous), or why there is none. Unasked on a
     /// live connection it refreshes the token in place.
     Token(Result<Option<String>, String>),
+    /// Whether the token is a fixed text rather than a provider's answer; a provider's unless this says otherwise. A fixed
+    /// one that expired is not sent again, and one that was refused ends the connection.
+    TokenIsFixed(bool),
+    /// The answer to [`Output::NeedToken`] where the fixed token is known to have expired.
+    TokenExpired,
     /// The socket of the last [`Output::OpenSocket`] is open.
     SocketOpened,
     /// That socket is closed, or couldn't be opened (1006).
@@ -143,6 +149,11 @@ pub struct Machine {
     rooms: Rooms,
     leaves: Leaves,
     pending: Pending,
+    refusals: Refusals,
+    /// The token is a text, which nobody can be asked to renew.
+    token_is_fixed: bool,
+    /// The last error about the connection itself, and when it came: a close that follows is explained by it.
+    last_words: Option<(u64, String)>,
     outputs: VecDeque<Output>,
     keys: Keys,
     resume: Option<Resume>,
@@ -167,6 +178,9 @@ impl Machine {
             rooms: Rooms::default(),
             leaves: Leaves::default(),
             pending: Pending::default(),
+            refusals: Refusals::default(),
+            token_is_fixed: false,
+            last_words: None,
             outputs: VecDeque::new(),
             keys: Keys::new(seed),
             resume: None,
@@ -189,6 +203,8 @@ impl Machine {
             Input::Visible => self.nudge(),
             Input::Away => self.away(),
             Input::Token(answer) => self.token(answer),
+            Input::TokenIsFixed(fixed) => self.token_is_fixed = fixed,
+            Input::TokenExpired => self.token_expired(),
             Input::SocketOpened => self.socket_opened(),
             Input::SocketClosed { code, reason } => self.socket_closed(code, reason),
             Input::SocketClosing => self.socket_closing(),
@@ -298,7 +314,7 @@ impl Machine {
         while let Some(due) = self.deadlines.expired(self.now) {
             match due {
                 Due::Connecting => self.step_timed_out(),
-                Due::Retry => self.begin_attempt(),
+                Due::Retry => self.retry(),
                 Due::Liveness => self.check_liveness(),
                 Due::Drain => self.slot_came(),
                 Due::Refresh => self.ask_for_newer_token(),

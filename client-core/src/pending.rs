@@ -46,6 +46,10 @@ impl Failure {
         Self::local("unavailable", "the connection is closed: call connect() first")
     }
 
+    pub(crate) fn of_another_user() -> Self {
+        Self::local("unavailable", "it was asked in the name of the user before: another user is connected now")
+    }
+
     pub(crate) fn too_large() -> Self {
         Self::local("too_large", "the message is over the server's size limit: send less at once")
     }

@@ -36,21 +36,31 @@ pub enum ConnectionState {
     Reconnecting {
         /// The number that the next attempt will have.
         attempt: u32,
-        /// When it begins, in the machine's milliseconds.
-        retry_at_ms: u64,
+        /// When it begins, in the machine's milliseconds; `None` while the client waits for a newer token.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry_at_ms: Option<u64>,
         /// The close code of the connection that was lost.
         #[serde(skip_serializing_if = "Option::is_none")]
         code: Option<u16>,
         /// Why.
         reason: String,
+        /// The server's own words for it, or what to do.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
     },
-    /// Over, until `connect` is called again.
+    /// Over, until `connect` is called again; or at rest, where the reason begins with "gave up".
     Closed {
         /// The close code, where a server sent one.
         #[serde(skip_serializing_if = "Option::is_none")]
         code: Option<u16>,
         /// Why.
         reason: String,
+        /// The server's own words for it, or what to do.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
+        /// When the next series of attempts begins by itself, in the machine's milliseconds.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry_at_ms: Option<u64>,
     },
 }
 
@@ -67,27 +77,39 @@ pub(crate) enum Phase {
         attempt: u32,
         token: Option<String>,
     },
-    /// `connect` was written. `asked` are its rooms; `newer_token` came too late for it.
+    /// `connect` was written with `token`. `asked` are its rooms; `newer_token` came too late for it.
     Greeting {
         attempt: u32,
+        token: Option<String>,
         asked: Vec<RoomName>,
         newer_token: Option<String>,
     },
     Live(Box<Live>),
     Backoff(Wait),
-    Closed {
-        code: Option<u16>,
-        reason: String,
-    },
+    Closed(End),
+}
+
+/// Why the connection is over, and whether it stays so.
+#[derive(Debug)]
+pub(crate) struct End {
+    pub(crate) code: Option<u16>,
+    pub(crate) reason: String,
+    pub(crate) message: Option<String>,
+    /// The attempts of a series were used up: any sign that the server may be back begins another one.
+    pub(crate) gave_up: bool,
+    /// When another series begins by itself.
+    pub(crate) retry_at: Option<u64>,
 }
 
 /// Waiting before an attempt.
 #[derive(Debug)]
 pub(crate) struct Wait {
     pub(crate) attempt: u32,
-    pub(crate) retry_at: u64,
+    /// `None`: no attempt before the application has a newer token.
+    pub(crate) retry_at: Option<u64>,
     pub(crate) code: Option<u16>,
     pub(crate) reason: String,
+    pub(crate) message: Option<String>,
     /// The server gave this time (`draining`): nothing may shorten it.
     pub(crate) slot: bool,
 }
@@ -145,8 +167,14 @@ impl Phase {
                 retry_at_ms: wait.retry_at,
                 code: wait.code,
                 reason: wait.reason.clone(),
+                message: wait.message.clone(),
             },
-            Self::Closed { code, reason } => ConnectionState::Closed { code: *code, reason: reason.clone() },
+            Self::Closed(end) => ConnectionState::Closed {
+                code: end.code,
+                reason: end.reason.clone(),
+                message: end.message.clone(),
+                retry_at_ms: end.retry_at,
+            },
         }
     }
 

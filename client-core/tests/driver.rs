@@ -105,6 +105,7 @@ fn greeting() -> Greeting {
         ],
         policy: None,
         downtime_ms: None,
+        auth_timeout_ms: None,
     }
 }
 

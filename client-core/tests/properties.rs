@@ -57,6 +57,7 @@ fn greeting() -> impl Strategy<Value = Control> {
             rooms,
             policy: None,
             downtime_ms: resumed.then_some(5),
+            auth_timeout_ms: None,
         }))
     })
 }

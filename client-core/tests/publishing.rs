@@ -147,6 +147,7 @@ impl World {
                 rooms: vec![],
                 policy: None,
                 downtime_ms: None,
+                auth_timeout_ms: None,
             })))),
             Some((id, Ok(()))) => {
                 if self.machine.settle(id) == Settled::Request {

@@ -36,6 +36,7 @@ pub(crate) type TokenProvider = Arc<dyn Fn() -> TokenFuture + Send + Sync>;
 pub struct Builder {
     url: String,
     provider: TokenProvider,
+    token_is_fixed: bool,
     config: Config,
     capacity: usize,
     when_full: WhenFull,
@@ -53,6 +54,7 @@ impl Builder {
         Self {
             url: url.to_owned(),
             provider: Arc::new(|| Box::pin(async { Ok(None) })),
+            token_is_fixed: true,
             config: Config {
                 client: Some(concat!("osbackend-client/", env!("CARGO_PKG_VERSION")).to_owned()),
                 backoff: BackoffConfig { initial_ms: 1_000, attempts: 0, ..BackoffConfig::default() },
@@ -64,18 +66,21 @@ impl Builder {
         }
     }
 
-    /// The token of every connection. It travels in `connect`, never in the address.
+    /// The token of every connection. It travels in `connect`, never in the address. Where the server refuses it, the connection
+    /// is closed for good: a client that is to live longer than its token has a [`Self::token_provider`].
     #[must_use]
     pub fn token(self, token: impl Into<String>) -> Self {
         let token = token.into();
-        self.token_provider(move || {
+        let client = self.token_provider(move || {
             let token = token.clone();
             async move { Ok(Some(token)) }
-        })
+        });
+        Self { token_is_fixed: true, ..client }
     }
 
     /// Asked for a token before each attempt, and a minute before the one in use expires. `Ok(None)` connects anonymously;
-    /// an error is a failed attempt with that reason.
+    /// an error is a failed attempt with that reason. Where the server refuses its token, it is asked again with backoff: the connection
+    /// is closed for good (4501) after three refusals in a row of answers that differ, or of the same answer for a full backoff.
     #[must_use]
     pub fn token_provider<F, T>(mut self, provider: F) -> Self
     where
@@ -83,6 +88,7 @@ impl Builder {
         T: Future<Output = Result<Option<String>, String>> + Send + 'static,
     {
         self.provider = Arc::new(move || Box::pin(provider()));
+        self.token_is_fixed = false;
         self
     }
 
@@ -140,8 +146,8 @@ impl Builder {
         let (commands, wanted) = mpsc::channel(64);
         let (notices, incoming) = mpsc::channel(self.capacity);
         let (state, states) = watch::channel(osbackend_client_core::ConnectionState::Idle);
-        let task =
-            task::Setup { target, provider: self.provider, config: self.config, when_full: self.when_full, notices, state };
+        let Self { provider, token_is_fixed, config, when_full, .. } = self;
+        let task = task::Setup { target, provider, token_is_fixed, config, when_full, notices, state };
         runtime.spawn(task::run(task, wanted));
         Ok((Client::new(commands, states), Incoming { notices: incoming }))
     }

@@ -25,6 +25,7 @@ const MANY_NOTICES: usize = 64;
 pub(crate) struct Setup {
     pub(crate) target: Target,
     pub(crate) provider: TokenProvider,
+    pub(crate) token_is_fixed: bool,
     pub(crate) config: Config,
     pub(crate) when_full: WhenFull,
     pub(crate) notices: mpsc::Sender<Notice>,
@@ -39,6 +40,9 @@ type Reply = oneshot::Sender<Result<String, Failure>>;
 struct Shell {
     target: Target,
     provider: TokenProvider,
+    token_is_fixed: bool,
+    /// The machine waits for a newer token than the fixed one, and there is none.
+    needs_newer_token: bool,
     when_full: WhenFull,
     state: watch::Sender<ConnectionState>,
     opening: Option<Opening>,
@@ -57,10 +61,12 @@ struct Shell {
 
 impl Shell {
     fn new(setup: Setup) -> (Config, Self) {
-        let Setup { target, provider, config, when_full, notices, state } = setup;
+        let Setup { target, provider, token_is_fixed, config, when_full, notices, state } = setup;
         let shell = Self {
             target,
             provider,
+            token_is_fixed,
+            needs_newer_token: false,
             when_full,
             state,
             opening: None,
@@ -160,6 +166,7 @@ impl Host for Shell {
     }
 
     fn state(&mut self, state: &ConnectionState) {
+        self.needs_newer_token = matches!(state, ConnectionState::Reconnecting { retry_at_ms: None, .. });
         self.state.send_replace(state.clone());
         self.tell(Notice::State(state.clone()));
     }
@@ -214,7 +221,9 @@ pub(crate) async fn run(setup: Setup, mut wishes: mpsc::Receiver<Command>) {
     let notices = setup.notices.clone();
     let clock = Clock(Instant::now());
     let (config, shell) = Shell::new(setup);
+    let token_is_fixed = shell.token_is_fixed;
     let mut driver = Driver::new(config, seed(), clock.now(), shell);
+    driver.handle(Input::TokenIsFixed(token_is_fixed), clock.now());
     driver.handle(Input::Connect, clock.now());
     let done = loop {
         let happened = next(&mut driver, &mut wishes, &notices, &clock).await;
@@ -261,6 +270,10 @@ pub(crate) async fn run(setup: Setup, mut wishes: mpsc::Receiver<Command>) {
             }
             Happened::Room(Err(_)) => driver.host.forget_waiting(),
             Happened::Timer => driver.handle(Input::Timer, now),
+        }
+        if driver.host.needs_newer_token {
+            // The server says what is wrong with the old one, and the connection is closed for good.
+            driver.handle(Input::Connect, now);
         }
     };
     driver.handle(Input::Disconnect, clock.now());

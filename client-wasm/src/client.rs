@@ -31,7 +31,7 @@ impl Client {
         self.shell.handle(Input::Connect);
     }
 
-    /// Closes the connection (1000); the state becomes `closed`, with the reason `disconnected`.
+    /// Says goodbye and closes the connection (4000); the state becomes `closed`, with the reason `disconnected`.
     pub fn disconnect(&self) {
         self.shell.handle(Input::Disconnect);
     }
@@ -45,6 +45,18 @@ impl Client {
     #[wasm_bindgen(js_name = setToken)]
     pub fn set_token(&self, #[wasm_bindgen(unchecked_param_type = "string | null")] token: Option<String>) {
         self.shell.handle(Input::Token(Ok(token)));
+    }
+
+    /// Answers `sink.needToken()`: the fixed token has expired. Nothing is tried until `connect`.
+    #[wasm_bindgen(js_name = tokenExpired)]
+    pub fn token_expired(&self) {
+        self.shell.handle(Input::TokenExpired);
+    }
+
+    /// Whether the token is a fixed text, which can't be renewed by asking for it, rather than a provider's answer.
+    #[wasm_bindgen(js_name = fixToken)]
+    pub fn fix_token(&self, fixed: bool) {
+        self.shell.handle(Input::TokenIsFixed(fixed));
     }
 
     /// Answers `sink.needToken()`: there is none, which counts as a failed attempt.

@@ -3,7 +3,7 @@
 use crate::{
     hot::Core,
     js::{self, Receiver, Sink},
-    options::Options,
+    options::{Options, get},
     wake::Wake,
 };
 use gloo_timers::callback::Timeout;
@@ -47,6 +47,8 @@ pub(crate) struct Shell {
     sink: Sink,
     receiver: Receiver,
     socket: RefCell<Option<Socket>>,
+    /// Whether the last socket was open once.
+    opened: Cell<bool>,
     /// The timer, and for when it is set.
     timer: RefCell<Option<(u64, Timeout)>>,
     wake: RefCell<Option<Wake>>,
@@ -64,12 +66,18 @@ pub(crate) fn to_js<T: Serialize>(value: &T) -> JsValue {
     value.serialize(&serde_wasm_bindgen::Serializer::json_compatible()).unwrap_or(JsValue::UNDEFINED)
 }
 
+fn date(moment: u64) -> u64 {
+    js::to_date(moment as f64) as u64
+}
+
 /// A state as the page sees it: the time of the next attempt as a date.
 pub(crate) fn state_to_js(state: ConnectionState) -> JsValue {
     to_js(&match state {
-        ConnectionState::Reconnecting { attempt, retry_at_ms, code, reason } => {
-            let retry_at_ms = js::to_date(retry_at_ms as f64) as u64;
-            ConnectionState::Reconnecting { attempt, retry_at_ms, code, reason }
+        ConnectionState::Reconnecting { attempt, retry_at_ms, code, reason, message } => {
+            ConnectionState::Reconnecting { attempt, retry_at_ms: retry_at_ms.map(date), code, reason, message }
+        }
+        ConnectionState::Closed { code, reason, message, retry_at_ms } => {
+            ConnectionState::Closed { code, reason, message, retry_at_ms: retry_at_ms.map(date) }
         }
         other => other,
     })
@@ -85,6 +93,7 @@ impl Shell {
             options,
             sink,
             socket: RefCell::new(None),
+            opened: Cell::new(false),
             timer: RefCell::new(None),
             wake: RefCell::new(None),
             draining: Cell::new(false),
@@ -177,10 +186,12 @@ impl Shell {
     }
 
     fn open(&self) -> Result<(), JsValue> {
+        self.opened.set(false);
         let socket = self.options.open()?;
         let itself = self.itself.clone();
         let opened = Closure::<dyn FnMut()>::new(move || {
             if let Some(shell) = itself.upgrade() {
+                shell.opened.set(true);
                 shell.handle(Input::SocketOpened);
             }
         });
@@ -200,8 +211,13 @@ impl Shell {
     fn closed(&self, code: u16, reason: String) {
         // This runs inside the socket's own closure: it must outlive the call.
         let socket = self.socket.borrow_mut().take();
+        let mut reason = reason;
         if let Some(socket) = &socket {
             socket.silence();
+            if reason.is_empty() && !self.opened.get() {
+                // The package's wrapper knows where it led to, and sometimes why it failed.
+                reason = get(&socket.socket, "unreachable").as_string().unwrap_or_default();
+            }
         }
         self.handle(Input::SocketClosed { code, reason });
     }

@@ -18,12 +18,14 @@ export interface ClientOptions {
     maxMs?: number;
     /** 2. */
     factor?: number;
-    /** 10; 0 means unlimited. */
+    /** Of one series. 10; 0 means unlimited. */
     attempts?: number;
     /** Share of the delay that is random, 0 to 1. 0.5. */
     jitter?: number;
     /** A session that lived this long makes the next failure the first one again. 5000. */
     resetAfterMs?: number;
+    /** The rest after a series, before jitter. 60000; 0 means that no other series begins by itself. */
+    restMs?: number;
   };
   /** 10000. */
   requestTimeoutMs?: number;
@@ -49,8 +51,8 @@ export type ConnectionState =
       resumed: boolean;
       downtimeMs?: number;
     }
-  | { status: "reconnecting"; attempt: number; retryAtMs: number; code?: number; reason: string }
-  | { status: "closed"; code?: number; reason: string };
+  | { status: "reconnecting"; attempt: number; retryAtMs?: number; code?: number; reason: string; message?: string }
+  | { status: "closed"; code?: number; reason: string; message?: string; retryAtMs?: number };
 
 export interface RoomState {
   room: string;

@@ -37,6 +37,7 @@ impl Wake {
             (document, "resume"),
             (global.clone(), "pagehide"),
             (global.clone(), "pageshow"),
+            (global.clone(), "focus"),
             (global.clone(), "offline"),
             (global, "online"),
         ] {

@@ -74,6 +74,8 @@ pub struct Connection {
     mode: Mode,
     handle: Arc<ConnectionHandle>,
     person: Option<Person>,
+    /// The client said that it goes for good.
+    said_goodbye: bool,
     named: Option<Arc<str>>,
     /// What the backend knows it by, once it has heard of it.
     id: Option<Arc<str>>,
@@ -96,6 +98,7 @@ impl Connection {
             mode,
             handle,
             person: None,
+            said_goodbye: false,
             named: None,
             id: None,
             work: VecDeque::new(),
@@ -196,13 +199,19 @@ impl Connection {
         self.carry_out(now);
     }
 
+    /// The client closed with 4000 (`goodbye`): its user is gone from presence at once (§5).
+    pub fn on_goodbye(&mut self) {
+        self.said_goodbye = true;
+    }
+
     /// The socket is gone: leaves every room.
     pub fn on_gone(&mut self, now: u64) {
         self.flush();
         self.shared.meters.disconnected(self.mode);
         self.session.on_closed();
-        // Who is told not to reconnect is not missed.
+        // Who is told not to reconnect, or says goodbye, is not missed.
         let how = match self.handle.outbox.ending() {
+            _ if self.said_goodbye => Departure::Left,
             Some(code) if CloseCode::reconnect(code.code()) == Reconnect::No => Departure::Left,
             _ => Departure::Lost,
         };

@@ -101,6 +101,8 @@ pub enum CloseCode {
     Restart,
     /// 1013: overloaded or a dependency is down.
     TryLater,
+    /// 4000: only from a client, which was told to disconnect and doesn't come back.
+    Goodbye,
     /// 4001: fetch a new token first.
     TokenExpired,
     /// 4002: the queue was over its bound.
@@ -127,7 +129,7 @@ pub enum CloseCode {
 
 impl CloseCode {
     /// Every way to close.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Normal,
         Self::GoingAway,
         Self::BinaryFrame,
@@ -136,6 +138,7 @@ impl CloseCode {
         Self::Internal,
         Self::Restart,
         Self::TryLater,
+        Self::Goodbye,
         Self::TokenExpired,
         Self::SlowConsumer,
         Self::RateLimited,
@@ -160,6 +163,7 @@ impl CloseCode {
             Self::Internal => 1011,
             Self::Restart => 1012,
             Self::TryLater => 1013,
+            Self::Goodbye => 4000,
             Self::TokenExpired => 4001,
             Self::SlowConsumer => 4002,
             Self::RateLimited => 4003,
@@ -184,6 +188,7 @@ impl CloseCode {
             Self::Internal => "internal",
             Self::Restart => "restart",
             Self::TryLater => "try_later",
+            Self::Goodbye => "goodbye",
             Self::TokenExpired => "token_expired",
             Self::SlowConsumer => "slow_consumer",
             Self::RateLimited => "rate_limited",

@@ -84,6 +84,10 @@ pub struct Greeting {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(optional))]
     pub downtime_ms: Option<u64>,
+    /// Only where the connection has no user and must get one: within this time, in milliseconds; 0 is no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub auth_timeout_ms: Option<u64>,
 }
 
 /// `authenticated`: the answer to `auth`.

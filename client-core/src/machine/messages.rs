@@ -58,7 +58,7 @@ impl Machine {
     }
 
     pub(super) fn enqueue(&mut self, message: Message) {
-        if matches!(self.phase, Phase::Closed { .. }) {
+        if matches!(self.phase, Phase::Closed(_)) {
             return self.refuse(message, Failure::closed());
         }
         // A live connection drains the queue in this same call, as far as the rate allows.

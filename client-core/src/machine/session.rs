@@ -21,6 +21,8 @@ const REFRESH_AGAIN_MS: u64 = 5_000;
 const JOIN_AGAIN_MS: u64 = 1_000;
 /// Why a connection was given up whose server said nothing in time.
 pub(super) const SILENT: &str = "the server went silent";
+/// What an application is told that has no token for a server which wants one.
+const WANTS_A_TOKEN: &str = "the server wants a token and got none: give connect() a token, or a function that gets one";
 
 impl Machine {
     pub(super) fn control(&mut self, control: Control) {
@@ -30,7 +32,11 @@ impl Machine {
             // The server closes 4501 behind this; should that be lost, the answer is known all the same.
             (Phase::Greeting { .. }, Control::Error { error, .. }) if error.code == "unauthorized" => {
                 self.drop_socket(CloseCode::Normal.code(), CloseCode::Normal.reason());
-                self.close(Some(CloseCode::Unauthorized.code()), CloseCode::Unauthorized.reason().to_owned());
+                self.token_refused(Some(error.message));
+            }
+            // Whatever else is said before the greeting is about the connection, with an id or without.
+            (Phase::Greeting { .. }, Control::Error { error, .. }) | (Phase::Live(_), Control::Error { id: None, error }) => {
+                self.last_words = Some((self.now, error.message));
             }
             (Phase::Live(_), Control::Authenticated(user)) => self.authenticated(user),
             (Phase::Live(_), Control::RoomJoined { id, result }) => self.room_joined(id, result),
@@ -39,6 +45,8 @@ impl Machine {
             (Phase::Live(live), Control::Resume(grant)) => {
                 self.resume = Some(Resume { client_id: live.client_id.clone(), token: grant.token });
             }
+            // A text can't be renewed by asking for it.
+            (Phase::Live(_), Control::TokenExpiring) if self.token_is_fixed => {}
             (Phase::Live(live), Control::TokenExpiring) => {
                 // A provider whose tokens are nearly over always would be asked at every round trip.
                 match live.refreshed_at.map(|at| at.saturating_add(REFRESH_AGAIN_MS)) {
@@ -75,10 +83,22 @@ impl Machine {
         if greeting.protocol != PROTOCOL_VERSION {
             let code = CloseCode::UpgradeRequired;
             self.drop_socket(code.code(), code.reason());
-            return self.close(Some(code.code()), code.reason().to_owned());
+            return self.close(Some(code.code()), code.reason().to_owned(), None);
         }
+        if greeting.auth_timeout_ms.is_some() && newer_token.is_none() {
+            self.drop_socket(CloseCode::Normal.code(), CloseCode::Normal.reason());
+            return self.token_refused(Some(WANTS_A_TOKEN.to_owned()));
+        }
+        self.refusals.clear();
+        self.last_words = None;
         if self.user != greeting.user_id {
             self.forget_auto_but(&greeting.rooms);
+            if self.user.is_some() {
+                // What one user wanted to say must not be said in another's name.
+                for message in self.pending.give_up() {
+                    self.refuse(message, Failure::of_another_user());
+                }
+            }
             self.user.clone_from(&greeting.user_id);
         }
         self.resume = greeting.resume.map(|grant| Resume { client_id: greeting.client_id.clone(), token: grant.token });
@@ -282,7 +302,7 @@ impl Machine {
             self.resume = None;
             self.rooms.forget_auto();
             self.drop_socket(CloseCode::Normal.code(), CloseCode::Normal.reason());
-            self.again(None, "another user's token".to_owned());
+            self.again(None, "another user's token".to_owned(), None);
         } else {
             self.deadlines.set(Due::Refresh, self.now.saturating_add(REFRESH_AGAIN_MS));
             // The application learns of it while there is time to do something, not by the close.
@@ -330,7 +350,7 @@ impl Machine {
     /// This client's slot in the drain.
     pub(super) fn slot_came(&mut self) {
         self.drop_socket(CloseCode::Normal.code(), CloseCode::Normal.reason());
-        self.restarted(CloseCode::Restart.code(), "the server is restarting".to_owned());
+        self.restarted(CloseCode::Restart.code(), "the server is restarting".to_owned(), None);
     }
 }
 

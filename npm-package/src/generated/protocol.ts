@@ -483,7 +483,11 @@ policy?: EvaluatedPolicy,
 /**
  * Only in `reconnected`: how long the client was away, in milliseconds.
  */
-downtimeMs?: number, };
+downtimeMs?: number, 
+/**
+ * Only where the connection has no user and must get one: within this time, in milliseconds; 0 is no limit.
+ */
+authTimeoutMs?: number, };
 
 /**
  * `authenticated`: the answer to `auth`.
@@ -878,6 +882,7 @@ export const CLOSE_CODES = {
   internal: 1011,
   restart: 1012,
   try_later: 1013,
+  goodbye: 4000,
   token_expired: 4001,
   slow_consumer: 4002,
   rate_limited: 4003,

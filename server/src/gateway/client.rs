@@ -17,6 +17,7 @@ use crate::{
 };
 use bytes::Bytes;
 use futures_util::FutureExt;
+use osbackend_protocol::CloseCode;
 use std::{
     future::Future,
     panic::AssertUnwindSafe,
@@ -247,6 +248,9 @@ impl Handler for Client {
     }
 
     fn on_end(&mut self, by: EndedBy, code: u16) {
+        if by == EndedBy::Client && code == CloseCode::Goodbye.code() {
+            self.connection.on_goodbye();
+        }
         self.ended = Some((by, code));
     }
 

@@ -381,6 +381,7 @@ impl Session {
                 SystemFrame { message: ServerMessage::Authenticated(data), id, timestamp }
             }
             Welcome::Greeting { id, .. } => {
+                let must_authenticate = self.who.is_none() && !self.settings.allow_anonymous;
                 let greeting = Greeting {
                     client_id: self.client_id.to_string(),
                     authenticated: identity.is_some(),
@@ -395,6 +396,7 @@ impl Session {
                     rooms,
                     policy: Some(self.evaluated()),
                     downtime_ms: self.resumed.then_some(away_ms),
+                    auth_timeout_ms: must_authenticate.then_some(self.settings.auth_timeout_ms.unwrap_or(0)),
                 };
                 let message = if self.resumed {
                     ServerMessage::Reconnected(greeting)

@@ -225,8 +225,12 @@ async fn tokens_are_asked_for_and_a_refused_one_ends_it_until_connect() {
     })
     .await;
     assert!(reason.contains("not yet"), "{reason}");
-    assert_eq!(closed(&mut incoming).await, Some(4501));
-    client.connect().await.unwrap();
+    let refused = until(&mut incoming, "a refusal", |notice| match notice {
+        Notice::State(ConnectionState::Reconnecting { code: Some(4501), message, .. }) => message,
+        _ => None,
+    })
+    .await;
+    assert!(refused.contains("token"), "{refused}");
     let user = until(&mut incoming, "a connection", |notice| match notice {
         Notice::State(ConnectionState::Connected { user_id, .. }) => user_id,
         _ => None,
@@ -239,6 +243,22 @@ async fn tokens_are_asked_for_and_a_refused_one_ends_it_until_connect() {
 
     server.handle.disconnect_user("ada");
     assert_eq!(closed(&mut incoming).await, Some(4505));
+}
+
+#[tokio::test]
+async fn a_fixed_token_that_is_refused_closes_for_good_with_the_servers_words() {
+    let server = TestServer::start().await;
+    let (client, _incoming) = builder(server.ws).token("nonsense").start().unwrap();
+    let ConnectionState::Closed { code: Some(4501), message: Some(message), .. } = client.settled().await.unwrap() else {
+        panic!("{:?}", client.state())
+    };
+    assert!(message.contains("no signed JWT"), "{message}");
+    // Without any token, where the server wants one, the reason is a sentence about tokens.
+    let (client, _incoming) = builder(server.ws).start().unwrap();
+    let ConnectionState::Closed { code: Some(4501), message: Some(message), .. } = client.settled().await.unwrap() else {
+        panic!("{:?}", client.state())
+    };
+    assert!(message.contains("wants a token"), "{message}");
 }
 
 #[tokio::test]

@@ -121,6 +121,33 @@ match = "open:*"
 join = "public"
 "#;
 
+/// §6: a logout says goodbye. Any other code may be a reload's, and has the grace.
+#[tokio::test]
+async fn a_client_that_says_goodbye_is_gone_at_once_and_no_other_close_is_a_goodbye() {
+    let server = patient_server().await;
+    let mut ada = member(&server, "ada").await;
+    for user in ["bob", "cleo", "dan"] {
+        let client = member(&server, user).await;
+        expect_change(&mut ada, "presence_join", user).await;
+        client
+            .close_with(match user {
+                "bob" => 1000,
+                "cleo" => 4001,
+                _ => 4000,
+            })
+            .await;
+    }
+    // Nothing was told of the two before, whose grace is an hour.
+    expect_change(&mut ada, "presence_leave", "dan").await;
+    assert_eq!(users(&mut ada).await, named(&[("ada", 1), ("bob", 0), ("cleo", 0)]));
+    // Another connection of the same user goes on.
+    let stays = member(&server, "dan").await;
+    expect_change(&mut ada, "presence_join", "dan").await;
+    member(&server, "dan").await.close_with(4000).await;
+    assert_eq!(users(&mut ada).await[3], ("dan".to_owned(), 1));
+    drop(stays);
+}
+
 async fn with_policy(change: impl FnOnce(&mut Config)) -> TestServer {
     let policy = ConfigFile::parse("test", POLICY).unwrap().policy().unwrap().clone();
     TestServer::built(Realtime::builder().policy(policy), change).await

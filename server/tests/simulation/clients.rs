@@ -114,7 +114,7 @@ impl World {
                 self.apps[client].bad_token = false;
                 self.tally.sessions += 1;
             }
-            ConnectionState::Closed { code, reason } => {
+            ConnectionState::Closed { code, reason, .. } => {
                 let app = &self.apps[client];
                 let expected = code.is_none() && reason == "disconnected"
                     || *code == Some(4501) && app.bad_token

@@ -57,7 +57,7 @@ impl Judge {
 
     pub(crate) fn state(&mut self, state: &ConnectionState) {
         self.connected = matches!(state, ConnectionState::Connected { .. });
-        if matches!(state, ConnectionState::Closed { code: None, reason } if reason == "disconnected") {
+        if matches!(state, ConnectionState::Closed { code: None, reason, .. } if reason == "disconnected") {
             // Rooms of the server's own go with the session.
             self.views.retain(|room, _| self.wanted.contains_key(room));
         }

@@ -38,7 +38,7 @@ fn each_step_of_connecting_times_out_and_counts() {
 }
 
 #[test]
-fn ten_attempts_then_closed_and_what_waits_is_refused() {
+fn ten_attempts_then_a_rest_and_what_waits_is_refused() {
     let mut rig = Rig::new();
     rig.input(Input::Send { kind: "hello".to_owned(), payload: None });
     rig.input(Input::Connect);
@@ -47,10 +47,16 @@ fn ten_attempts_then_closed_and_what_waits_is_refused() {
         assert_eq!(rig.machine.state(), ConnectionState::Connecting { attempt });
         let outputs = rig.input(Input::Token(Err("no".to_owned())));
         if attempt == 10 {
-            let [Output::State(ConnectionState::Closed { .. }), Output::SendRefused { kind, failure, .. }] = &outputs[..] else {
+            let [
+                Output::State(ConnectionState::Closed { reason, retry_at_ms: Some(at), .. }),
+                Output::SendRefused { kind, failure, .. },
+            ] = &outputs[..]
+            else {
                 panic!("{outputs:?}")
             };
             assert_eq!((kind.as_str(), &*failure.code), ("hello", "unavailable"));
+            assert_eq!(reason, "gave up after the last attempt: no token: no");
+            assert!((30_000..=60_000).contains(&(at - rig.now)), "{}", at - rig.now);
         } else {
             waits.push(rig.machine.next_deadline().unwrap() - rig.now);
             rig.ring();
@@ -59,8 +65,9 @@ fn ten_attempts_then_closed_and_what_waits_is_refused() {
     for (wait, capped) in waits.iter().zip([5_000, 10_000, 20_000, 30_000, 30_000, 30_000, 30_000, 30_000, 30_000]) {
         assert!((capped / 2..=capped).contains(wait), "{wait} for {capped}");
     }
-    assert_eq!(rig.machine.next_deadline(), None);
-    assert!(matches!(&rig.input(Input::Connect)[..], [Output::State(ConnectionState::Connecting { attempt: 1 }), _]));
+    assert!(matches!(&rig.ring()[..], [Output::State(ConnectionState::Connecting { attempt: 1 }), Output::NeedToken]));
+    rig.input(Input::Token(Err("no".to_owned())));
+    assert!(rig.machine.next_deadline().unwrap() - rig.now <= 5_000, "the delays begin anew");
 }
 
 #[test]
@@ -106,7 +113,6 @@ fn close_codes_are_decided_by_their_range() {
         (4005, false),
         (4499, false),
         (4500, true),
-        (4501, true),
         (4503, true),
         (4504, true),
         (4505, true),
@@ -144,8 +150,8 @@ fn a_connection_limit_is_tried_again_not_before_the_time_that_the_server_gave() 
         let limit = ErrorBody { retry_after_ms: Some(60_000), ..error("limit_reached") };
         rig.control(Control::Error { id: Some(1), error: limit });
         rig.close(4005);
-        let ConnectionState::Reconnecting { retry_at_ms, code, .. } = rig.machine.state() else { panic!("gave up") };
-        assert!((60_000..=90_000).contains(&(retry_at_ms - rig.now)), "{} ms", retry_at_ms - rig.now);
+        let ConnectionState::Reconnecting { retry_at_ms: Some(at), code, .. } = rig.machine.state() else { panic!("gave up") };
+        assert!((60_000..=90_000).contains(&(at - rig.now)), "{} ms", at - rig.now);
         assert_eq!(code, Some(4005));
         // Neither a look at the page nor the network that comes back shortens it.
         assert_eq!((rig.input(Input::Visible), rig.input(Input::Online)), (vec![], vec![]));
@@ -157,24 +163,27 @@ fn a_connection_limit_is_tried_again_not_before_the_time_that_the_server_gave() 
 }
 
 #[test]
-fn an_unauthorized_answer_closes_for_good_even_without_its_close_frame() {
+fn a_fixed_token_that_is_refused_closes_for_good_even_without_the_close_frame() {
     let mut rig = Rig::new();
+    rig.input(Input::TokenIsFixed(true));
     rig.input(Input::Connect);
     rig.open();
     let outputs = rig.control(Control::Error { id: None, error: error("unauthorized") });
     assert!(matches!(outputs[0], Output::CloseSocket { .. }));
-    assert_eq!(rig.machine.state(), ConnectionState::Closed { code: Some(4501), reason: "unauthorized".to_owned() });
+    assert_eq!(rig.machine.state(), closed(Some(4501), "unauthorized", Some("m")));
+    assert_eq!(rig.machine.next_deadline(), None);
+    assert_eq!(rig.input(Input::Visible), []);
 }
 
 #[test]
-fn disconnect_closes_with_1000_and_nothing_follows() {
+fn disconnect_says_goodbye_and_nothing_follows() {
     let mut rig = Rig::live(vec![outcome("agent:7", "e", 5, false)]);
     let id = rig.machine.request("x", None, None, rig.now);
     rig.outputs();
     let outputs = rig.input(Input::Disconnect);
-    assert_eq!(outputs[0], Output::CloseSocket { code: 1000, reason: "normal" });
+    assert_eq!(outputs[0], Output::CloseSocket { code: 4000, reason: "goodbye" });
     assert!(outputs.contains(&Output::RequestFailed { id, failure: Failure::lost() }));
-    assert_eq!(rig.machine.state(), ConnectionState::Closed { code: None, reason: "disconnected".to_owned() });
+    assert_eq!(rig.machine.state(), closed(None, "disconnected", None));
     assert_eq!(rig.close(1000), []);
     assert_eq!(rig.machine.next_deadline(), None);
     assert_eq!(rig.event("agent:7", 6), Delivery::NotJoined);

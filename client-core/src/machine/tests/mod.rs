@@ -3,11 +3,13 @@
 mod connecting;
 mod messages;
 mod publishing;
+mod resting;
 mod rooms;
 mod session;
+mod tokens;
 
 use super::*;
-use crate::{control::*, pending::Settled, room::RoomStatus};
+use crate::{config::BackoffConfig, control::*, pending::Settled, room::RoomStatus};
 use osbackend_protocol::{ClientMessage, EvaluatedPolicy, Identity, Limits, Policy, decode_client};
 
 /// What a server tells of its default policy.
@@ -51,7 +53,12 @@ fn greeting(rooms: Vec<RoomOutcome>) -> Greeting {
         rooms,
         policy: None,
         downtime_ms: None,
+        auth_timeout_ms: None,
     }
+}
+
+fn closed(code: Option<u16>, reason: &str, message: Option<&str>) -> ConnectionState {
+    ConnectionState::Closed { code, reason: reason.to_owned(), message: message.map(str::to_owned), retry_at_ms: None }
 }
 
 fn error(code: &str) -> ErrorBody {

@@ -207,8 +207,9 @@ impl Listener {
             ConnectionState::Reconnecting { attempt, reason, .. } => {
                 Ok(self.note(&format!("{reason}; connecting again (attempt {attempt})")))
             }
-            ConnectionState::Closed { code, reason } => {
+            ConnectionState::Closed { code, reason, message, .. } => {
                 let code = code.unwrap_or(1006);
+                let reason = message.unwrap_or(reason);
                 Err(ListenError::Closed { code, reason, hint: hint_of_close(code) })
             }
             ConnectionState::Idle | ConnectionState::Connecting { .. } => Ok(Next::Go),

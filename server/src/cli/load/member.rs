@@ -82,8 +82,11 @@ impl Member {
                     (_, Some(error)) => return Err(format!("room {name}: {}: {}", error.code, error.message)),
                     _ => {}
                 },
-                Some(Notice::State(ConnectionState::Reconnecting { reason, .. })) => return Err(reason),
-                Some(Notice::State(ConnectionState::Closed { code, reason })) => {
+                Some(Notice::State(ConnectionState::Reconnecting { reason, message, .. })) => {
+                    return Err(message.unwrap_or(reason));
+                }
+                Some(Notice::State(ConnectionState::Closed { code, reason, message, .. })) => {
+                    let reason = message.unwrap_or(reason);
                     return Err(code.map_or_else(|| reason.clone(), |code| format!("{reason} ({code})")));
                 }
                 Some(_) => {}

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, Request, StatusCode};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
@@ -228,6 +229,13 @@ impl Client {
         let message = self.expect("error").await;
         assert_eq!(message["data"]["code"], code, "{message}");
         message["data"].clone()
+    }
+
+    /// Closes with this code, and reads to the end.
+    pub(crate) async fn close_with(mut self, code: u16) {
+        let frame = CloseFrame { code: code.into(), reason: "".into() };
+        self.socket.send(Message::Close(Some(frame))).await.unwrap();
+        while let Some(Ok(_)) = self.message().await {}
     }
 
     /// Reads over messages to the close frame; its code and reason.
