@@ -1,23 +1,26 @@
 /** The client: one connection, its rooms and its listeners, as the application sees them. */
-import { type Core, type CoreFactory, type Sink, text } from "./core.js";
-import { EarlyCalls } from "./early.js";
+import { type Core, type CoreFactory, text } from "./core.js";
+import { dispatcher, type Receivers } from "./dispatch.js";
 import { type Call, Emitter } from "./emitter.js";
+import { endOf, isResting } from "./ends.js";
 import { fromBody, messageOf, RealtimeError } from "./errors.js";
-import { isLocal, type ProtocolError, type RealtimeEvent, type Remove, type Subscribe } from "./events.js";
-import type { Action, Publish, Published } from "./generated/protocol.js";
+import { isLocal, type RealtimeEvent, type Remove, type Subscribe } from "./events.js";
+import type { Action } from "./generated/protocol.js";
+import { Holder } from "./holder.js";
 import { type Inspectable, newest, watched } from "./inspect.js";
-import { keyed } from "./keyed.js";
 import type { Latest } from "./latest.js";
+import { Loading } from "./loading.js";
 import { MetricStore } from "./metrics.js";
 import { coreOptions, sameOptions } from "./options.js";
+import { Outgoing } from "./outgoing.js";
 import { Parts, type Ready } from "./parts.js";
 import { PresenceStore } from "./presence.js";
 import { Replies } from "./replies.js";
-import { reportFailure, reportUnheard } from "./report.js";
+import { reportFailure } from "./report.js";
 import type { Emit, Request, RequestOptions } from "./requests.js";
 import type { AnyRoom, PublishOptions, RoomHandle, RoomOwner } from "./room.js";
 import { Rooms } from "./rooms.js";
-import { changesUser } from "./token.js";
+import { Teller } from "./teller.js";
 import type {
   ClientOptions,
   ClientSnapshot,
@@ -27,10 +30,6 @@ import type {
   Unsubscribe,
 } from "./types.js";
 import { Waiter } from "./waiter.js";
-
-const QUEUE_LIMIT = 256;
-const PUBLISH_TIMEOUT_MS = 60_000;
-const REQUEST_TIMEOUT_MS = 10_000;
 
 /** One connection to a server. Nothing is touched before `connect`: making one is safe on a server. */
 export class RealtimeClient<E = unknown> {
@@ -53,17 +52,22 @@ export class RealtimeClient<E = unknown> {
 
   readonly #defaults: ClientOptions;
   readonly #parts: Parts;
-  readonly #wire = new Emitter((thrown, name) => this.#listenerFailed(thrown, name));
-  readonly #local = new Emitter((thrown, name) => this.#listenerFailed(thrown, name));
+  readonly #teller = new Teller();
+  readonly #local = this.#teller.local;
+  readonly #wire = new Emitter((thrown, name) => this.#teller.listenerFailed(thrown, name));
   readonly #rooms: Rooms;
-  readonly #early = new EarlyCalls();
   readonly #replies = new Replies();
+  readonly #outgoing: Outgoing;
   readonly #connected = new Waiter();
   readonly #readers = new Set<() => void>();
   readonly #roomOwner: RoomOwner;
+  readonly #receivers: Receivers;
+  readonly #holder = new Holder();
+  readonly #loads = new Loading();
   #options: ClientOptions;
-  #token: TokenSource = null;
   #tokenCall = 0;
+  /** A new source of tokens hasn't said yet whose it is: what is asked meanwhile is not the last user's to ask. */
+  #undecided = false;
   /** Ends what follows the source of tokens. */
   #unfollow: Unsubscribe | undefined;
   #user: string | undefined;
@@ -71,6 +75,8 @@ export class RealtimeClient<E = unknown> {
   #loading = false;
   /** Between `connect` and whatever closes the connection for good. */
   #wanted = false;
+  /** `disconnect` was called since: whoever comes next may be somebody else. */
+  #over = false;
   #state: ConnectionState = { status: "idle" };
   #snapshot: ClientSnapshot | undefined;
 
@@ -81,7 +87,7 @@ export class RealtimeClient<E = unknown> {
     this.#options = this.#defaults;
     this.#parts = new Parts(() => load().then((factory) => watched(factory, this.seen)));
     this.#rooms = new Rooms(
-      (thrown, name) => this.#listenerFailed(thrown, name),
+      (thrown, name) => this.#teller.listenerFailed(thrown, name),
       (state) => this.#roomChanged(state),
     );
     this.presence = new PresenceStore(
@@ -92,11 +98,34 @@ export class RealtimeClient<E = unknown> {
       },
       (room) => this.#core !== undefined && this.#rooms.state(room)?.status === "joined",
     );
+    this.#outgoing = new Outgoing({
+      replies: this.#replies,
+      core: () => this.#decided,
+      options: () => this.#options,
+      failed: (error) => this.#teller.failed(error),
+    });
+    this.#receivers = {
+      wire: this.#wire,
+      local: this.#local,
+      rooms: this.#rooms,
+      metrics: this.metrics,
+      presence: this.presence,
+      replies: this.#replies,
+      validators: () => this.#options.validators,
+      needToken: () => this.#giveToken(),
+      state: (state) => this.#stateChanged(state),
+      system: (frame) => this.#holder.heard(frame) && this.#teller.textExpires(),
+      failed: (error) => this.#teller.failed(error),
+      kept: (bad) => {
+        if (this.#local.has("protocol_error")) this.#local.emit("protocol_error", bad);
+        else this.#parts.checks?.report(bad);
+      },
+    };
     this.#roomOwner = {
       roomState: (room) => this.roomState(room),
       can: (room, action) => this.can(room, action),
       presence: (room) => this.presence.get(room),
-      publish: (room, type, data, options) => this.#publish(room, type, data, options),
+      publish: (room, type, data, options) => this.#outgoing.publish(room, type, data, options),
       release: (handle) => this.#release(handle),
     };
     const emitter = (name: string) => (isLocal(name) ? this.#local : this.#wire);
@@ -104,9 +133,9 @@ export class RealtimeClient<E = unknown> {
     this.once = ((name: string, call: unknown) => emitter(name).on(name, call as Call, true)) as Subscribe<E>;
     this.off = ((name: string, call: unknown) => emitter(name).off(name, call as Call)) as Remove<E>;
     this.request = ((type: string, payload?: unknown, options?: RequestOptions) =>
-      this.#request(type, payload, options)) as Request;
+      this.#outgoing.request(type, payload, options)) as Request;
     this.emit = ((room: string, type: string, data: unknown, options?: PublishOptions) =>
-      this.#publish(room, type, data, options)) as Emit<E>;
+      this.#outgoing.publish(room, type, data, options)) as Emit<E>;
   }
 
   /** Where the connection is; the same object until it changes. */
@@ -129,44 +158,73 @@ export class RealtimeClient<E = unknown> {
 
   /**
    * Connects, and stays connected over losses until `disconnect`. What is left out is as it was in the
-   * call before. Resolves when first connected; rejects with a `RealtimeError` when closed before that
-   * (the state tells it too, so the promise may be ignored). On a live connection a fresh token of the
-   * same user is taken over in place; another user's token, or other options, make a new connection.
+   * call before. Resolves when connected; rejects with a `RealtimeError` when closed before that, also where that is for a
+   * rest only (the state tells it too, so the promise may be ignored). On a live connection a fresh token of the
+   * same user is taken over in place. A function that is another one is asked at once. Another user's token, another
+   * `user` or other options make a new connection; of another user nothing is kept.
    */
   connect(token?: TokenSource, options?: ClientOptions<E>): Promise<void> {
-    const tokenBefore = this.#token;
-    const optionsBefore = this.#options;
+    const holder = this.#holder;
+    const before = { source: holder.source, options: this.#options };
+    const isNew = token !== undefined && token !== before.source;
     if (token !== undefined) {
-      if (token !== tokenBefore) this.#unfollow?.();
-      this.#token = token;
+      if (isNew) this.#unfollow?.();
+      holder.source = token;
       if (typeof token === "function") this.#unfollow = token.follow?.(this);
     }
     if (options !== undefined) this.#options = { ...this.#defaults, ...(options as ClientOptions) };
+    const users = [before.options.user, this.#options.user];
+    const named = users.every((user) => user !== undefined);
+    const sameUser = named && users[0] === users[1];
+    const text = typeof token === "function" ? undefined : token;
+    const otherText = text !== undefined && holder.isOthers(text);
+    // After a logout it can't be waited for who is next: the server may be away.
+    const otherUser =
+      (named && !sameUser) || otherText || (this.#over && isNew && !sameUser && !holder.isText);
     this.#wanted = true;
+    this.#over = false;
+    if (this.#state.status === "closed") this.#teller.begins();
     newest.client = this;
     newest.connected?.(this);
     const connected = this.#connected.promise();
-    if (this.#core !== undefined) {
-      const otherUser = changesUser(tokenBefore, this.#token);
-      if (otherUser || !sameOptions(optionsBefore, this.#options)) this.#drop(otherUser);
-    }
-    if (this.#core !== undefined) {
-      // A provider is only taken over: it is asked when there is need.
-      if (typeof this.#token === "string" && this.#token !== tokenBefore) this.#giveToken();
-      if (this.#state.status === "connected") this.#connected.resolve();
-      else this.#core.connect();
-    } else {
+    if (otherUser || (this.#core !== undefined && !sameOptions(before.options, this.#options)))
+      this.#drop(otherUser);
+    const core = this.#core;
+    if (core === undefined) {
       this.#start();
+      return connected;
     }
+    const { status } = this.#state;
+    if (isNew) core.fixToken(holder.isText);
+    if (isNew && !sameUser && status !== "closed") this.recheck();
+    else if (isNew && holder.isText) this.#giveToken();
+    if (status !== "connected") core.connect();
+    else if (!this.#undecided) this.#connected.resolve();
     return connected;
   }
 
-  /** Closes for good; rooms and listeners stay and serve the next `connect`. */
+  /** Closes for good, and says goodbye: others see at once that this user is gone. Rooms and listeners serve the next `connect`. */
   disconnect(): void {
     this.#unfollow?.();
     this.#wanted = false;
+    this.#over = true;
+    this.#undecided = false;
+    this.#loads.reset();
     if (this.#core !== undefined) this.#core.disconnect();
-    else if (this.#loading) this.#closed({ status: "closed", reason: "disconnected" });
+    else if (this.#loading || this.#state.status === "reconnecting" || isResting(this.#state))
+      this.#closed({ status: "closed", reason: "disconnected" });
+  }
+
+  /** @internal The token function may be another user's now: it is asked, and another user's token is another session. */
+  recheck(): void {
+    if (this.#core === undefined || this.#state.status === "closed") return;
+    this.#undecided = true;
+    this.#giveToken();
+  }
+
+  /** @internal */
+  get options(): ClientOptions {
+    return this.#options;
   }
 
   /**
@@ -175,7 +233,10 @@ export class RealtimeClient<E = unknown> {
    * is told by the handle's state and by "error".
    */
   joinRoom(room: string, options: { snapshot?: boolean | undefined } = {}): RoomHandle<E> {
-    return this.#rooms.join(room, options.snapshot ?? true, this.#core, this.#roomOwner) as RoomHandle<E>;
+    const handle = this.#rooms.join(room, options.snapshot ?? true, this.#decided, this.#roomOwner);
+    // Somebody wants something: a rest is over.
+    if (isResting(this.#state)) this.connect().catch(() => {});
+    return handle as RoomHandle<E>;
   }
 
   /** Ends every handle of the room, and so leaves it. */
@@ -205,27 +266,14 @@ export class RealtimeClient<E = unknown> {
       try {
         listener(event as RealtimeEvent<E>);
       } catch (thrown) {
-        this.#listenerFailed(thrown, "*");
+        this.#teller.listenerFailed(thrown, "*");
       }
     }
   }
 
   /** Sends a message without waiting for an answer; a refusal is told by "error". Waits while offline. */
   send(type: string, payload?: object): void {
-    if (this.#core !== undefined) {
-      this.#core.send(text(type, "type"), payload);
-      return;
-    }
-    const refuse = (error: RealtimeError) => this.#failed(fromBody(error, { messageType: type }));
-    const pass = (core: Core) => {
-      try {
-        core.send(text(type, "type"), payload);
-      } catch (cause) {
-        // What JSON can't hold. Its sender is long gone, and those behind it in the queue must not suffer.
-        refuse(new RealtimeError("bad_request", messageOf(cause), { cause }));
-      }
-    };
-    this.#early.add({ pass, refuse }, this.#options.queueLimit ?? QUEUE_LIMIT, 0);
+    this.#outgoing.send(type, payload);
   }
 
   /** Whether the server's policy lets this user do that in that room; false while it is not known. */
@@ -245,6 +293,11 @@ export class RealtimeClient<E = unknown> {
     return this.#snapshot;
   };
 
+  /** The core, once it is known that it is of the user whose requests these are. */
+  get #decided(): Core | undefined {
+    return this.#undecided ? undefined : this.#core;
+  }
+
   #start(): void {
     const parts = this.#parts.ready(this.#options);
     if (parts === undefined) this.#loadParts();
@@ -255,19 +308,27 @@ export class RealtimeClient<E = unknown> {
     const underWay = this.#loading;
     this.#loading = true;
     // Also where a load is under way: a `disconnect` may have been since.
-    if (this.#state.status !== "connecting") this.#setState({ status: "connecting", attempt: 1 });
+    if (this.#state.status !== "connecting")
+      this.#setState({ status: "connecting", attempt: this.#loads.attempt });
     if (underWay) return;
     this.#parts.load(this.#options).then(
       () => {
         this.#loading = false;
+        this.#loads.reset();
         // Other options may have come meanwhile.
         if (this.#wanted) this.#start();
       },
       (cause) => {
         this.#loading = false;
         if (!this.#wanted) return;
-        const reason = `the client's modules could not be loaded: ${messageOf(cause)}`;
-        this.#closed({ status: "closed", reason }, new RealtimeError("load_failed", reason, { cause }));
+        const again = () => this.#wanted && this.#core === undefined && this.#start();
+        const [state, error] = this.#loads.failed(cause, this.#options.backoff ?? {}, again);
+        if (state.status === "closed") {
+          this.#closed(state, error);
+        } else {
+          this.#setState(state);
+          this.#teller.attemptFailed(error);
+        }
       },
     );
   }
@@ -275,10 +336,10 @@ export class RealtimeClient<E = unknown> {
   #open({ make, checks }: Ready): void {
     let core: Core;
     try {
-      const options = coreOptions(this.#options);
-      // A core that was replaced may still have something to tell: not to us.
-      const sink = this.#sink(() => this.#core === core, checks);
-      core = make(options, sink);
+      core = make(
+        coreOptions(this.#options),
+        dispatcher(this.#receivers, () => this.#core === core, checks),
+      );
     } catch (cause) {
       const error =
         cause instanceof RealtimeError
@@ -288,8 +349,10 @@ export class RealtimeClient<E = unknown> {
       return;
     }
     this.#core = core;
+    this.#teller.begins();
+    core.fixToken(this.#holder.isText);
     this.#rooms.restore(core);
-    this.#early.drain(core);
+    this.#outgoing.drain(core);
     core.connect();
   }
 
@@ -298,10 +361,12 @@ export class RealtimeClient<E = unknown> {
     const core = this.#core;
     this.#core = undefined;
     this.#tokenCall += 1;
+    this.#undecided = false;
     this.#replies.refuse(
       new RealtimeError("disconnected", "the connection was replaced before the answer came"),
     );
     if (otherUser) {
+      this.#holder.forget();
       this.#forgetSeen();
       this.#user = undefined;
     }
@@ -312,53 +377,8 @@ export class RealtimeClient<E = unknown> {
 
   #forgetSeen(): void {
     this.metrics.forget();
-    this.#rooms.forgetLatest();
+    this.#rooms.forgetSeen();
     this.presence.forget();
-  }
-
-  #sink(current: () => boolean, checks: Ready["checks"]): Sink {
-    const ifCurrent =
-      <A extends unknown[]>(call: (...args: A) => void) =>
-      (...args: A) => {
-        if (current()) call(...args);
-      };
-    return {
-      needToken: ifCurrent(() => this.#giveToken()),
-      state: ifCurrent((state) => this.#stateChanged(state)),
-      // The hot path: no closure, no object, no rest parameter for an event.
-      event: (frame, first) => {
-        if (!current()) return;
-        if (checks !== undefined) {
-          const bad = checks.judge(frame, this.#options.validators);
-          if (bad !== undefined) {
-            if (first) this.#kept(bad, checks);
-            this.#rooms.get(frame.room)?.latest.pass(frame);
-            return;
-          }
-        }
-        if (first) {
-          if (frame.type === "metric_update") this.metrics.update(frame);
-          this.#wire.emit(frame.type, frame.data, frame);
-          this.#local.emit("*", frame);
-        }
-        const room = this.#rooms.get(frame.room);
-        if (room === undefined) return;
-        room.latest.keep(frame);
-        if (!isLocal(frame.type)) room.emitter.emit(frame.type, frame.data, frame);
-        room.emitter.emit("*", frame);
-      },
-      system: ifCurrent((frame) => {
-        if (frame.type === "error") return this.#failed(fromBody(frame.data, { room: frame.room }));
-        if (frame.type.startsWith("presence")) this.presence.take(frame.type, frame.data, frame.timestamp);
-        this.#wire.emit(frame.type, frame.data, frame);
-        if (frame.room !== undefined && !isLocal(frame.type)) {
-          this.#rooms.get(frame.room)?.emitter.emit(frame.type, frame.data, frame);
-        }
-      }),
-      room: ifCurrent((state) => this.#rooms.update(state)),
-      reply: ifCurrent((id, ok, value) => this.#replies.settle(id, ok, value)),
-      sendRefused: ifCurrent((type, _payload, error) => this.#failed(fromBody(error, { messageType: type }))),
-    };
   }
 
   #stateChanged(state: ConnectionState): void {
@@ -367,58 +387,75 @@ export class RealtimeClient<E = unknown> {
       this.#closed(state);
       return;
     }
-    if (state.status === "connected") {
-      // Another user (or nobody) from here on: what the last one saw is not theirs to see.
-      if (this.#user !== undefined && this.#user !== state.userId) this.#forgetSeen();
-      this.#user = state.userId;
+    const connected = state.status === "connected";
+    const reason = state.status === "reconnecting" ? state.reason : "";
+    if (connected) {
+      this.#holder.taken();
+      this.#teller.works();
     }
+    const other = connected && this.#user !== undefined && this.#user !== state.userId;
+    if (other || reason === "another user's token") {
+      // Another user (or nobody) from here on, which only the server could tell: what the last one saw is not theirs to see.
+      this.#forgetSeen();
+      this.#holder.forget();
+    }
+    if (connected) this.#user = state.userId;
     this.#setState(state);
-    if (state.status === "connected") this.#connected.resolve();
+    if (connected && !this.#undecided) this.#connected.resolve();
+    if (state.status !== "reconnecting") return;
+    if (state.retryAtMs === undefined && state.code === 4001)
+      this.#teller.textExpired(endOf(state, this.#options));
+    // A token that can't be had is told by itself, and a page that is put aside has lost nothing.
+    else if (!/^(no token|the page is away|connection lost|another)/.test(state.reason))
+      this.#teller.attemptFailed(endOf(state, this.#options));
   }
 
   /** Answers in a microtask, never from within the core's call; only the newest answer counts. */
   #giveToken(): void {
     const call = ++this.#tokenCall;
-    const source = this.#token;
+    if (this.#holder.hasExpired) {
+      queueMicrotask(() => call === this.#tokenCall && this.#core?.tokenExpired());
+      return;
+    }
+    const anyText = (this.#options.WebSocket as { takesAnyToken?: boolean } | undefined)?.takesAnyToken;
     Promise.resolve()
-      .then(() => (typeof source === "function" ? source() : source))
-      .then((token) => (token ? text(token, "the token") : null))
+      .then(() => (call === this.#tokenCall ? this.#holder.ask(anyText === true) : null))
       .then(
-        (token) => call === this.#tokenCall && this.#core?.setToken(token),
+        (token) => call === this.#tokenCall && this.#take(token),
         (cause) => {
           if (call !== this.#tokenCall || this.#core === undefined) return;
           const message = messageOf(cause);
+          // On a live connection the core asks again after a while.
           this.#core.tokenFailed(message);
-          this.#failed(new RealtimeError("token_failed", `no token: ${message}`, { cause }));
+          this.#teller.failed(new RealtimeError("token_failed", `no token: ${message}`, { cause }));
         },
       );
   }
 
-  #request(type: string, given: unknown, { timeoutMs }: RequestOptions = {}): Promise<unknown> {
-    // A publish settles once: with its key the core may send it again after a lost connection.
-    const publish = type === "publish";
-    const payload = publish ? keyed(given) : given;
-    const retry = publish && (given as Partial<Publish> | undefined)?.ephemeral !== true;
-    return new Promise((resolve, reject) => {
-      const promise = { resolve, reject };
-      const ask = (core: Core, ms?: number) => this.#replies.ask(core, type, payload, ms, promise, retry);
-      if (this.#core !== undefined) return ask(this.#core, timeoutMs);
-      const { requestTimeoutMs = REQUEST_TIMEOUT_MS, publishTimeoutMs = PUBLISH_TIMEOUT_MS } = this.#options;
-      const total = timeoutMs ?? (retry ? publishTimeoutMs : requestTimeoutMs);
-      const asked = Date.now();
-      const pass = (core: Core) => ask(core, Math.max(1, total - (Date.now() - asked)));
-      this.#early.add({ pass, refuse: reject }, this.#options.queueLimit ?? QUEUE_LIMIT, total);
-    });
-  }
-
-  #publish(
-    room: string,
-    type: string,
-    data: unknown,
-    { timeoutMs, ...options }: PublishOptions = {},
-  ): Promise<Published> {
-    const payload = { room, type, data, ...options };
-    return this.#request("publish", payload, { timeoutMs } as RequestOptions) as Promise<Published>;
+  /** The source has answered. */
+  #take(token: string | null): void {
+    const holder = this.#holder;
+    if (this.#over) return;
+    if (holder.isOthers(token)) {
+      this.#drop(true);
+      holder.keep(token);
+      this.#start();
+      return;
+    }
+    const core = this.#core;
+    if (core === undefined) return;
+    const wasUndecided = this.#undecided;
+    this.#undecided = false;
+    const { status } = this.#state;
+    // What the server has already is not handed over again: each time it would check every room.
+    const known = status === "connected" && !holder.isText && holder.has(token);
+    holder.give(token);
+    if (!known) core.setToken(token);
+    if (!wasUndecided) return;
+    this.#rooms.joinAll(core);
+    this.#outgoing.drain(core);
+    if (this.#state.status === "connected") this.#connected.resolve();
+    else if (this.#state.status === "reconnecting") core.wake();
   }
 
   #release(handle: AnyRoom): void {
@@ -429,23 +466,22 @@ export class RealtimeClient<E = unknown> {
     this.#changed();
     this.presence.room(state);
     this.#local.emit("room", state);
-    if (state.status === "refused") this.#failed(fromBody(state.error, { room: state.room }));
+    if (state.status === "refused") this.#teller.failed(fromBody(state.error, { room: state.room }));
   }
 
   #closed(state: ConnectionState & { status: "closed" }, error?: RealtimeError): void {
-    this.#wanted = false;
-    const code = /^[a-z_]+$/.test(state.reason) ? state.reason : "closed";
-    const why = error ?? new RealtimeError(code, `closed: ${state.reason}`, { closeCode: state.code });
-    this.#early.refuse(why);
+    this.#wanted &&= isResting(state);
+    this.#undecided = false;
+    const why = error ?? endOf(state, this.#options);
+    this.#outgoing.refuse(why);
     this.#setState(state);
     this.#connected.reject(why);
+    if (!this.#over) this.#teller.failed(why, true);
   }
 
   #setState(state: ConnectionState): void {
     // The core's first attempt is the one that the load of the module began.
-    const before = this.#state;
-    if (state.status === "connecting" && before.status === "connecting" && state.attempt === before.attempt)
-      return;
+    if (state.status === "connecting" && this.#state.status === "connecting") return;
     this.#state = state;
     this.#changed();
     this.#local.emit("state", state);
@@ -460,26 +496,5 @@ export class RealtimeClient<E = unknown> {
         reportFailure(thrown);
       }
     }
-  }
-
-  #failed(error: RealtimeError): void {
-    if (this.#local.has("error")) this.#local.emit("error", error);
-    else reportUnheard(error);
-  }
-
-  /** An event is kept from listeners; its offset counts all the same, so nothing is asked for again. */
-  #kept(bad: ProtocolError, checks: NonNullable<Ready["checks"]>): void {
-    if (this.#local.has("protocol_error")) this.#local.emit("protocol_error", bad);
-    else checks.report(bad);
-  }
-
-  #listenerFailed(thrown: unknown, name: string): void {
-    // A listener of "error" that throws must not be told of itself.
-    if (name === "error" || !this.#local.has("error")) {
-      reportFailure(thrown);
-      return;
-    }
-    const message = `a listener of "${name}" threw: ${messageOf(thrown)}`;
-    this.#local.emit("error", new RealtimeError("listener_failed", message, { cause: thrown }));
   }
 }

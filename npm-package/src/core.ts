@@ -5,7 +5,7 @@ import type { Action, EventFrame } from "./generated/protocol.js";
 import type { ClientOptions, ConnectionState, RoomState } from "./types.js";
 
 /** The options with the endpoint settled. */
-export type CoreOptions = Omit<ClientOptions, "url" | "validate" | "validators"> & { url: string };
+export type CoreOptions = Omit<ClientOptions, "url" | "validate" | "validators" | "user"> & { url: string };
 
 /** The connection machine in its browser shell. */
 export interface Core {
@@ -15,6 +15,10 @@ export interface Core {
   wake(): void;
   setToken(token: string | null): void;
   tokenFailed(message: string): void;
+  /** In place of a token: the text that the application gave has expired. */
+  tokenExpired(): void;
+  /** Whether the token is a text, which nobody can be asked to renew. */
+  fixToken(fixed: boolean): void;
   join(room: string, snapshot: boolean): void;
   leave(room: string): void;
   /** `retry`: a publish with a key, which may be sent again after a lost connection. */

@@ -11,9 +11,17 @@ export type LocalErrorCode =
   | "disconnected"
   /** The connection is closed for good; `message` is the reason. */
   | "closed"
-  /** The WebAssembly module, or what checks events, could not be fetched or compiled; calling `connect` again tries again. */
+  /** A series of attempts failed; `message` says where and why. The client rests, and then tries again (`backoff.restMs`). */
+  | "gave_up"
+  /** The first attempt of a `connect` failed; `message` says where, why, and what to set. It goes on trying. */
+  | "unreachable"
+  /** The WebAssembly module, or another part of the client, could not be fetched or compiled. It is tried again. */
   | "load_failed"
-  /** The token provider threw, or gave something that is no text; `cause` is what it threw. It is asked again. */
+  /** This browser has no WebAssembly (iOS Lockdown Mode, a hardened browser): the client can't run. */
+  | "no_webassembly"
+  /** The page's Content-Security-Policy forbids WebAssembly: add `'wasm-unsafe-eval'` to its `script-src`. */
+  | "wasm_blocked"
+  /** The token provider threw, or gave something that is no token (the HTML of an error page); `cause` is what it threw. It is asked again. */
   | "token_failed"
   /** The options can't work as given. */
   | "bad_options"

@@ -7,7 +7,7 @@ declare const __VERSION__: string;
 
 /** The options for a core. Throws `bad_options` where no endpoint can be made of them. */
 export function coreOptions(options: ClientOptions): CoreOptions {
-  const { validate: _, validators: __, ...known } = options;
+  const { validate: _, validators: __, user: ___, ...known } = options;
   const given = Object.fromEntries(Object.entries(known).filter(([, value]) => value !== undefined));
   if (typeof (options.WebSocket ?? globalThis.WebSocket) !== "function") {
     throw new RealtimeError(
@@ -15,29 +15,42 @@ export function coreOptions(options: ClientOptions): CoreOptions {
       "there is no WebSocket here: give a class as WebSocket (Node: that of ws)",
     );
   }
-  const core = {
+  return {
     batch: true,
     client: `@osbackend/realtime ${__VERSION__}`,
     ...given,
     url: endpoint(options.url),
+    WebSocket: tolerant(options.WebSocket),
   };
-  return options.WebSocket === undefined ? core : { ...core, WebSocket: tolerant(options.WebSocket) };
 }
 
-/** In Node a socket without a listener for "error" ends the process; its close tells the same to us. */
+/**
+ * In Node a socket without a listener for "error" ends the process. Where it led to, and what it tells (`ECONNREFUSED`; browsers say
+ * nothing), is kept for who reports that it never opened.
+ */
 function tolerant(given: unknown): unknown {
-  const Socket = given as new (url: string, protocols?: string) => { onerror: unknown };
   return function WebSocket(url: string, protocols?: string) {
+    const Socket = (given ?? globalThis.WebSocket) as new (url: string, protocols?: string) => FailingSocket;
     const socket = new Socket(url, protocols);
-    socket.onerror = () => {};
+    const { origin, pathname } = new URL(url);
+    // Without what may be secret in it.
+    socket.unreachable = `can't reach ${origin}${pathname}`;
+    socket.onerror = ({ message }) => {
+      if (message) socket.unreachable += `: ${message}`;
+    };
     return socket;
   };
+}
+
+interface FailingSocket {
+  onerror: ((event: { message?: string }) => void) | null;
+  unreachable?: string;
 }
 
 /** Whether a core made for the one would serve the other. */
 export function sameOptions(a: ClientOptions, b: ClientOptions): boolean {
   // Validators are looked up with each event: the newest are used without a new connection.
-  const key = ({ WebSocket: _, validators: __, backoff = {}, ...rest }: ClientOptions) =>
+  const key = ({ WebSocket: _, validators: __, user: ___, backoff = {}, ...rest }: ClientOptions) =>
     JSON.stringify(
       [rest, backoff].map((part) =>
         Object.entries(part)

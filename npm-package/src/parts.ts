@@ -22,6 +22,11 @@ export class Parts {
     this.#load = load;
   }
 
+  /** What checks events, once it was asked for. */
+  get checks(): typeof Checks | undefined {
+    return this.#checks;
+  }
+
   /** All that these options need, or undefined while some of it is missing. */
   ready(options: ClientOptions): Ready | undefined {
     const strict = isStrict(options);

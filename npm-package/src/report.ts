@@ -8,9 +8,17 @@ export function reportFailure(thrown: unknown): void {
   else console.error(thrown);
 }
 
-/** A refusal without a listener for "error": visible all the same. */
-export function reportUnheard(error: RealtimeError): void {
+/** A refusal without a listener for "error": visible all the same. `isEnd`: nothing works from here on. */
+export function reportUnheard(error: RealtimeError, isEnd = false): void {
   const about = [error.messageType, error.room].filter(Boolean).join(" ");
   // biome-ignore lint/suspicious/noConsole: silence would hide it
-  console.warn(`[osbackend] ${about === "" ? "" : `${about}: `}${error.code}: ${error.message}`);
+  console[isEnd ? "error" : "warn"](
+    `[osbackend] ${about === "" ? "" : `${about}: `}${error.code}: ${error.message}`,
+  );
+}
+
+/** Something for the developer to change, though the page works for now. */
+export function advise(advice: string): void {
+  // biome-ignore lint/suspicious/noConsole: there is no failure to tell it by
+  console.warn(`[osbackend] ${advice}`);
 }

@@ -66,6 +66,13 @@ export class Rooms {
     }
   }
 
+  /** Asks the core for the rooms that it may not have been asked for yet. */
+  joinAll(core: Core): void {
+    for (const [room, entry] of [...this.#entries]) {
+      if (entry.handles.size > 0 && entry.state.status === "joining") this.#joinNow(core, room, entry);
+    }
+  }
+
   /** Takes what the core tells of a room. */
   update(state: RoomState): void {
     if (state.status === "left" && !this.#entries.has(state.room)) return;
@@ -106,9 +113,15 @@ export class Rooms {
     return this.#entries.get(room);
   }
 
-  /** Another user must not be shown what was kept. */
-  forgetLatest(): void {
-    for (const entry of this.#entries.values()) entry.latest.forget();
+  /** Another user must not be shown what was kept, nor where the last one stood. */
+  forgetSeen(): void {
+    for (const [room, entry] of [...this.#entries]) {
+      if (entry.handles.size === 0) this.#entries.delete(room);
+      entry.state = entry.handles.size === 0 ? { room, status: "left" } : { room, status: "joining" };
+      entry.latest.forget();
+      entry.emitter.emit("room", entry.state);
+      this.#changed(entry.state);
+    }
   }
 
   /** How a room stands; the same object until it changes. */

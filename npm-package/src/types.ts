@@ -5,7 +5,10 @@ import type { Validators } from "./validators.js";
 /** A token, a function that gives a fresh one (asked before every connect and before expiry), or none. */
 export type TokenSource = string | null | TokenProvider;
 
-/** Gives a fresh token, or none; where it throws or rejects, that is told by "error" (`token_failed`) and it is asked again. */
+/**
+ * Gives a fresh token, or none. Where it throws, rejects or gives what is no JWT, that is told by "error" (`token_failed`) and it is asked
+ * again, as it is where the server refuses its token. Throw where the answer isn't ok: an error page is no token.
+ */
 export interface TokenProvider {
   (): string | null | undefined | Promise<string | null | undefined>;
   /** Called by `connect`, for providers that know by themselves when the token changes. Gives back what ends it. */
@@ -30,12 +33,18 @@ export interface BackoffOptions {
   maxMs?: number | undefined;
   /** What each delay is multiplied by. Default 2. */
   factor?: number | undefined;
-  /** Attempts before the state is `closed`; 0 is unlimited. Default 10. */
+  /** Attempts of one series, after which the client rests (`restMs`); 0 is a series without an end. Default 10. */
   attempts?: number | undefined;
   /** The share of a delay that is random, 0 to 1: 0.5 waits between half of it and all of it. Default 0.5. */
   jitter?: number | undefined;
   /** How long a connection lives before the attempts count from one again, in milliseconds. Default 5000. */
   resetAfterMs?: number | undefined;
+  /**
+   * How long the client rests after a series before it begins another one by itself, in milliseconds, less up to the share `jitter`.
+   * The page's going on line, being seen, focused or restored, `connect`, `joinRoom` and a hook's mount begin one at once. 0: only those
+   * do. Default 60000.
+   */
+  restMs?: number | undefined;
 }
 
 /** What a client can be told; everything has a default. */
@@ -47,6 +56,12 @@ export interface ClientOptions<E = unknown> {
   /** Name and version of your application, for the server's log. */
   client?: string | undefined;
   backoff?: BackoffOptions | undefined;
+  /**
+   * Whose connection it is: your id of the signed-in user. With another one `connect` begins another session at once, and everything
+   * that was held of the user before is forgotten first. With the same one a new token function is only taken over, which is
+   * what hooks need whose function is written inline.
+   */
+  user?: string | undefined;
   /** How long a request waits for its answer, in milliseconds. Default 10000. */
   requestTimeoutMs?: number | undefined;
   /** How long `emit` tries, over reconnects, in milliseconds; 285000 at most once it was sent. Default 60000. */
@@ -90,12 +105,23 @@ export type ConnectionState =
   | {
       status: "reconnecting";
       attempt: number;
-      /** When the next attempt is made, in milliseconds since 1970. */
-      retryAtMs: number;
+      /** When the next attempt is made, in milliseconds since 1970; left out while it waits for a newer token (`token_expired`). */
+      retryAtMs?: number;
       code?: number;
       reason: string;
+      /** The server's own words for it, or what to do. */
+      message?: string;
     }
-  | { status: "closed"; code?: number; reason: string };
+  | {
+      status: "closed";
+      code?: number;
+      /** `disconnected`, the name of a close code, or a text. After a series of attempts it begins with `gave up`. */
+      reason: string;
+      /** The server's own words for it, or what to do. */
+      message?: string;
+      /** When the next series of attempts begins by itself, in milliseconds since 1970; left out where none does. */
+      retryAtMs?: number;
+    };
 
 /** Where a room is. */
 export interface RoomState {

@@ -3,7 +3,6 @@
 import { expect, test, vi } from "vitest";
 import { RealtimeError } from "../src/errors.js";
 import { sameOptions } from "../src/options.js";
-import type { ConnectionState } from "../src/types.js";
 import { type FakeCore, fakeClient, settled } from "./fake-core.js";
 
 function jwt(sub: string, extra = ""): string {
@@ -42,27 +41,6 @@ test("what is asked before the module is loaded happens in order", async () => {
   core.joined("agent:7");
   expect(room.state.status).toBe("joined");
   expect(client.clientId).toBe("c1");
-});
-
-test("a load that fails rejects, shows in the state, and connect tries again", async () => {
-  const { client, cores, loads } = fakeClient();
-  const states: ConnectionState[] = [];
-  client.on("state", (state) => states.push(state));
-  const first = client.connect("t");
-  const waiting = client.request("custom:ask");
-  loads[0]?.fail(new Error("offline"));
-  await expect(first).rejects.toMatchObject({ name: "RealtimeError", code: "load_failed" });
-  await expect(waiting).rejects.toMatchObject({ code: "load_failed" });
-  expect(client.state).toMatchObject({ status: "closed", reason: expect.stringContaining("offline") });
-
-  const second = client.connect();
-  expect(loads).toHaveLength(2);
-  loads[1]?.succeed();
-  await settled();
-  expect(cores[0]?.calls).toContainEqual(["setToken", "t"]);
-  cores[0]?.connected();
-  await second;
-  expect(states.map((state) => state.status)).toEqual(["connecting", "closed", "connecting", "connected"]);
 });
 
 test("connecting again while loading or connected makes nothing new", async () => {
@@ -136,9 +114,11 @@ test("a connection that the server closes for good rejects with its code", async
 test("a promise that nobody looks at is no unhandled rejection", async () => {
   const unhandled = vi.fn();
   process.on("unhandledRejection", unhandled);
-  const { client, loads } = fakeClient();
+  const { client, cores, loads } = fakeClient();
   client.connect("t");
-  loads[0]?.fail(new Error("offline"));
+  loads[0]?.succeed();
+  await settled();
+  cores[0]?.tell({ status: "closed", code: 4501, reason: "unauthorized" });
   await settled();
   await settled();
   process.off("unhandledRejection", unhandled);

@@ -64,7 +64,8 @@ test("secrets are in no entry, no panel and no file; the rest of an event's data
   const capture = new Capture(client, { redact: ["IBAN"] });
   const unmount = mountDevtools({ client, open: true, redact: ["IBAN"] });
   onTestFinished(unmount);
-  await client.connect("secret-token");
+  let asked = 0;
+  await client.connect(() => `secret-token-${++asked}`);
   server.expireTokens();
   await server.message("auth");
   await server.settled();

@@ -266,15 +266,15 @@ test("what is sent while the socket closes is not lost: it waits for the next co
 test("a provider is asked before each connect, and again when the token expires", async () => {
   const { client, connect, server } = await live();
   let asked = 0;
-  const first = await connect(async () => `token-${++asked}`);
-  expect(first.connect.payload.token).toBe("token-1");
+  const first = await connect(async () => `a.token-${++asked}.c`);
+  expect(first.connect.payload.token).toBe("a.token-1.c");
   const told = collects<unknown>(1, (done) => client.on("token_expiring", done));
   first.send({ type: "token_expiring", data: { expiresAt: "2026-01-01T00:00:00.000Z" } });
   await told;
-  expect((await first.next("auth")).payload).toEqual({ token: "token-2" });
+  expect((await first.next("auth")).payload).toEqual({ token: "a.token-2.c" });
   const again = server.accepted();
   first.socket.close(4001, "token_expired");
-  expect((await again).connect.payload.token).toBe("token-3");
+  expect((await again).connect.payload.token).toBe("a.token-3.c");
 });
 
 test("a refused token closes for good; a fresh connect works", async () => {
@@ -385,7 +385,8 @@ test("a refreshed token's policy replaces the one of the greeting", async () => 
           data: { userId: "ann", role: "user", expiresAt, policy: policy(["publish"]) },
         }
       : undefined;
-  const accepted = await connect("t");
+  let asked = 0;
+  const accepted = await connect(() => `a.token-${++asked}.c`);
   expect([client.can("agent:7", "join"), client.can("agent:7", "publish")]).toEqual([true, false]);
   accepted.send({ type: "token_expiring", data: { expiresAt } });
   await vi.waitFor(() =>
@@ -412,13 +413,13 @@ test("the room of the user, joined by the server, is listed and heard, and gone 
   expect(server.connections[1]?.connect.payload).not.toHaveProperty("resume");
 });
 
-test("disconnect closes with 1000 and stays closed; connect brings the rooms back", async () => {
+test("disconnect says goodbye and stays closed; connect brings the rooms back", async () => {
   const { client, connect, server } = await live();
   client.joinRoom("agent:7");
   const accepted = await connect();
   const closed = new Promise((resolve) => accepted.socket.once("close", resolve));
   client.disconnect();
-  expect(await closed).toBe(1000);
+  expect(await closed).toBe(4000);
   expect(client.state).toEqual({ status: "closed", reason: "disconnected" });
   await expect(client.request("custom:ask")).rejects.toMatchObject({ code: "unavailable" });
   const [again] = await Promise.all([server.accepted(), client.connect()]);

@@ -24,6 +24,7 @@ test("every recipe compiles, and there is no example that isn't one", { timeout:
     "connect",
     "react",
     "next",
+    "nexttoken",
     "vue",
     "svelte",
     "supabase",

@@ -86,7 +86,7 @@ test("metrics are keyed by the names asked for", () => {
 test("the state narrows by its status", () => {
   const { state } = service;
   if (state.status === "connected") expectTypeOf(state.clientId).toEqualTypeOf<string>();
-  if (state.status === "reconnecting") expectTypeOf(state.retryAtMs).toEqualTypeOf<number>();
+  if (state.status === "reconnecting") expectTypeOf(state.retryAtMs).toEqualTypeOf<number | undefined>();
 });
 
 test("presence: who, how many, and what a hook gives", () => {

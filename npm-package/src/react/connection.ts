@@ -1,8 +1,9 @@
 /** Keeps a client connected for as long as a component that wants it is mounted. */
-import { useEffect, useRef, useState } from "react";
+import { useEffect, useLayoutEffect, useRef, useState } from "react";
 import type { RealtimeClient } from "../client.js";
 import type { ClientOptions, TokenSource } from "../types.js";
 import { GRACE_MS } from "./grace.js";
+import { Rechecks } from "./rechecks.js";
 
 interface Holders {
   count: number;
@@ -33,10 +34,14 @@ function hold(client: RealtimeClient): () => void {
   };
 }
 
+/** Before the effects of components within, so that they join no room in the name of the user before. On a server there are no effects. */
+const useEarlyEffect = typeof document === "undefined" ? useEffect : useLayoutEffect;
+
 /**
- * Connects on mount and whenever the token or the endpoint changes; undefined waits. A provider function
- * may be a new one at each render: only the newest is asked. It is no reason to connect, or a connection
- * that is closed for good would come back with every render, and each state of it renders again.
+ * Connects on mount and whenever the token, the endpoint or `user` changes; an undefined token waits. Of a provider function only the
+ * newest is asked. One that is new at each render is no reason to connect, or a connection that is closed for good would come
+ * back with every render, and each state of it renders again. With `user` it is no reason to ask either; without, it may be
+ * another user's, and is asked, not too often.
  */
 export function useConnection(
   client: RealtimeClient,
@@ -44,20 +49,25 @@ export function useConnection(
   options?: ClientOptions,
 ): void {
   const wanted = token !== undefined;
-  useEffect(() => (wanted ? hold(client) : undefined), [client, wanted]);
+  useEarlyEffect(() => (wanted ? hold(client) : undefined), [client, wanted]);
   const newest = useRef(token);
-  useEffect(() => {
-    newest.current = token;
-  }, [token]);
   const [provider] = useState(() => () => {
     const source = newest.current;
     return typeof source === "function" ? source() : source;
   });
+  const [rechecks] = useState(() => new Rechecks());
   const source = typeof token === "function" ? provider : token;
   const url = options?.url?.toString();
-  // biome-ignore lint/correctness/useExhaustiveDependencies: options are usually a new object at each render; their url decides
-  useEffect(() => {
+  const user = options?.user;
+  useEarlyEffect(() => {
+    const before = newest.current;
+    newest.current = token;
+    if (user === undefined && typeof before === "function" && typeof token === "function" && before !== token)
+      rechecks.ask(client);
+  }, [client, rechecks, token, user]);
+  useEarlyEffect(() => () => rechecks.end(), [rechecks]);
+  useEarlyEffect(() => {
     // The state tells of a failure; there is nobody here to catch it.
     if (source !== undefined) client.connect(source, options).catch(() => {});
-  }, [client, source, url]);
+  }, [client, source, url, user]);
 }

@@ -14,6 +14,11 @@ export interface RealtimeProviderProps<E = unknown> {
   options?: ClientOptions<E> | undefined;
   /** Connects with this while mounted; left out: `useWebSocket` or you connect. */
   token?: TokenSource | undefined;
+  /**
+   * Whose connection it is: your id of the signed-in user. Another one is another session at once, of which nothing of the user
+   * before is shown. Give it where `token` is a function.
+   */
+  user?: string | undefined;
   children?: ReactNode | undefined;
 }
 
@@ -22,11 +27,13 @@ export function RealtimeProvider<E = unknown>({
   client,
   options,
   token,
+  user,
   children,
 }: RealtimeProviderProps<E>): ReactElement {
   const above = useRealtimeClient();
   const [own] = useState(() => (options === undefined ? undefined : createClient(options)));
   const used = (client ?? own ?? above) as RealtimeClient;
-  useConnection(used, token);
+  // The client's own options: these are to change nothing but the user.
+  useConnection(used, token, user === undefined ? undefined : { ...used.options, user });
   return createElement(ClientContext.Provider, { value: used }, children);
 }

@@ -133,6 +133,7 @@ export class RoomStore {
   }
 
   #stands(state: RoomState): void {
+    this.#forgetOthers();
     if (state.status === "joined" && state.recovered !== true) {
       for (const collection of this.#collections.values()) collection.restart();
       this.#due = true;
@@ -161,8 +162,10 @@ export class RoomStore {
     const forgotten = this.#latest?.forgotten ?? 0;
     if (forgotten === this.#forgotten) return;
     this.#forgotten = forgotten;
+    this.#due = false;
     for (const collection of this.#collections.values()) collection.clear();
-    nextFrame(this.#draw);
+    // Not with the next frame: until then a component that renders would show it beside what is the new user's.
+    this.#draw();
   }
 
   #status(): NewestStatus {

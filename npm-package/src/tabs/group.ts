@@ -7,7 +7,7 @@ import type { Channel, TabEnvironment } from "./environment.js";
 import { Hub } from "./hub.js";
 import { type ClientFrame, type FromLeader, isForLeader, type ToLeader } from "./messages.js";
 import type { TabSocket } from "./socket.js";
-import type { RealSocket } from "./upstream.js";
+import { GOODBYE, type RealSocket } from "./upstream.js";
 
 /** What a group needs of its tab. */
 export interface GroupHost {
@@ -50,6 +50,8 @@ export class Group {
   #held = 0;
   #socket: TabSocket | undefined;
   #introduction: Introduction | undefined;
+  /** The core has disconnected, and doesn't come back. */
+  #goodbye = false;
 
   constructor(name: string, host: GroupHost) {
     this.name = name;
@@ -76,6 +78,7 @@ export class Group {
   /** A socket of the core wants to be connected; the one before it is closed. */
   enter(socket: TabSocket, introduction: Introduction): void {
     this.#socket = socket;
+    this.#goodbye = false;
     this.#introduction = introduction;
     this.#noticed.then(() => this.#hello());
   }
@@ -87,7 +90,8 @@ export class Group {
 
   /** The core closed its socket. */
   ended(socket: TabSocket, code: number | undefined): void {
-    this.#say({ kind: "bye", from: this.id, socket: socket.key });
+    this.#goodbye = code === GOODBYE;
+    this.#say({ kind: "bye", from: this.id, socket: socket.key, goodbye: this.#goodbye });
     // Nobody answered, though somebody has the lock: that tab hangs. It may go on one day, and is told then.
     if (code === NO_HEARTBEAT && socket.leader === undefined && !this.leads) {
       this.#lock(this.name, { steal: true }, () => this.#lead());
@@ -97,7 +101,8 @@ export class Group {
   /** Leaves the others to themselves; who led closes its connection, and another one takes over. */
   leave(): void {
     if (this.#left.signal.aborted) return;
-    if (this.#socket !== undefined && !this.leads) this.ended(this.#socket, undefined);
+    if (this.#socket !== undefined && !this.leads)
+      this.ended(this.#socket, this.#goodbye ? GOODBYE : undefined);
     this.#left.abort();
     this.#resign();
     this.#release();
@@ -138,7 +143,7 @@ export class Group {
 
   #resign(): void {
     if (this.#hub === undefined) return;
-    this.#hub.stop();
+    this.#hub.stop(this.#goodbye);
     this.#hub = undefined;
     this.#channel.postMessage({ kind: "resigned", leader: this.id });
   }

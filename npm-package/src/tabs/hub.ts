@@ -77,13 +77,14 @@ export class Hub {
   /** Takes in what a tab says. */
   take(message: ToLeader): void {
     if (message.kind === "hello") this.#hello(message);
-    else if (message.kind === "bye") this.#end(message.socket);
+    else if (message.kind === "bye") this.#end(message.socket, message.goodbye);
     else this.#frame(message.socket, message.frame);
   }
 
-  /** Leads no more. */
-  stop(): void {
-    this.#forgetConnection();
+  /** Leads no more. With `goodbye` its tab is gone for good, and so is the user, if there is no other tab. */
+  stop(goodbye: boolean): void {
+    const others = [...this.#sessions.values()].some(({ hello }) => hello.from !== this.#host.id);
+    this.#forgetConnection(goodbye && !others);
     this.#sessions.clear();
     for (const end of this.#watches.values()) end();
     this.#watches.clear();
@@ -329,8 +330,8 @@ export class Hub {
     );
   }
 
-  #forgetConnection(): void {
-    this.#upstream?.close();
+  #forgetConnection(goodbye = false): void {
+    this.#upstream?.close(goodbye);
     this.#upstream = undefined;
     this.#greeting = undefined;
     this.#draining = false;
@@ -342,11 +343,11 @@ export class Hub {
 
   #gone(tab: string): void {
     this.#watches.delete(tab);
-    for (const [socket, { hello }] of [...this.#sessions]) if (hello.from === tab) this.#end(socket);
+    for (const [socket, { hello }] of [...this.#sessions]) if (hello.from === tab) this.#end(socket, false);
   }
 
   /** A tab's core has closed its socket. */
-  #end(socket: string): void {
+  #end(socket: string, goodbye: boolean): void {
     const session = this.#sessions.get(socket);
     if (session === undefined || !this.#sessions.delete(socket)) return;
     if (session.hello.from === this.#host.id) {
@@ -355,6 +356,10 @@ export class Hub {
       return;
     }
     for (const room of this.#rooms.removeAll(socket)) {
+      if (goodbye) {
+        this.#pass(socket, { type: "leave", payload: { room } });
+        continue;
+      }
       const timer = setTimeout(() => {
         this.#lingering.delete(timer);
         if (!this.#rooms.has(room)) this.#pass(socket, { type: "leave", payload: { room } });

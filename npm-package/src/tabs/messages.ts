@@ -33,8 +33,8 @@ export type ToLeader =
       visible: boolean;
     }
   | { kind: "frame"; from: string; socket: string; frame: ClientFrame }
-  /** The core has closed this one. */
-  | { kind: "bye"; from: string; socket: string };
+  /** The core has closed this one; for good, where it said goodbye. */
+  | { kind: "bye"; from: string; socket: string; goodbye: boolean };
 
 /** From the leader to all tabs. */
 export type FromLeader =

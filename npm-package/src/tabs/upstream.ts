@@ -3,6 +3,8 @@
 /** As much of a `WebSocket` as is used. */
 export interface RealSocket {
   readonly readyState: number;
+  /** What is told of it where it never opened. */
+  readonly unreachable?: string;
   onopen: (() => void) | null;
   onmessage: ((event: { data: unknown }) => void) | null;
   onclose: ((event: { code: number; reason: string }) => void) | null;
@@ -19,6 +21,8 @@ export interface UpstreamListener {
 }
 
 const OPEN = 1;
+/** With this a client closes that doesn't come back. */
+export const GOODBYE = 4000;
 /** Of the rate that the server allows; each core keeps to 80 % for its own tab. */
 const SHARE = 0.9;
 
@@ -35,11 +39,15 @@ export class Upstream {
 
   constructor(socket: RealSocket, listener: UpstreamListener) {
     this.#socket = socket;
-    socket.onopen = () => listener.opened();
+    let opened = false;
+    socket.onopen = () => {
+      opened = true;
+      listener.opened();
+    };
     socket.onmessage = ({ data }) => listener.text(String(data));
     socket.onclose = ({ code, reason }) => {
       this.#silence();
-      listener.closed(code, reason);
+      listener.closed(code, reason || (opened ? "" : (socket.unreachable ?? "")));
     };
   }
 
@@ -61,10 +69,11 @@ export class Upstream {
     }
   }
 
-  /** Closes it, and tells nothing of it any more. */
-  close(): void {
+  /** Closes it, and tells nothing of it any more. `goodbye`: nobody comes back (§6). */
+  close(goodbye = false): void {
     this.#silence();
-    this.#socket.close(1000, "normal");
+    if (goodbye) this.#socket.close(GOODBYE, "goodbye");
+    else this.#socket.close(1000, "normal");
   }
 
   #flush(): void {

@@ -17,7 +17,7 @@ test("the dashboard shows what it says, and its parts share one socket and one j
     strict(
       client,
       <>
-        <Dashboard token={server.token} />
+        <Dashboard user="demo-user" getToken={async () => server.token} />
         <Agent id={id} />
         <Calls agent={id} />
       </>,

@@ -270,7 +270,7 @@ test("a drained server's last guests wait for the next connection", () => {
   socket.say({ type: "draining", data: { reconnectAfterMs: 5_000 } });
   hello("a");
   expect(told("a")).toEqual([]);
-  leader.take({ kind: "bye", from: "me", socket: "me/1" });
+  leader.take({ kind: "bye", from: "me", socket: "me/1", goodbye: false });
   expect(posts.at(-1)).toMatchObject({ kind: "closed", to: ["a/1"], code: 1006 });
   expect(socket.readyState).toBe(3);
   expect(sockets).toHaveLength(1);

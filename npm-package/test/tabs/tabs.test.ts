@@ -175,6 +175,29 @@ test("disconnect in the leading tab lets another take over", async () => {
   expect(server.connections).toHaveLength(2);
 });
 
+test("the last tab that disconnects says goodbye, one of several leaves its rooms and nothing more", async () => {
+  const { server, tabs } = await browser();
+  const [leader, other] = (await tabs(2)) as [Tab, Tab];
+  const ended = (index: number) =>
+    new Promise((resolve) => server.connections[index]?.socket.once("close", resolve));
+  const first = ended(0);
+  const next = server.accepted();
+  leader.client.disconnect();
+  // The user is still there, in the other tab.
+  expect(await first).toBe(1000);
+  await next;
+  await eventually(() => expect(other.client.state.status).toBe("connected"));
+  await leader.client.connect();
+  const room = leader.client.joinRoom("agent:9");
+  await eventually(() => expect(room.state.status).toBe("joined"));
+  leader.client.disconnect();
+  // At once, and not only when a page that is loaded anew would have been back.
+  expect((await server.connections[1]?.next("leave"))?.payload).toEqual({ room: "agent:9" });
+  const second = ended(1);
+  other.client.disconnect();
+  expect(await second).toBe(4000);
+});
+
 test("a frozen tab gives the lead away, and comes back", async () => {
   const { server, tabs } = await browser();
   const [leader, other] = (await tabs(2)) as [Tab, Tab];
