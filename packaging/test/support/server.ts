@@ -4,6 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Service, serve } from "./run.ts";
 
+/** What the tokens of a project's own backend are signed with. */
+export const SECRET = "the secret of the projects, longer than 32 bytes";
+
 /** A running `osbackend serve --dev`. */
 export class RealServer {
   readonly url: string;
@@ -29,7 +32,7 @@ export class RealServer {
     const folder = await mkdtemp(join(tmpdir(), "osbackend-packaging-server-"));
     const service = await serve(binary, ["serve", "--dev"], {
       cwd: folder,
-      env: { HOST: "127.0.0.1", PORT: "0", WS_PORT: "0", ENGINE: "memory" },
+      env: { HOST: "127.0.0.1", PORT: "0", WS_PORT: "0", ENGINE: "memory", JWT_SECRET: SECRET },
       ready: /^listening ws=\S+:(\d+) http=\S+:(\d+)$/m,
     });
     const session = await fetch(`http://127.0.0.1:${service.found[2]}/dev/session`);
