@@ -108,6 +108,7 @@ fn sub(claims: &Map<String, Value>) -> Result<String, AuthError> {
         None | Some(Value::Null) => Err(AuthError::MissingClaim("sub")),
         // Every user has a room `user:{sub}` (§5); who can't have one can't be addressed.
         Some(Value::String(sub)) if RoomName::of_user(sub).is_ok() => Ok(sub.clone()),
+        Some(Value::Number(_)) => Err(AuthError::NumberAsSub),
         Some(_) => Err(AuthError::BadClaim { claim: "sub", expected: "a text of 1 to 128 bytes, percent-encoded" }),
     }
 }

@@ -28,6 +28,9 @@ pub enum AuthError {
         /// What it must be.
         expected: &'static str,
     },
+    /// `sub` is a number, as some frameworks write it. Texts are compared and shown elsewhere, so none is made of it here.
+    #[error("the token's `sub` is a number: sign it as a string")]
+    NumberAsSub,
     /// `aud` names others.
     #[error("the token is for another audience (`aud`)")]
     Audience,
@@ -87,7 +90,7 @@ impl AuthError {
             Self::UnknownKey | Self::Signature => 3,
             Self::Unavailable => 4,
             Self::Audience | Self::Issuer => 5,
-            Self::MissingClaim(_) | Self::BadClaim { .. } | Self::Rejected => 6,
+            Self::MissingClaim(_) | Self::BadClaim { .. } | Self::NumberAsSub | Self::Rejected => 6,
             Self::NotYetValid | Self::Expired | Self::NotAUser => 7,
         }
     }

@@ -57,9 +57,10 @@ function withState(log: Log, state: ConnectionState, now: number): Log {
       return { ...withEntry(log, { tone: "good", text }, now), lostAt: null };
     }
     case "reconnecting": {
-      const wait = formatDuration(Math.max(0, state.retryAtMs - now));
+      // Only a token that is a text, which this page doesn't have, is waited for without a time.
+      const wait = formatDuration(Math.max(0, (state.retryAtMs ?? now) - now));
       if (log.lostAt !== null) return withAttempt(log, `again in ${wait}`, now);
-      const why = state.code === undefined ? state.reason : `${state.code} ${state.reason}`;
+      const why = state.message ?? (state.code === undefined ? state.reason : `${state.code} ${state.reason}`);
       const text = `Lost: ${why}; trying in ${wait}`;
       return { ...withEntry(log, { tone: "warn", text }, now), lostAt: now };
     }

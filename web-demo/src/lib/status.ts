@@ -13,7 +13,7 @@ export function statusText(state: ConnectionState, now: number): StatusText {
     case "connected":
       return { tone: "good", label: "Live" };
     case "reconnecting": {
-      const seconds = Math.ceil((state.retryAtMs - now) / 1000);
+      const seconds = Math.ceil(((state.retryAtMs ?? now) - now) / 1000);
       return { tone: "warn", label: seconds > 0 ? `Reconnecting in ${seconds} s` : "Reconnecting" };
     }
     case "connecting":
