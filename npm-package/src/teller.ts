@@ -14,7 +14,8 @@ export class Teller {
   /** `isEnd`: nothing works from here on. */
   failed(error: RealtimeError, isEnd = false): void {
     if (this.local.has("error")) this.local.emit("error", error);
-    else reportUnheard(error, isEnd);
+    // Of a text that expires one warning is enough.
+    else if (error.code !== "token_expired" || !this.#advised) reportUnheard(error, isEnd);
   }
 
   /** The application begins anew. */
@@ -45,7 +46,7 @@ export class Teller {
 
   /** It has ended, and the connection with it. */
   textExpired(error: RealtimeError): void {
-    if (!this.#advised || this.local.has("error")) this.failed(error, true);
+    this.failed(error, true);
     this.#advised = true;
   }
 
