@@ -78,3 +78,36 @@ test("./inline needs neither a file nor a request; the entries share what is loa
   expect(fetched).not.toHaveBeenCalled();
   expect(loadCore(() => expect.fail("a second module"))).toBe(loaded);
 });
+
+test.each([
+  "WebAssembly.compile(): Compiling or instantiating WebAssembly module violates the following Content Security policy directive",
+  "call to WebAssembly.compile() blocked by CSP",
+  "Refused to create a WebAssembly object because 'unsafe-eval' or 'wasm-unsafe-eval' is not an allowed source of script",
+])(
+  "a page that forbids WebAssembly is told what to set, in the words of each engine: %s",
+  async (message) => {
+    vi.doMock("virtual:client-wasm-inline", () => ({ default: btoa("no module") }));
+    const begin = await load();
+    const compile = vi.spyOn(WebAssembly, "compile").mockRejectedValue(new EvalError(message));
+    await expect(begin()).rejects.toMatchObject({
+      code: "wasm_blocked",
+      message: expect.stringContaining("'wasm-unsafe-eval'"),
+    });
+    // A page whose policy was mended needs no other client.
+    compile.mockRestore();
+    expect(await begin()).toBeTypeOf("function");
+  },
+);
+
+test("a browser without WebAssembly has a code of its own", async () => {
+  const begin = await load();
+  vi.stubGlobal("WebAssembly", undefined);
+  try {
+    await expect(begin()).rejects.toMatchObject({
+      code: "no_webassembly",
+      message: expect.stringContaining("WebAssembly"),
+    });
+  } finally {
+    vi.unstubAllGlobals();
+  }
+});
