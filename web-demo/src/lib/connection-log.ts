@@ -60,7 +60,8 @@ function withState(log: Log, state: ConnectionState, now: number): Log {
       // Only a token that is a text, which this page doesn't have, is waited for without a time.
       const wait = formatDuration(Math.max(0, (state.retryAtMs ?? now) - now));
       if (log.lostAt !== null) return withAttempt(log, `again in ${wait}`, now);
-      const why = state.message ?? (state.code === undefined ? state.reason : `${state.code} ${state.reason}`);
+      const why =
+        state.message ?? (state.code === undefined ? state.reason : `${state.code} ${state.reason}`);
       const text = `Lost: ${why}; trying in ${wait}`;
       return { ...withEntry(log, { tone: "warn", text }, now), lostAt: now };
     }
