@@ -182,8 +182,9 @@ pub(crate) fn greeting() -> BoxedStrategy<Greeting> {
     let resume = (text(), timestamp()).prop_map(|(token, expires_at)| ResumeGrant { token, expires_at });
     let user = (any::<bool>(), option::of(text()), option::of(text()), option::of(timestamp()));
     let server = (any::<u32>(), text(), integer(), limits);
-    (text(), user, server, option::of(resume), room_results(), option::of(evaluated()), option::of(integer()))
-        .prop_map(|(client_id, user, server, resume, rooms, policy, downtime_ms)| Greeting {
+    let times = (option::of(integer()), option::of(integer()));
+    (text(), user, server, option::of(resume), room_results(), option::of(evaluated()), times)
+        .prop_map(|(client_id, user, server, resume, rooms, policy, (downtime_ms, auth_timeout_ms))| Greeting {
             client_id,
             authenticated: user.0,
             user_id: user.1,
@@ -197,6 +198,7 @@ pub(crate) fn greeting() -> BoxedStrategy<Greeting> {
             rooms,
             policy,
             downtime_ms,
+            auth_timeout_ms,
         })
         .boxed()
 }
