@@ -74,7 +74,6 @@ pub struct Connection {
     mode: Mode,
     handle: Arc<ConnectionHandle>,
     person: Option<Person>,
-    /// The client said that it goes for good.
     said_goodbye: bool,
     named: Option<Arc<str>>,
     /// What the backend knows it by, once it has heard of it.
