@@ -5,6 +5,7 @@
 
 mod deploy;
 mod layout;
+mod promises;
 mod protocol_doc;
 mod purity;
 mod test_code;
@@ -28,6 +29,7 @@ const RULES: &[Rule] = &[
     layout::files_stay_short,
     layout::no_binary_files,
     purity::hub_and_session_are_synchronous,
+    promises::every_promise_has_a_test,
     protocol_doc::codes_of_the_document_exist,
     versions::wasm_bindgen_is_pinned,
     versions::lock_files_are_present,
