@@ -26,12 +26,12 @@ struct Socket {
     _closed: Closure<dyn FnMut(CloseEvent)>,
 }
 
-impl Socket {
-    /// Whether it isn't closing yet.
-    fn is_writable(&self) -> bool {
-        self.socket.ready_state() < WebSocket::CLOSING
-    }
+/// Whether a socket isn't closing yet.
+fn is_writable(socket: &WebSocket) -> bool {
+    socket.ready_state() < WebSocket::CLOSING
+}
 
+impl Socket {
     /// Nothing more is heard of it.
     fn silence(&self) {
         self.socket.set_onopen(None);
@@ -53,6 +53,8 @@ pub(crate) struct Shell {
     timer: RefCell<Option<(u64, Timeout)>>,
     wake: RefCell<Option<Wake>>,
     draining: Cell<bool>,
+    /// Nothing is performed any more.
+    disposed: Cell<bool>,
     itself: Weak<Self>,
 }
 
@@ -97,15 +99,17 @@ impl Shell {
             timer: RefCell::new(None),
             wake: RefCell::new(None),
             draining: Cell::new(false),
+            disposed: Cell::new(false),
             itself: itself.clone(),
         });
         shell.receiver.bind(Core::new(shell.clone()));
         let itself = shell.itself.clone();
-        *shell.wake.borrow_mut() = Some(Wake::new(move |input| {
+        let wake = Wake::new(move |input| {
             if let Some(shell) = itself.upgrade() {
                 shell.handle(input);
             }
-        }));
+        });
+        shell.wake.replace(Some(wake));
         shell
     }
 
@@ -117,22 +121,33 @@ impl Shell {
     /// Takes in what happened, and performs what follows.
     pub(crate) fn handle(&self, input: Input) {
         self.look_at_socket();
-        self.machine().handle(input, now());
+        self.take(input);
         self.pump();
+    }
+
+    /// Hands an input to the machine. The clock is asked first: it is JavaScript, which may be the page's own in a test.
+    fn take(&self, input: Input) {
+        let now = now();
+        self.machine().handle(input, now);
+    }
+
+    /// The socket, with nothing borrowed: a `WebSocket` class of the page may call a listener inside of each of its methods.
+    fn current(&self) -> Option<WebSocket> {
+        self.socket.borrow().as_ref().map(|socket| socket.socket.clone())
     }
 
     /// A browser tells of a close late, and drops in silence what is written until then.
     fn look_at_socket(&self) {
-        let closing = self.socket.borrow().as_ref().is_some_and(|socket| !socket.is_writable());
-        if closing {
-            self.machine().handle(Input::SocketClosing, now());
+        if self.current().is_some_and(|socket| !is_writable(&socket)) {
+            self.take(Input::SocketClosing);
         }
     }
 
     /// A request; its outcome goes to the sink.
     pub(crate) fn request(&self, kind: &str, payload: Option<String>, timeout_ms: Option<u64>, retry: bool) -> u64 {
         self.look_at_socket();
-        let id = self.machine().ask(kind, payload, timeout_ms, retry, now());
+        let now = now();
+        let id = self.machine().ask(kind, payload, timeout_ms, retry, now);
         self.pump();
         id
     }
@@ -142,14 +157,17 @@ impl Shell {
         if self.draining.replace(true) {
             return;
         }
-        loop {
+        while !self.disposed.get() {
             let Some(output) = self.machine().poll_output() else { break };
             if let Err(error) = self.perform(output) {
                 js::report(&error);
             }
         }
         self.draining.set(false);
-        self.arm();
+        // A listener may have disposed of the client meanwhile.
+        if !self.disposed.get() {
+            self.arm();
+        }
     }
 
     fn perform(&self, output: Output) -> Result<(), JsValue> {
@@ -158,21 +176,21 @@ impl Shell {
             Output::OpenSocket => {
                 if let Err(error) = self.open() {
                     // Not an URL, or no WebSocket in this place: a failed attempt, and the page hears why.
-                    self.machine().handle(Input::SocketClosed { code: 1006, reason: "no socket".to_owned() }, now());
+                    self.take(Input::SocketClosed { code: 1006, reason: "no socket".to_owned() });
                     return Err(error);
                 }
                 Ok(())
             }
             Output::CloseSocket { code, reason } => {
-                let socket = self.socket.borrow_mut().take();
+                let socket = self.socket.take();
                 socket.map_or(Ok(()), |socket| {
                     socket.silence();
                     socket.socket.close_with_code_and_reason(code, reason)
                 })
             }
             // A closing socket would only log that it is one.
-            Output::Write(text) => match &*self.socket.borrow() {
-                Some(socket) if socket.is_writable() => socket.socket.send_with_str(&text),
+            Output::Write(text) => match self.current() {
+                Some(socket) if is_writable(&socket) => socket.send_with_str(&text),
                 _ => Ok(()),
             },
             Output::State(state) => self.sink.state(&state_to_js(state)),
@@ -201,16 +219,18 @@ impl Shell {
                 shell.closed(event.code(), event.reason());
             }
         });
-        socket.set_onopen(Some(opened.as_ref().unchecked_ref()));
-        socket.set_onclose(Some(closed.as_ref().unchecked_ref()));
+        let (on_open, on_close) = (opened.as_ref().clone(), closed.as_ref().clone());
+        // Known before it can call: a listener that is called while it is set finds its socket.
+        self.socket.replace(Some(Socket { socket: socket.clone(), _opened: opened, _closed: closed }));
         socket.set_onmessage(Some(&self.receiver.onmessage()));
-        *self.socket.borrow_mut() = Some(Socket { socket, _opened: opened, _closed: closed });
+        socket.set_onclose(Some(on_close.unchecked_ref()));
+        socket.set_onopen(Some(on_open.unchecked_ref()));
         Ok(())
     }
 
     fn closed(&self, code: u16, reason: String) {
         // This runs inside the socket's own closure: it must outlive the call.
-        let socket = self.socket.borrow_mut().take();
+        let socket = self.socket.take();
         let mut reason = reason;
         if let Some(socket) = &socket {
             socket.silence();
@@ -225,34 +245,38 @@ impl Shell {
     /// Sets the timer, unless one rings early enough: it then sets itself again.
     fn arm(&self) {
         let Some(deadline) = self.machine().next_deadline() else {
-            *self.timer.borrow_mut() = None;
+            // Its value is dropped here, with nothing borrowed: to cancel a timer is a call into JavaScript.
+            let cancelled = self.timer.take();
+            drop(cancelled);
             return;
         };
-        let mut timer = self.timer.borrow_mut();
-        if timer.as_ref().is_some_and(|(at, _)| *at <= deadline) {
+        if self.timer.borrow().as_ref().is_some_and(|(at, _)| *at <= deadline) {
             return;
         }
         let wait = deadline.saturating_sub(now()).min(LONGEST_TIMER_MS - 1) + 1;
         let itself = self.itself.clone();
         let ring = Timeout::new(wait as u32, move || {
             if let Some(shell) = itself.upgrade() {
-                if let Some((_, rung)) = shell.timer.borrow_mut().take() {
+                let rung = shell.timer.take();
+                if let Some((_, rung)) = rung {
                     // It has rung: nothing to cancel.
                     rung.forget();
                 }
                 shell.handle(Input::Timer);
             }
         });
-        *timer = Some((deadline, ring));
+        let cancelled = self.timer.replace(Some((deadline, ring)));
+        drop(cancelled);
     }
 
     /// Ends it for good: no socket, no timer, no listener is left.
     pub(crate) fn dispose(&self) {
-        // The sink isn't told any more.
+        // The sink isn't told any more, also where a listener that it calls just now ends the client.
+        self.disposed.set(true);
         self.draining.set(true);
-        *self.wake.borrow_mut() = None;
-        *self.timer.borrow_mut() = None;
-        if let Some(socket) = self.socket.borrow_mut().take() {
+        let (wake, timer, socket) = (self.wake.take(), self.timer.take(), self.socket.take());
+        drop((wake, timer));
+        if let Some(socket) = socket {
             socket.silence();
             // Fails only for codes that a browser doesn't allow.
             let _ = socket.socket.close_with_code_and_reason(1000, "normal");

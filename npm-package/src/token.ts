@@ -7,6 +7,8 @@ export interface Claims {
   sub?: string | undefined;
   /** Seconds since 1970. */
   exp?: number | undefined;
+  /** The claims that the user's rights hang on, as text: `role`, `app_metadata` and `rooms`. */
+  rights?: string | undefined;
 }
 
 /** Of a JWT; nothing for what is none. */
@@ -16,10 +18,14 @@ export function claimsOf(token: string): Claims {
     const bytes = Uint8Array.from(atob(payload.replace(/-/g, "+").replace(/_/g, "/")), (c) =>
       c.charCodeAt(0),
     );
-    const { sub, exp } = JSON.parse(new TextDecoder().decode(bytes)) as Record<string, unknown>;
+    const { sub, exp, role, app_metadata, rooms } = JSON.parse(new TextDecoder().decode(bytes)) as Record<
+      string,
+      unknown
+    >;
     return {
       sub: typeof sub === "string" ? sub : undefined,
       exp: typeof exp === "number" ? exp : undefined,
+      rights: JSON.stringify([role, app_metadata, rooms]),
     };
   } catch {
     return {};

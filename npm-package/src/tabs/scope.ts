@@ -1,13 +1,16 @@
-/** Which tabs may share: those of the same user, at the same endpoint, with the same version and contract. */
+/** Which tabs may share: those of the same user with the same rights, at the same endpoint, with the same version and contract. */
 import { claimsOf } from "../token.js";
 
 declare const __VERSION__: string;
 
-/** Who a token is for, as text; undefined where it doesn't say, so that no other tab is known to have the same user. */
+/**
+ * The user of a token and the claims that its rights hang on, as text; undefined where the token doesn't say, so that no other
+ * tab is known to have the same user. A tab whose token is narrower than the leader's must not use the leader's connection.
+ */
 export function userOf(token: string | null | undefined): string | undefined {
   if (!token) return "";
-  const { sub } = claimsOf(token);
-  return sub === undefined ? undefined : `=${sub}`;
+  const { sub, rights } = claimsOf(token);
+  return sub === undefined ? undefined : `=${JSON.stringify([sub, rights])}`;
 }
 
 /** What tells groups apart. */

@@ -95,7 +95,7 @@ export class Tab implements SocketOwner {
     this.#group.enter(socket, { connect, awayMs });
   }
 
-  /** A newer token on a live connection: the leader's goes to the server, another tab's only has to be of the same user. */
+  /** A newer token on a live connection: the leader's goes to the server, another tab's only has to be of the same user and rights. */
   #refresh(socket: TabSocket, frame: ClientFrame): void {
     const token = frame.payload?.token as string;
     const group = this.#group;
@@ -104,8 +104,8 @@ export class Tab implements SocketOwner {
       group?.send(socket, group.leads ? frame : { ...frame, payload: { exp: claimsOf(token).exp } });
       return;
     }
-    // Another user is another group. As from a server (§3), upon which a core connects anew; the others stay as they are.
-    const data = { code: "forbidden", message: "the token is another user's" };
+    // Another user, or one with other rights, is another group. As from a server (§3), upon which a core connects anew; the others stay as they are.
+    const data = { code: "forbidden", message: "the token is another user's, or has other rights" };
     queueMicrotask(() => {
       socket.heard(
         JSON.stringify({ type: "error", id: frame.id, data, timestamp: new Date().toISOString() }),

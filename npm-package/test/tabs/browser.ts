@@ -169,7 +169,7 @@ export class Browser {
 }
 
 /** A token of this user, as far as this side looks at one. */
-export function tokenOf(sub: string, exp = 4_000_000_000): string {
+export function tokenOf(sub: string, exp = 4_000_000_000, rights: object = {}): string {
   const part = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
-  return `${part({ alg: "none" })}.${part({ sub, exp })}.sig`;
+  return `${part({ alg: "none" })}.${part({ sub, exp, ...rights })}.sig`;
 }

@@ -247,6 +247,18 @@ test("a provider that gives another user's token on a live connection moves its 
   expect(first.client.state).toMatchObject({ status: "connected", userId: "ann" });
 });
 
+test.each([
+  ["role", { role: "admin" }],
+  ["role in app_metadata", { app_metadata: { role: "admin" } }],
+  ["rooms claim", { rooms: ["agent:7"] }],
+])("a token of the same user with another %s has a connection of its own", async (_, rights) => {
+  const { server, tabs } = await browser();
+  await tabs(2);
+  expect(server.connections).toHaveLength(1);
+  await tabs(2, tokenOf("ann", undefined, rights));
+  expect(server.connections).toHaveLength(2);
+});
+
 test("a lost connection is lost for all, and back for all with one attempt", async () => {
   const { server, tabs } = await browser();
   const all = await tabs(3);
