@@ -1,12 +1,5 @@
 /** Keeps a client connected for as long as a component that wants it is mounted. */
-import {
-  type DependencyList,
-  type EffectCallback,
-  useEffect,
-  useLayoutEffect,
-  useRef,
-  useState,
-} from "react";
+import { useEffect, useLayoutEffect, useRef, useState } from "react";
 import type { RealtimeClient } from "../client.js";
 import type { ClientOptions, TokenSource } from "../types.js";
 import { GRACE_MS } from "./grace.js";
@@ -42,11 +35,8 @@ function hold(client: RealtimeClient): () => void {
 }
 
 /** Before the effects of components within, so that they join no room in the name of the user before. On a server there are no effects. */
-function useEarlyEffect(effect: EffectCallback, dependencies: DependencyList): void {
-  // React 18 warns of layout effects on a server. Looked at here, because importing this touches nothing.
-  const use = typeof document === "undefined" ? useEffect : useLayoutEffect;
-  use(effect, dependencies);
-}
+// `in` asks whether it is there, and touches nothing. React 18 warns of layout effects on a server.
+const useEarlyEffect = "document" in globalThis ? useLayoutEffect : useEffect;
 
 /**
  * Connects on mount and whenever the token, the endpoint or `user` changes; an undefined token waits. Of a provider function only the
