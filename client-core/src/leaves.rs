@@ -1,58 +1,57 @@
-//! Leaves that the server hasn't carried out yet. The room is forgotten here at once, so what is refused for now must be
-//! asked again, or the server would go on sending events that nobody wants.
+//! Leaves that the server hasn't carried out yet. The room is forgotten here at once, so they are written as soon as the rate
+//! allows, and again where the server refuses for now: or it would go on sending events that nobody wants.
 
 use osbackend_protocol::RoomName;
 
-#[derive(Debug)]
-struct Leave {
-    id: u64,
-    room: RoomName,
-    again_at: Option<u64>,
+#[derive(Debug, PartialEq)]
+enum Step {
+    /// To be written.
+    Next,
+    /// Written, with this id.
+    Asked(u64),
 }
 
-/// The leaves of this connection.
+/// The leaves of this connection, in the order of the calls.
 #[derive(Debug, Default)]
-pub(crate) struct Leaves(Vec<Leave>);
+pub(crate) struct Leaves(Vec<(RoomName, Step)>);
 
 impl Leaves {
-    /// A `leave` was written.
-    pub(crate) fn asked(&mut self, id: u64, room: RoomName) {
-        self.0.push(Leave { id, room, again_at: None });
+    /// The room is to be left.
+    pub(crate) fn add(&mut self, room: RoomName) {
+        self.0.push((room, Step::Next));
     }
 
-    /// It was answered, with success or for good.
-    pub(crate) fn settle(&mut self, id: u64) {
-        self.0.retain(|leave| leave.id != id);
+    /// The room that is left next.
+    pub(crate) fn next(&self) -> Option<&RoomName> {
+        self.0.iter().find(|(_, step)| *step == Step::Next).map(|(room, _)| room)
     }
 
-    /// Whether this is an unanswered leave.
-    pub(crate) fn contains(&self, id: u64) -> bool {
-        self.0.iter().any(|leave| leave.id == id)
-    }
-
-    /// It was refused for now: to be asked again at this time.
-    pub(crate) fn later(&mut self, id: u64, at: u64) {
-        if let Some(leave) = self.0.iter_mut().find(|leave| leave.id == id) {
-            leave.again_at = Some(at);
+    /// The next one is written, with this id.
+    pub(crate) fn asked(&mut self, id: u64) {
+        if let Some((_, step)) = self.0.iter_mut().find(|(_, step)| *step == Step::Next) {
+            *step = Step::Asked(id);
         }
     }
 
-    /// The application is back in the room: leaving it again would undo that.
-    pub(crate) fn cancel(&mut self, room: &RoomName) {
-        self.0.retain(|leave| leave.room != *room);
+    /// It was answered, with success or for good. True where it was one.
+    pub(crate) fn settle(&mut self, id: u64) -> bool {
+        let before = self.0.len();
+        self.0.retain(|(_, step)| *step != Step::Asked(id));
+        self.0.len() < before
     }
 
-    /// Takes out what is due at `now`.
-    pub(crate) fn due(&mut self, now: u64) -> Vec<RoomName> {
-        let is_due = |leave: &Leave| leave.again_at.is_some_and(|at| at <= now);
-        let due = self.0.iter().filter(|leave| is_due(leave)).map(|leave| leave.room.clone()).collect();
-        self.0.retain(|leave| !is_due(leave));
-        due
+    /// It was refused for now. False where there is no such leave.
+    pub(crate) fn again(&mut self, id: u64) -> bool {
+        let asked = self.0.iter_mut().find(|(_, step)| *step == Step::Asked(id));
+        asked.map(|(_, step)| *step = Step::Next).is_some()
     }
 
-    /// When the earliest is due again.
-    pub(crate) fn next_due(&self) -> Option<u64> {
-        self.0.iter().filter_map(|leave| leave.again_at).min()
+    /// The application is back in the room: leaving it after that would undo it. True where it was about to be left: the server
+    /// may still think of us as a member.
+    pub(crate) fn cancel(&mut self, room: &RoomName) -> bool {
+        let before = self.0.len();
+        self.0.retain(|(other, _)| other != room);
+        self.0.len() < before
     }
 
     /// The connection is gone, and every membership with it.

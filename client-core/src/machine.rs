@@ -15,10 +15,11 @@ use crate::{
     frames,
     leaves::Leaves,
     pending::{Failure, Message, Pending},
-    publish::Keys,
+    publish::{Keys, Lane},
+    rates::Rates,
     refusals::Refusals,
     room::{Delivery, RoomKey, RoomState},
-    rooms::{Ask, Heal, Rooms},
+    rooms::{Heal, Rooms, Turn},
     state::{ConnectionState, Phase},
 };
 use osbackend_protocol::{Action, RoomName, client_msg::Resume};
@@ -87,7 +88,7 @@ pub enum Input {
         /// Milliseconds for the answer, time in the queue included; the configured time when `None`.
         timeout_ms: Option<u64>,
         /// It is a `publish` with an idempotency key; see [`Machine::publish`].
-        retry: bool,
+        lane: Option<Lane>,
     },
     /// A message without an answer.
     Send {
@@ -139,6 +140,9 @@ pub enum Output {
     },
 }
 
+/// Rooms in one `connect` before a greeting has told how many a connection may join.
+const ROOMS_IN_CONNECT: usize = 100;
+
 /// The client's side of a connection.
 #[derive(Debug)]
 pub struct Machine {
@@ -149,6 +153,9 @@ pub struct Machine {
     rooms: Rooms,
     leaves: Leaves,
     pending: Pending,
+    rates: Rates,
+    /// Rooms that the next `connect` may list.
+    rooms_in_connect: usize,
     refusals: Refusals,
     /// The token is a text, which nobody can be asked to renew.
     token_is_fixed: bool,
@@ -178,6 +185,8 @@ impl Machine {
             rooms: Rooms::default(),
             leaves: Leaves::default(),
             pending: Pending::default(),
+            rates: Rates::default(),
+            rooms_in_connect: ROOMS_IN_CONNECT,
             refusals: Refusals::default(),
             token_is_fixed: false,
             last_words: None,
@@ -213,7 +222,7 @@ impl Machine {
             Input::Malformed => self.malformed(),
             Input::Join { room, snapshot } => self.join(&room, snapshot),
             Input::Leave { room } => self.leave(room),
-            Input::Request { id, kind, payload, timeout_ms, retry } => self.take_request(id, kind, payload, timeout_ms, retry),
+            Input::Request { id, kind, payload, timeout_ms, lane } => self.take_request(id, kind, payload, timeout_ms, lane),
             Input::Send { kind, payload } => self.enqueue(Message { request: None, kind, payload, attempts: None }),
             Input::Timer => {}
         }
@@ -243,6 +252,8 @@ impl Machine {
         let delivery = self.rooms.judge(room, offset, skipped, snapshot);
         if delivery == Delivery::Gap {
             self.heal(room);
+            self.flush();
+            self.arm_joins();
         }
         delivery
     }
@@ -327,62 +338,65 @@ impl Machine {
                         self.refuse(message, Failure::timeout());
                     }
                 }
-                Due::Joins => {
-                    for key in self.rooms.due(self.now) {
-                        self.ask_for(key, true);
-                    }
-                    for room in self.leaves.due(self.now) {
-                        self.write_leave(room);
-                    }
-                }
                 // flush() follows.
+                Due::Joins => self.rooms.due(self.now),
                 Due::Queue => {}
             }
         }
     }
 
     fn join(&mut self, room: &RoomName, snapshot: bool) {
-        self.leaves.cancel(room);
-        match self.rooms.want(room, snapshot) {
-            Some((key, true)) if matches!(self.phase, Phase::Live(_)) => self.ask_for(key, true),
-            Some(_) => {}
-            None => self.emit(Output::Room(RoomState::unjoinable(room))),
+        let member = self.leaves.cancel(room);
+        if !self.rooms.want(room, snapshot, matches!(self.phase, Phase::Live(_))) {
+            self.emit(Output::Room(RoomState::unjoinable(room)));
+        } else if member {
+            self.rooms.may_be_member(room);
         }
     }
 
     fn leave(&mut self, room: RoomName) {
         if self.rooms.remove(room.as_str()) && matches!(self.phase, Phase::Live(_)) {
-            self.write_leave(room);
+            self.leaves.add(room);
         }
-    }
-
-    fn write_leave(&mut self, room: RoomName) {
-        let id = self.allocate_id();
-        self.leaves.asked(id, room.clone());
-        self.emit(Output::Write(frames::leave(id, room)));
     }
 
     fn arm_joins(&mut self) {
         let live = matches!(self.phase, Phase::Live(_));
-        let due = [self.rooms.next_due(), self.leaves.next_due()].into_iter().flatten().min().filter(|_| live);
-        self.deadlines.put(Due::Joins, due);
+        self.deadlines.put(Due::Joins, self.rooms.next_due().filter(|_| live));
     }
 
-    /// Writes the `join` for a room.
-    fn ask_for(&mut self, key: RoomKey, from_position: bool) {
-        let id = self.allocate_id();
-        let again_at = self.now.saturating_add(self.config.request_timeout_ms.max(1));
-        if let Some(frame) = self.rooms.ask(key, Ask { id, again_at }, from_position) {
-            self.arm_joins();
-            self.emit(Output::Write(frames::join(id, frame)));
+    /// Writes leaves and joins as far as the server's rates allow. Leaves first: the joins may need their places.
+    fn flush_rooms(&mut self) -> Result<(), u64> {
+        while let Some(room) = self.leaves.next().cloned() {
+            self.rates.message(self.now)?;
+            let id = self.allocate_id();
+            self.leaves.asked(id);
+            self.emit(Output::Write(frames::leave(id, room)));
         }
+        while let Some(turn) = self.rooms.turn() {
+            match turn {
+                Turn::Full(key, failure) => {
+                    let state = self.rooms.no_place(key, failure);
+                    self.emit_room(state);
+                }
+                Turn::Join(key) => {
+                    self.rates.join(self.now)?;
+                    let id = self.allocate_id();
+                    let again_at = self.now.saturating_add(self.config.request_timeout_ms.max(1));
+                    if let Some(frame) = self.rooms.write_join(key, id, again_at) {
+                        self.emit(Output::Write(frames::join(id, frame)));
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     fn heal(&mut self, key: RoomKey) {
         match self.rooms.gap(key) {
             Heal::UnderWay => {}
-            Heal::Resume => self.ask_for(key, true),
-            Heal::Restart => self.ask_for(key, false),
+            Heal::Resume => self.rooms.ask(key, true),
+            Heal::Restart => self.rooms.ask(key, false),
             Heal::Reconnect => self.abandon("the stream of a room doesn't heal"),
         }
     }

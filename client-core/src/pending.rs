@@ -1,7 +1,9 @@
 //! Messages of the application: those that wait for the connection, and requests that wait for their answer.
 
-use crate::publish::{Attempts, MOST_FLYING, WINDOW_MS};
-use osbackend_protocol::Limits;
+use crate::{
+    publish::{Attempts, Lane, MOST_FLYING, WINDOW_MS},
+    rates::Rates,
+};
 use serde::Serialize;
 use std::borrow::Cow;
 
@@ -91,38 +93,6 @@ pub(crate) struct Message {
     pub(crate) attempts: Option<Attempts>,
 }
 
-/// The rate that the server allows, in thousandths of a message, with some room left for joins and heartbeats.
-#[derive(Debug)]
-struct Bucket {
-    rate: u64,
-    capacity: u64,
-    level: u64,
-    at: u64,
-}
-
-const MESSAGE: u64 = 1_000;
-
-impl Bucket {
-    fn new(limits: Limits, now: u64) -> Option<Self> {
-        // 80 % of what is allowed.
-        let rate = u64::from(limits.message_rate) * MESSAGE * 4 / 5;
-        let capacity = (u64::from(limits.message_burst) * MESSAGE * 4 / 5).max(MESSAGE);
-        (rate > 0).then_some(Self { rate, capacity, level: capacity, at: now })
-    }
-
-    fn take(&mut self, now: u64) -> Result<(), u64> {
-        let elapsed = now.saturating_sub(self.at);
-        self.level = self.level.saturating_add(elapsed.saturating_mul(self.rate) / 1_000).min(self.capacity);
-        self.at = now;
-        if self.level >= MESSAGE {
-            self.level -= MESSAGE;
-            Ok(())
-        } else {
-            Err(now + ((MESSAGE - self.level) * 1_000).div_ceil(self.rate).max(1))
-        }
-    }
-}
-
 /// The queue and the requests in flight.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
@@ -134,11 +104,8 @@ pub(crate) struct Pending {
     in_flight: Vec<(u64, u64)>,
     /// How many of the messages are written publishes.
     flying: usize,
-    /// Publishes wait until then, because the server refused one for now.
-    paused_until: u64,
     /// Whose idempotency keys those of this session are.
     scope: u64,
-    bucket: Option<Bucket>,
 }
 
 impl Pending {
@@ -177,11 +144,10 @@ impl Pending {
         self.messages.iter().position(|message| message.is_flying() && message.id() == Some(id))
     }
 
-    /// A connection is live: it allows this much, and the keys of what is published on it are `scope`'s. The client was away
-    /// for `away_ms`, as far as the server knows. Gives back the publishes that can't be written again: their first attempt
+    /// A connection is live: the keys of what is published on it are `scope`'s. The client was away for `away_ms`, as far as the
+    /// server knows. Gives back the publishes that can't be written again: their first attempt
     /// may have been stored where the key would not be found.
-    pub(crate) fn connected(&mut self, limits: Limits, now: u64, scope: u64, away_ms: u64) -> Vec<Message> {
-        self.bucket = Bucket::new(limits, now);
+    pub(crate) fn connected(&mut self, scope: u64, away_ms: u64) -> Vec<Message> {
         self.scope = scope;
         self.take(&mut |message| {
             let attempts = message.attempts.as_ref();
@@ -195,17 +161,52 @@ impl Pending {
     }
 
     /// The next message that may be written now, or when there may be one. It is to be given to [`Self::written`], or is over.
-    pub(crate) fn next(&mut self, now: u64) -> Result<Message, Option<u64>> {
-        let paused = self.paused_until > now;
-        let held = paused || self.flying >= MOST_FLYING;
-        let next = self.messages.iter().position(|message| !message.is_flying() && (!held || message.attempts.is_none()));
-        let Some(at) = next else {
-            return Err(Some(self.paused_until).filter(|_| paused && self.is_waiting()));
-        };
-        if let Some(bucket) = &mut self.bucket {
-            bucket.take(now).map_err(Some)?;
+    ///
+    /// What was refused for now comes again as the first of its room, once everything before it is answered, and nothing else of
+    /// the room is written until it is answered, too.
+    pub(crate) fn next(&mut self, now: u64, rates: &mut Rates) -> Result<Message, Option<u64>> {
+        let full = self.flying >= MOST_FLYING;
+        let (mut held, mut wake, mut next) = (Vec::<&str>::new(), None::<u64>, None);
+        for (at, message) in self.messages.iter().enumerate() {
+            let Some(Attempts { lane, flying, again_at, .. }) = &message.attempts else {
+                next = Some(at);
+                break;
+            };
+            let room = lane.room.as_str();
+            if *flying {
+                if again_at.is_some() {
+                    held.push(room);
+                }
+            } else if !held.contains(&room) {
+                let early = again_at.filter(|again_at| *again_at > now);
+                wake = early.map(|at| wake.map_or(at, |wake| wake.min(at))).or(wake);
+                if !full && early.is_none() && (again_at.is_none() || self.last_flying(at, room).is_none()) {
+                    next = Some(at);
+                    break;
+                }
+                held.push(room);
+            }
         }
+        let at = next.ok_or(wake)?;
+        rates.message(now).map_err(Some)?;
         Ok(self.remove(at))
+    }
+
+    /// The last publish into a room that is written and not answered, of those before a place.
+    fn last_flying(&self, at: usize, room: &str) -> Option<&Lane> {
+        let before = self.messages[..at].iter().rev().filter_map(|message| message.attempts.as_ref());
+        before.filter(|attempts| attempts.flying).map(|attempts| &attempts.lane).find(|lane| lane.room == room)
+    }
+
+    /// The key of the unanswered publish that this message, which [`Self::next`] gave, must not pass.
+    pub(crate) fn before(&self, message: &Message) -> Option<&str> {
+        let room = &message.attempts.as_ref()?.lane.room;
+        self.last_flying(self.place(message.id()?), room).map(|lane| lane.key.as_str())
+    }
+
+    /// Where the message with this id belongs: ids ascend in the order of the calls.
+    fn place(&self, id: u64) -> usize {
+        self.messages.iter().position(|other| other.id() > Some(id)).unwrap_or(self.messages.len())
     }
 
     /// A message was written.
@@ -222,8 +223,7 @@ impl Pending {
         attempts.scope = self.scope;
         attempts.flying = true;
         self.flying += 1;
-        // Its place: ids ascend in the order of the calls.
-        let at = self.messages.iter().position(|other| other.id() > Some(id)).unwrap_or(self.messages.len());
+        let at = self.place(id);
         self.messages.insert(at, message);
     }
 
@@ -236,12 +236,7 @@ impl Pending {
         self.flying(id).map(|at| self.remove(at)).is_some()
     }
 
-    /// Whether it is a publish that was written and may be written again.
-    pub(crate) fn is_flying(&self, id: u64) -> bool {
-        self.flying(id).is_some()
-    }
-
-    /// A publish was refused for now: it is written again at `at`, and those that were not written yet stay behind it.
+    /// A publish was refused for now: it is written again at `at`, and those of its room stay behind it.
     /// False where there is no such publish, or no time for that.
     pub(crate) fn again(&mut self, id: u64, at: u64, failure: &Failure) -> bool {
         let Some(place) = self.flying(id) else { return false };
@@ -251,22 +246,21 @@ impl Pending {
             return false;
         }
         attempts.flying = false;
+        attempts.again_at = Some(at);
         attempts.refused = Some(failure.clone());
         // Of anything else the server does not say that it was not carried out.
         attempts.lost |= failure.code == "internal";
         self.flying -= 1;
-        self.paused_until = self.paused_until.max(at);
         true
     }
 
     /// The connection is gone: the requests that were in flight. Publishes wait again.
     pub(crate) fn disconnected(&mut self) -> Vec<u64> {
-        self.bucket = None;
-        self.paused_until = 0;
         self.flying = 0;
         for attempts in self.messages.iter_mut().filter_map(|message| message.attempts.as_mut()) {
             attempts.lost |= attempts.flying;
             attempts.flying = false;
+            attempts.again_at = None;
         }
         std::mem::take(&mut self.in_flight).into_iter().map(|(id, _)| id).collect()
     }

@@ -32,9 +32,19 @@ pub struct Publish {
     pub timeout_ms: Option<u64>,
 }
 
+/// Where a publish stands: events of one room keep their order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lane {
+    /// The room that it goes to.
+    pub room: String,
+    /// Its idempotency key.
+    pub key: String,
+}
+
 /// What became of a publish so far.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Attempts {
+    pub(crate) lane: Lane,
     /// Whether it was written and nothing came of it yet.
     pub(crate) flying: bool,
     /// When it was written first.
@@ -45,6 +55,14 @@ pub(crate) struct Attempts {
     pub(crate) lost: bool,
     /// What the server said last.
     pub(crate) refused: Option<Failure>,
+    /// The server of this connection refused it for now: not before this time.
+    pub(crate) again_at: Option<u64>,
+}
+
+impl Attempts {
+    pub(crate) fn new(lane: Lane) -> Self {
+        Self { lane, flying: false, first_at: None, scope: 0, lost: false, refused: None, again_at: None }
+    }
 }
 
 impl Message {
@@ -85,29 +103,48 @@ impl Keys {
         Self { prefix }
     }
 
-    /// The payload of a `publish` (§3); `id` is unique to this client.
-    pub(crate) fn payload(&self, publish: &Publish, id: u64) -> String {
+    /// The key of an event; `id` is unique to this client.
+    pub(crate) fn key(&self, publish: &Publish, id: u64) -> String {
+        match &publish.idempotency_key {
+            Some(key) => key.clone(),
+            None => {
+                let mut key = self.prefix.clone();
+                key.push_str(&json(&id));
+                key
+            }
+        }
+    }
+}
+
+impl Publish {
+    /// The payload of a `publish` (§3).
+    pub(crate) fn payload(&self, key: Option<&str>) -> String {
         let mut text = "{\"room\":".to_owned();
-        text.push_str(&json(&publish.room));
+        text.push_str(&json(&self.room));
         text.push_str(",\"type\":");
-        text.push_str(&json(&publish.kind));
-        if let Some(data) = &publish.data {
+        text.push_str(&json(&self.kind));
+        if let Some(data) = &self.data {
             text.push_str(",\"data\":");
             text.push_str(data);
         }
-        if let Some(key) = &publish.idempotency_key {
+        if let Some(key) = key {
             text.push_str(",\"idempotencyKey\":");
             text.push_str(&json(key));
-        } else if !publish.ephemeral {
-            text.push_str(",\"idempotencyKey\":\"");
-            text.push_str(&self.prefix);
-            text.push_str(&json(&id));
-            text.push('"');
         }
-        if publish.ephemeral {
+        if self.ephemeral {
             text.push_str(",\"ephemeral\":true");
         }
         text.push('}');
         text
     }
+}
+
+/// A payload of a `publish`, a JSON object with fields, that says which event it must not pass (§5).
+pub(crate) fn behind(payload: &str, after: &str) -> String {
+    let mut text = payload.trim_end().to_owned();
+    text.pop();
+    text.push_str(",\"after\":");
+    text.push_str(&json(after));
+    text.push('}');
+    text
 }

@@ -48,7 +48,8 @@ pub enum RoomStatus {
     Joining,
     /// A member.
     Joined,
-    /// The server said no; asked again with the next connection or the next `join`.
+    /// The server said no; asked again with the next connection, the next `join`, or, after `limit_reached`, once there may be a
+    /// place.
     Refused,
 }
 

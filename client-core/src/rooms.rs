@@ -1,10 +1,15 @@
 //! The set of rooms: what is wanted, what is joined, and how far each stream has been read (§5).
 
+mod asking;
+
+pub(crate) use asking::Turn;
+
 use crate::{
     control::RoomOutcome,
     pending::Failure,
     room::{Delivery, RoomKey, RoomState, RoomStatus},
 };
+use asking::Turns;
 use osbackend_protocol::{RoomName, RoomPosition};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -13,31 +18,41 @@ pub(crate) struct Position {
     pub(crate) offset: u64,
 }
 
-/// A `join` that was written: its id, and when it is written again for want of an answer.
+/// A `join` that was written: its id, when it is written again for want of an answer, and whether it asked to recover.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Ask {
     pub(crate) id: u64,
     pub(crate) again_at: u64,
+    pub(crate) from_position: bool,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Membership {
-    /// Not asked for on this connection yet.
-    Wanted,
+    /// Not won on this connection yet.
+    Out,
     /// Part of the `connect` that isn't answered yet.
     Greeting,
-    Asked(Ask),
-    /// Refused for now; asked again at this time.
-    Later(u64),
-    /// A member; `healing` while it joins again after a gap.
-    Joined {
-        healing: Option<Ask>,
+    Joined,
+    Refused,
+}
+
+/// What becomes of a room's `join`. A member asks, too, to heal a gap.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Asking {
+    Idle,
+    /// It is written in its turn.
+    Next {
+        from_position: bool,
     },
-    Refused(Failure),
+    Sent(Ask),
+    /// Refused for now; asked again at this time.
+    At(u64),
+    /// Refused because the connection is in as many rooms as it may; asked again once there may be a place.
+    Place,
 }
 
 #[derive(Debug)]
-pub(crate) struct Room {
+struct Room {
     name: RoomName,
     snapshot: bool,
     /// Joined by the server, not by the application.
@@ -46,6 +61,13 @@ pub(crate) struct Room {
     /// Events of the snapshot that still have to come; until then there is no position to recover from.
     snapshot_due: u64,
     membership: Membership,
+    asking: Asking,
+    /// A join was written on this connection, or a leave was not, and nothing shows that we are no member.
+    asked: bool,
+    /// Why it was refused last, until it is joined or the application asks anew.
+    failure: Option<Failure>,
+    /// How often in a row it was full.
+    full: u32,
     recovered: Option<bool>,
     client_count: Option<u64>,
     /// Gaps in a row without an event that fitted.
@@ -53,16 +75,35 @@ pub(crate) struct Room {
 }
 
 impl Room {
+    fn new(name: RoomName, snapshot: bool, auto: bool) -> Self {
+        Self {
+            name,
+            snapshot,
+            auto,
+            position: None,
+            snapshot_due: 0,
+            membership: Membership::Out,
+            asking: Asking::Idle,
+            asked: false,
+            failure: None,
+            full: 0,
+            recovered: None,
+            client_count: None,
+            strikes: 0,
+        }
+    }
+
     /// From where the server may recover.
     fn resumable(&self) -> Option<&Position> {
         self.position.as_ref().filter(|_| self.snapshot_due == 0)
     }
 
     fn state(&self) -> RoomState {
-        let (status, error) = match &self.membership {
-            Membership::Joined { healing: None } => (RoomStatus::Joined, None),
-            Membership::Refused(failure) => (RoomStatus::Refused, Some(failure.clone())),
-            _ => (RoomStatus::Joining, None),
+        let status = match self.membership {
+            Membership::Joined if self.asking == Asking::Idle => RoomStatus::Joined,
+            Membership::Joined => RoomStatus::Joining,
+            _ if self.failure.is_some() => RoomStatus::Refused,
+            _ => RoomStatus::Joining,
         };
         RoomState {
             room: self.name.as_str().to_owned(),
@@ -72,7 +113,7 @@ impl Room {
             recovered: self.recovered,
             client_count: self.client_count,
             snapshot_due: Some(self.snapshot_due).filter(|due| *due > 0 && status == RoomStatus::Joined),
-            error,
+            error: self.failure.clone(),
         }
     }
 }
@@ -110,6 +151,7 @@ pub(crate) struct Rooms {
     slots: Vec<Slot>,
     /// In the order of the names. A vector: a map is 3 KB more in the browser.
     by_name: Vec<(RoomName, RoomKey)>,
+    turns: Turns,
 }
 
 /// Bytes of a `connect` that room positions may take; those beyond it are joined one by one.
@@ -154,34 +196,40 @@ impl Rooms {
         let slot_number = u16::try_from(index).ok().filter(|number| *number != u16::MAX)?;
         let slot = &mut self.slots[index];
         slot.generation = slot.generation.wrapping_add(1);
-        slot.room = Some(Room {
-            name: name.clone(),
-            snapshot,
-            auto,
-            position: None,
-            snapshot_due: 0,
-            membership: Membership::Wanted,
-            recovered: None,
-            client_count: None,
-            strikes: 0,
-        });
+        slot.room = Some(Room::new(name.clone(), snapshot, auto));
         let key = RoomKey::new(slot_number, slot.generation);
         self.by_name.insert(place, (name.clone(), key));
         Some(key)
     }
 
-    /// The application wants this room. True when it has to be asked for now.
-    pub(crate) fn want(&mut self, name: &RoomName, snapshot: bool) -> Option<(RoomKey, bool)> {
-        let key = self.insert(name, snapshot, false)?;
-        let room = self.get(key)?;
+    /// The application wants this room. False where there is no place for it.
+    pub(crate) fn want(&mut self, name: &RoomName, snapshot: bool, live: bool) -> bool {
+        let Some(key) = self.insert(name, snapshot, false) else { return false };
+        let Some(room) = self.get(key) else { return false };
         if std::mem::take(&mut room.auto) {
             room.snapshot = snapshot;
             room.snapshot_due = if snapshot { room.snapshot_due } else { 0 };
         }
-        if matches!(room.membership, Membership::Refused(_)) {
-            room.membership = Membership::Wanted;
+        let anew = room.membership == Membership::Refused && matches!(room.asking, Asking::Idle | Asking::At(_) | Asking::Place);
+        if room.membership == Membership::Refused {
+            room.membership = Membership::Out;
         }
-        Some((key, room.membership == Membership::Wanted))
+        if room.membership != Membership::Joined {
+            room.failure = None;
+            room.full = 0;
+        }
+        let first = (room.membership, room.asking) == (Membership::Out, Asking::Idle);
+        if live && (anew || first) {
+            self.ask(key, true);
+        }
+        true
+    }
+
+    /// The server may think of this connection as a member, though no join of the room was written since it is wanted.
+    pub(crate) fn may_be_member(&mut self, name: &RoomName) {
+        if let Some(room) = self.key(name.as_str()).and_then(|key| self.get(key)) {
+            room.asked = true;
+        }
     }
 
     /// Forgets a room. True when the server may think of this connection as a member.
@@ -189,32 +237,14 @@ impl Rooms {
         let Ok(at) = self.find(name) else { return false };
         let (_, key) = self.by_name.remove(at);
         let room = self.slots.get_mut(key.slot()).and_then(|slot| slot.room.take());
-        room.is_some_and(|room| {
-            matches!(room.membership, Membership::Asked(_) | Membership::Joined { .. } | Membership::Later(_))
-        })
-    }
-
-    /// The `join` for a room that is to be asked for, noting under which id.
-    pub(crate) fn ask(&mut self, key: RoomKey, ask: Ask, from_position: bool) -> Option<JoinFrame> {
-        let room = self.get(key)?;
-        room.membership = match room.membership {
-            Membership::Joined { .. } => Membership::Joined { healing: Some(ask) },
-            _ => Membership::Asked(ask),
-        };
-        let position = room.resumable().filter(|_| from_position);
-        Some(JoinFrame {
-            room: room.name.clone(),
-            position: position.map(|position| (position.epoch.clone(), position.offset)),
-            snapshot: room.snapshot,
-        })
+        room.is_some_and(|room| room.asked || room.membership == Membership::Joined)
     }
 
     /// The connection is gone: every membership has to be won again; positions stay.
     pub(crate) fn disconnected(&mut self) {
+        self.turns.disconnected();
         for room in self.iter_mut() {
-            if !matches!(room.membership, Membership::Refused(_)) {
-                room.membership = Membership::Wanted;
-            }
+            (room.membership, room.asking, room.asked, room.full) = (Membership::Out, Asking::Idle, false, 0);
         }
     }
 
@@ -242,9 +272,7 @@ impl Rooms {
             if bytes > CONNECT_ROOM_BYTES || positions.len() >= most {
                 break;
             }
-            if room.membership == Membership::Wanted {
-                room.membership = Membership::Greeting;
-            }
+            room.membership = Membership::Greeting;
             positions.push(RoomPosition {
                 room: room.name.clone(),
                 epoch: room.resumable().map(|position| position.epoch.clone()),
@@ -252,33 +280,6 @@ impl Rooms {
             });
         }
         positions
-    }
-
-    /// After a greeting: rooms that it doesn't speak of, to be asked for one by one. `again` takes the refused
-    /// along whose refusal another token may lift.
-    pub(crate) fn unasked(&mut self, again: bool) -> Vec<RoomKey> {
-        for room in self.iter_mut() {
-            let lifted = again && matches!(&room.membership, Membership::Refused(failure) if failure.is_permission());
-            if lifted || room.membership == Membership::Greeting {
-                room.membership = Membership::Wanted;
-            }
-        }
-        self.iter().filter(|(_, room)| room.membership == Membership::Wanted).map(|(key, _)| key).collect()
-    }
-
-    /// Joins that are due again at `now`.
-    pub(crate) fn due(&self, now: u64) -> Vec<RoomKey> {
-        self.iter().filter(|(_, room)| again_at(room).is_some_and(|at| at <= now)).map(|(key, _)| key).collect()
-    }
-
-    /// When the earliest join is due again.
-    pub(crate) fn next_due(&self) -> Option<u64> {
-        self.iter().filter_map(|(_, room)| again_at(room)).min()
-    }
-
-    /// The room whose unanswered join has this id.
-    pub(crate) fn asked_with(&self, id: u64) -> Option<RoomKey> {
-        self.iter().find(|(_, room)| ask_of(room).is_some_and(|ask| ask.id == id)).map(|(key, _)| key)
     }
 
     /// Adds a room that the server joined by itself. One whose name this version can't read is let be.
@@ -297,13 +298,17 @@ impl Rooms {
             room.position = Some(Position { epoch: result.epoch.clone(), offset: result.offset.saturating_sub(behind) });
             room.snapshot_due = if room.snapshot { result.snapshot } else { 0 };
         }
-        room.membership = Membership::Joined { healing: None };
+        room.membership = Membership::Joined;
+        room.asking = Asking::Idle;
+        room.asked = false;
+        room.failure = None;
+        room.full = 0;
         room.recovered = Some(recovered);
         room.client_count = Some(result.client_count);
         Some(room.state())
     }
 
-    /// Refused for good, until the next connection or the next `join`. A room of the server's own is dropped; the
+    /// Refused, until the next connection, the next `join`, or what the failure says. A room of the server's own is dropped; the
     /// same refusal isn't told twice.
     pub(crate) fn refused(&mut self, key: RoomKey, failure: Failure) -> Option<RoomState> {
         let room = self.get(key)?;
@@ -312,36 +317,35 @@ impl Rooms {
             self.remove(name.as_str());
             return None;
         }
-        let told = matches!(&room.membership, Membership::Refused(before) if before.code == failure.code);
-        room.membership = Membership::Refused(failure);
+        let told = room.failure.as_ref().is_some_and(|before| before.code == failure.code);
+        room.membership = Membership::Refused;
+        room.asking = Asking::Idle;
+        room.asked = false;
+        room.failure = Some(failure);
         room.position = None;
         room.recovered = None;
         room.client_count = None;
         (!told).then(|| room.state())
     }
 
-    /// Refused for now.
-    pub(crate) fn later(&mut self, key: RoomKey, at: u64) {
-        if let Some(room) = self.get(key) {
-            room.membership = Membership::Later(at);
-        }
-    }
-
     /// Whether the server's own `room_left` is about the membership that stands (and not about one from before a
     /// join that is still unanswered).
     pub(crate) fn is_joined(&mut self, key: RoomKey) -> bool {
-        self.get(key).is_some_and(|room| matches!(room.membership, Membership::Joined { .. }))
+        self.get(key).is_some_and(|room| room.membership == Membership::Joined)
     }
 
     /// Whether the application has come back to the room since it was last asked for: it begins anew.
     pub(crate) fn is_new(&mut self, key: RoomKey) -> bool {
-        self.get(key).is_some_and(|room| room.membership == Membership::Wanted && room.position.is_none())
+        let new = |room: &mut Room| room.membership == Membership::Out && room.asking == Asking::Idle && room.position.is_none();
+        self.get(key).is_some_and(new)
     }
 
     /// Judges an event (§5). `offset` 0 stands for an ephemeral one.
     pub(crate) fn judge(&mut self, key: RoomKey, offset: u64, skipped: u64, snapshot: bool) -> Delivery {
         let Some(room) = self.get(key) else { return Delivery::NotJoined };
-        let Membership::Joined { healing } = room.membership else { return Delivery::NotJoined };
+        if room.membership != Membership::Joined {
+            return Delivery::NotJoined;
+        }
         let Some(position) = room.position.as_mut() else { return Delivery::NotJoined };
         if offset == 0 {
             return Delivery::Deliver;
@@ -357,7 +361,7 @@ impl Rooms {
             return Delivery::Gap;
         }
         position.offset = offset;
-        if healing.is_none() {
+        if room.asking == Asking::Idle {
             room.strikes = 0;
         }
         Delivery::Deliver
@@ -366,7 +370,7 @@ impl Rooms {
     /// What to do about a gap in this room.
     pub(crate) fn gap(&mut self, key: RoomKey) -> Heal {
         let Some(room) = self.get(key) else { return Heal::UnderWay };
-        if room.membership != (Membership::Joined { healing: None }) {
+        if (room.membership, room.asking) != (Membership::Joined, Asking::Idle) {
             return Heal::UnderWay;
         }
         room.strikes += 1;
@@ -383,19 +387,5 @@ impl Rooms {
     /// All rooms, in the order of their names.
     pub(crate) fn states(&self) -> Vec<RoomState> {
         self.iter().map(|(_, room)| room.state()).collect()
-    }
-}
-
-fn ask_of(room: &Room) -> Option<Ask> {
-    match room.membership {
-        Membership::Asked(ask) | Membership::Joined { healing: Some(ask) } => Some(ask),
-        _ => None,
-    }
-}
-
-fn again_at(room: &Room) -> Option<u64> {
-    match room.membership {
-        Membership::Later(at) => Some(at),
-        _ => ask_of(room).map(|ask| ask.again_at),
     }
 }

@@ -2,10 +2,10 @@
 
 use crate::{
     js::{self, Sink},
-    options::Options,
+    options::{self, Options},
     shell::{Shell, state_to_js, to_js},
 };
-use osbackend_client_core::Input;
+use osbackend_client_core::{Input, Lane};
 use osbackend_protocol::{Action, RoomName};
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
@@ -92,8 +92,11 @@ impl Client {
         #[wasm_bindgen(js_name = "timeoutMs")] timeout_ms: Option<f64>,
         retry: Option<bool>,
     ) -> Result<f64, JsValue> {
-        let payload = js::encode(payload)?;
-        Ok(self.shell.request(kind, payload, timeout_ms.map(|ms| ms as u64), retry == Some(true)) as f64)
+        let text = js::encode(payload)?;
+        let field = |name| options::get(payload, name).as_string();
+        // A publish whose room or key is no text is refused by the server at once, and never again.
+        let lane = retry.filter(|retry| *retry).and_then(|_| Some(Lane { room: field("room")?, key: field("idempotencyKey")? }));
+        Ok(self.shell.request(kind, text, timeout_ms.map(|ms| ms as u64), lane) as f64)
     }
 
     /// Sends without an answer, or queues while offline; a refusal is told to `sink.sendRefused`.

@@ -7,7 +7,7 @@ use crate::{
     wake::Wake,
 };
 use gloo_timers::callback::Timeout;
-use osbackend_client_core::{ConnectionState, Input, Machine, Output};
+use osbackend_client_core::{ConnectionState, Input, Lane, Machine, Output};
 use serde::Serialize;
 use std::{
     cell::{Cell, RefCell, RefMut},
@@ -144,10 +144,10 @@ impl Shell {
     }
 
     /// A request; its outcome goes to the sink.
-    pub(crate) fn request(&self, kind: &str, payload: Option<String>, timeout_ms: Option<u64>, retry: bool) -> u64 {
+    pub(crate) fn request(&self, kind: &str, payload: Option<String>, timeout_ms: Option<u64>, lane: Option<Lane>) -> u64 {
         self.look_at_socket();
         let now = now();
-        let id = self.machine().ask(kind, payload, timeout_ms, retry, now);
+        let id = self.machine().ask(kind, payload, timeout_ms, lane, now);
         self.pump();
         id
     }

@@ -6,7 +6,7 @@
 use crate::{
     auth::Verified,
     config::HookEvent,
-    engine::Pending,
+    engine::{EngineError, Pending},
     handlers::{CustomReply, CustomRequest, Handlers, Running},
     hooks::{Call, Hooks, Topic},
     hub::{
@@ -307,7 +307,7 @@ impl Connection {
                     self.shared.hub.leave(self.handle.id, &room, Departure::Left, now);
                     self.reply(ServerMessage::RoomLeft(RoomLeft { room, reason }), id, now);
                 }
-                Effect::Publish { room, kind, data, classified, idempotency_key, ephemeral, id } => {
+                Effect::Publish { room, kind, data, classified, idempotency_key, ephemeral, place, id } => {
                     let mut event = self.shared.hub.new_event(&kind, data, classified);
                     let publisher = match self.session.identity() {
                         Some(identity) => Publisher::User(&identity.sub),
@@ -318,12 +318,12 @@ impl Connection {
                     let outbox = self.handle.outbox.clone();
                     let about = room.to_string();
                     let meters = self.shared.meters.clone();
-                    let done = Box::new(move |result: Result<Published, crate::engine::EngineError>| {
+                    let done = Box::new(move |result: Result<Published, EngineError>| {
                         let message = match result {
                             Ok(published) => ServerMessage::Published(published),
                             Err(error) => {
                                 meters.error(ErrorCode::Unavailable);
-                                if meters.engine_failed(now) {
+                                if matches!(error, EngineError::Unavailable(_)) && meters.engine_failed(now) {
                                     tracing::error!(%error, "an event was not published");
                                 }
                                 let body = ErrorBody::new(ErrorCode::Unavailable, error.to_string());
@@ -332,7 +332,7 @@ impl Connection {
                         };
                         outbox.push(text(message, id, now));
                     });
-                    self.publishes.push(Pending { room, event, now_ms: now, done });
+                    self.publishes.push(Pending { room, event, now_ms: now, place, done });
                 }
                 Effect::Metrics { query, id } => {
                     let answer = self.shared.metrics.query(query, now);

@@ -219,7 +219,7 @@ impl Handle {
 
     async fn emit_one(&self, emission: Emission) -> Result<Emitted, PublishError> {
         let mut emitted = self.emit_all(vec![emission]).await?;
-        emitted.pop().ok_or_else(|| EngineError("the event store gave no answer".to_owned()).into())
+        emitted.pop().ok_or_else(|| EngineError::unavailable("the event store gave no answer").into())
     }
 
     /// Publishes events in this order, all of them or none: a durable engine commits them in one transaction.
@@ -258,13 +258,13 @@ impl Handle {
                     // Nobody waits any more when the caller was cancelled; the event is published all the same.
                     let _ = tell.send(result);
                 });
-                (Pending { room, event, now_ms, done }, told)
+                (Pending { room, event, now_ms, place: None, done }, told)
             })
             .unzip();
         self.shared.hub.publish_all(pending);
         let mut published = Vec::with_capacity(told.len());
         for told in told {
-            let result = told.await.unwrap_or_else(|_| Err(EngineError("the engine stopped".to_owned())));
+            let result = told.await.unwrap_or_else(|_| Err(EngineError::unavailable("the engine stopped")));
             self.shared.meters.publish_time.observe(began.elapsed());
             published.push(result.inspect_err(|error| {
                 if self.shared.meters.engine_failed(self.now_ms()) {
@@ -315,7 +315,7 @@ impl Handle {
         let mut event = self.shared.hub.new_event(kind, data, classified);
         event.idempotency_key = idempotency_key.map(|key| publisher.key(&key));
         let mut published = self.publish_events(vec![(room, event)]).await?;
-        published.pop().ok_or_else(|| EngineError("the event store gave no answer".to_owned()).into())
+        published.pop().ok_or_else(|| EngineError::unavailable("the event store gave no answer").into())
     }
 
     /// Sets the handler for client messages of type `kind` (`*`: of all types that have none). Its answer goes back to the

@@ -219,6 +219,11 @@ pub struct Publish {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(optional))]
     pub idempotency_key: Option<String>,
+    /// The key of the event that this one must not pass (§5): the client's event before it into this room, while that one is
+    /// unanswered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub after: Option<String>,
     /// For who is there now only: no offset, no history (§5).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[cfg_attr(feature = "ts", ts(as = "Option<bool>", optional))]

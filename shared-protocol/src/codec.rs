@@ -151,8 +151,10 @@ fn decode_message(kind: &str, payload: &str) -> Result<ClientMessage, (String, S
         "leave" => ClientMessage::Leave(typed(payload)?),
         "publish" => {
             let publish: crate::client_msg::Publish = typed(payload)?;
-            if publish.idempotency_key.as_ref().is_some_and(|key| key.is_empty() || key.len() > MAX_IDEMPOTENCY_KEY_BYTES) {
-                return Err(("payload.idempotencyKey".into(), "must be 1 to 128 bytes".into()));
+            for (field, key) in [("idempotencyKey", &publish.idempotency_key), ("after", &publish.after)] {
+                if key.as_ref().is_some_and(|key| key.is_empty() || key.len() > MAX_IDEMPOTENCY_KEY_BYTES) {
+                    return Err((format!("payload.{field}"), "must be 1 to 128 bytes".into()));
+                }
             }
             ClientMessage::Publish(publish)
         }

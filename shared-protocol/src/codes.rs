@@ -47,6 +47,11 @@ impl ErrorCode {
         Self::Internal,
     ];
 
+    /// Whether the same request may well be taken in a moment: it was refused for now, and a client asks again.
+    pub fn is_transient(self) -> bool {
+        matches!(self, Self::RateLimited | Self::Unavailable | Self::Internal)
+    }
+
     /// The name on the wire.
     pub fn name(self) -> &'static str {
         match self {

@@ -44,6 +44,9 @@ pub struct Limits {
     pub message_burst: u32,
     /// Joins a second, sustained.
     pub join_rate: u32,
+    /// Joins at once; a server that doesn't tell it (0) is taken to allow those of a second.
+    #[serde(default)]
+    pub join_burst: u32,
 }
 
 impl Default for Limits {
@@ -54,6 +57,7 @@ impl Default for Limits {
             message_rate: 50,
             message_burst: 100,
             join_rate: 20,
+            join_burst: 100,
         }
     }
 }

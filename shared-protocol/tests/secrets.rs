@@ -24,7 +24,7 @@ fn every_message_with_a_token_has_it_in_a_marked_field() {
     let secret = "s3cret";
     let grant = r#"{"token":"s3cret","expiresAt":"2026-11-24T00:00:00.000Z"}"#;
     let greeting = format!(
-        r#"{{"clientId":"c","authenticated":true,"protocol":1,"schema":"s","heartbeatIntervalMs":25000,"limits":{{"maxMessageBytes":0,"maxRooms":0,"messageRate":0,"messageBurst":0,"joinRate":0}},"rooms":[],"resume":{grant}}}"#
+        r#"{{"clientId":"c","authenticated":true,"protocol":1,"schema":"s","heartbeatIntervalMs":25000,"limits":{{"maxMessageBytes":0,"maxRooms":0,"messageRate":0,"messageBurst":0,"joinRate":0,"joinBurst":0}},"rooms":[],"resume":{grant}}}"#
     );
     let client = [
         r#"{"type":"connect","payload":{"protocol":1,"token":"s3cret","resume":{"clientId":"c","token":"s3cret"}}}"#.to_owned(),

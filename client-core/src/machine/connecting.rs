@@ -12,8 +12,6 @@ use crate::{
 };
 use osbackend_protocol::{CloseCode, PROTOCOL_VERSION, Reconnect, client_msg::Connect};
 
-/// Most rooms in one `connect` before a greeting has told the server's own limit.
-const ROOMS_IN_CONNECT: usize = 100;
 /// How long before a close an error of the server may have come that explains it, in milliseconds.
 const LAST_WORDS_MS: u64 = 2_000;
 
@@ -160,7 +158,7 @@ impl Machine {
     pub(super) fn socket_opened(&mut self) {
         let Phase::Opening { attempt, token } = &mut self.phase else { return };
         let (attempt, token) = (*attempt, token.take());
-        let rooms = self.rooms.positions(ROOMS_IN_CONNECT);
+        let rooms = self.rooms.positions(self.rooms_in_connect);
         let asked = rooms.iter().map(|position| position.room.clone()).collect();
         let connect_id = self.allocate_id();
         let connect = Connect {

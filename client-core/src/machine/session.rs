@@ -6,6 +6,7 @@ use crate::{
     deadlines::Due,
     frames,
     pending::Failure,
+    rates::Rates,
     room::RoomKey,
     state::{Live, Phase, User},
 };
@@ -105,7 +106,12 @@ impl Machine {
         self.deadlines.clear(Due::Connecting);
         let own = greeting.user_id.as_deref().filter(|_| greeting.authenticated);
         let (scope, away_ms) = (scope(own, &greeting.client_id), greeting.downtime_ms.unwrap_or(0));
-        for message in self.pending.connected(greeting.limits, self.now, scope, away_ms) {
+        self.rates = Rates::new(greeting.limits, self.now);
+        self.rooms_in_connect = match greeting.limits.max_rooms {
+            0 => usize::MAX,
+            most => most as usize,
+        };
+        for message in self.pending.connected(scope, away_ms) {
             self.refuse(message, Failure::unknown());
         }
         self.phase = Phase::Live(Box::new(Live {
@@ -129,9 +135,7 @@ impl Machine {
         for result in greeting.rooms {
             self.room_result(&result, &asked);
         }
-        for key in self.rooms.unasked(false) {
-            self.ask_for(key, true);
-        }
+        self.rooms.ask_for_rest(false);
         if newer_token.is_some() {
             self.refresh(Ok(newer_token));
         }
@@ -148,7 +152,7 @@ impl Machine {
             None if result.error.is_some() => None,
             None => match asked.iter().find(|room| room.as_str() == result.room) {
                 Some(room) => {
-                    self.write_leave(room.clone());
+                    self.leaves.add(room.clone());
                     None
                 }
                 None => self.rooms.adopt(&result.room),
@@ -160,6 +164,8 @@ impl Machine {
             // stream, and no snapshot comes. It is asked for with those that the greeting didn't speak of.
             None if result.recovered && self.rooms.is_new(key) => {}
             None => self.take_membership(key, result),
+            // More than one `connect` may list, or more than may be joined: which it is, a join of its own tells.
+            Some(error) if error.code == "limit_reached" && error.retry_after_ms.is_none() => {}
             Some(error) => self.join_refused(key, error.clone().into()),
         }
     }
@@ -170,20 +176,42 @@ impl Machine {
     }
 
     fn join_refused(&mut self, key: RoomKey, failure: Failure) {
-        if failure.is_transient() {
-            let at = self.later(&failure);
-            self.rooms.later(key, at);
-        } else {
-            let state = self.rooms.refused(key, failure);
-            self.emit_room(state);
+        match (&*failure.code, failure.retry_after_ms) {
+            ("rate_limited", _) => {
+                let at = self.later(&failure);
+                self.rates.pause_joins(at);
+                self.rooms.asked_too_fast(key);
+            }
+            ("limit_reached", None) => {
+                let state = self.rooms.no_place(key, failure);
+                self.emit_room(state);
+            }
+            ("limit_reached", Some(retry_after_ms)) => {
+                let wait = self.rooms.full_for(key, retry_after_ms);
+                let at = self.spread(wait);
+                let state = self.rooms.refused(key, failure);
+                self.rooms.later(key, at);
+                self.emit_room(state);
+            }
+            _ if failure.is_transient() => {
+                let at = self.later(&failure);
+                self.rooms.later(key, at);
+            }
+            _ => {
+                let state = self.rooms.refused(key, failure);
+                self.emit_room(state);
+            }
         }
     }
 
     /// When to ask again what was refused for now.
     fn later(&mut self, failure: &Failure) -> u64 {
-        let base = failure.retry_after_ms.unwrap_or(JOIN_AGAIN_MS).max(1);
-        // Spread, so that what was refused together isn't refused together again.
-        self.now.saturating_add(base).saturating_add(self.backoff.spread(0, base))
+        self.spread(failure.retry_after_ms.unwrap_or(JOIN_AGAIN_MS).max(1))
+    }
+
+    /// After `ms` and up to as much again: what was refused together isn't asked for together.
+    fn spread(&mut self, ms: u64) -> u64 {
+        self.now.saturating_add(ms).saturating_add(self.backoff.spread(0, ms))
     }
 
     fn room_joined(&mut self, id: Option<u64>, result: RoomOutcome) {
@@ -204,6 +232,7 @@ impl Machine {
     fn room_left(&mut self, id: Option<u64>, left: RoomLeft) {
         if let Some(id) = id {
             self.leaves.settle(id);
+            self.rooms.place_free();
         }
         // With an id it answers our own leave, and the room is forgotten already.
         let Some(key) = self.rooms.key(&left.room).filter(|_| id.is_none()) else { return };
@@ -215,29 +244,27 @@ impl Machine {
             "room_closed" => Failure::local("not_joined", "the server closed the room; join again to reopen it"),
             _ => Failure::local("not_joined", "the server ended the membership; join again to renew it"),
         };
+        self.rooms.place_free();
         let state = self.rooms.refused(key, failure);
         self.emit_room(state);
     }
 
     fn refused(&mut self, id: u64, error: ErrorBody) {
         let failure = Failure::from(error);
-        if failure.is_transient() && self.pending.is_flying(id) {
-            let at = self.later(&failure);
-            if self.pending.again(id, at, &failure) {
-                return;
-            }
+        if let Some(key) = self.rooms.asked_with(id) {
+            return self.join_refused(key, failure);
+        }
+        let at = failure.is_transient().then(|| self.later(&failure));
+        if let Some(at) = at.filter(|_| failure.code == "rate_limited") {
+            self.rates.pause(at);
+        }
+        if at.is_some_and(|at| self.pending.again(id, at, &failure)) {
+            return;
         }
         if self.pending.settle(id) {
             self.emit(Output::RequestFailed { id, failure });
-        } else if let Some(key) = self.rooms.asked_with(id) {
-            self.join_refused(key, failure);
-        } else if self.leaves.contains(id) {
-            if failure.is_transient() {
-                let at = self.later(&failure);
-                self.leaves.later(id, at);
-            } else {
-                self.leaves.settle(id);
-            }
+        } else if at.is_some() && self.leaves.again(id) || self.leaves.settle(id) {
+            // It is written again in its turn, or there is nothing to leave.
         } else if let Phase::Live(live) = &mut self.phase
             && live.auth_id == Some(id)
         {
@@ -266,9 +293,7 @@ impl Machine {
         for result in answer.rooms {
             self.room_result(&result, &[]);
         }
-        for key in self.rooms.unasked(true) {
-            self.ask_for(key, true);
-        }
+        self.rooms.ask_for_rest(true);
     }
 
     /// Asks the provider, and again should it leave that unanswered.

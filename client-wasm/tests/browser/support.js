@@ -166,7 +166,7 @@ export function greeting(rooms = [], more = {}) {
       protocol: 1,
       schema: "s",
       heartbeatIntervalMs: 25_000,
-      limits: { maxMessageBytes: 65_536, maxRooms: 100, messageRate: 0, messageBurst: 0, joinRate: 20 },
+      limits: { maxMessageBytes: 65_536, maxRooms: 100, messageRate: 0, messageBurst: 0, joinRate: 20, joinBurst: 100 },
       resume: { token: "r1", expiresAt: timestamp },
       rooms,
       policy,

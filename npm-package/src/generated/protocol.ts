@@ -59,7 +59,11 @@ messageBurst: number,
 /**
  * Joins a second, sustained.
  */
-joinRate: number, };
+joinRate: number, 
+/**
+ * Joins at once; a server that doesn't tell it (0) is taken to allow those of a second.
+ */
+joinBurst: number, };
 
 /**
  * The `id` of a request, given back as it came: a string or a number.
@@ -188,6 +192,11 @@ data: Record<string, unknown>,
  * Publishing again with the same key within five minutes stores nothing new.
  */
 idempotencyKey?: string, 
+/**
+ * The key of the event that this one must not pass (§5): the client's event before it into this room, while that one is
+ * unanswered.
+ */
+after?: string, 
 /**
  * For who is there now only: no offset, no history (§5).
  */

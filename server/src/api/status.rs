@@ -120,13 +120,13 @@ mod tests {
         }
 
         fn publish(&self, pending: Vec<Pending>, _: &dyn Apply) {
-            pending.into_iter().for_each(|pending| (pending.done)(Err(EngineError("no disk".to_owned()))));
+            pending.into_iter().for_each(|pending| pending.refuse(EngineError::unavailable("no disk")));
         }
 
         fn closed(&self, _: &RoomName, _: u64) {}
 
         fn ready(&self) -> Result<(), EngineError> {
-            Err(EngineError("no disk".to_owned()))
+            Err(EngineError::unavailable("no disk"))
         }
     }
 

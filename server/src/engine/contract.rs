@@ -1,11 +1,12 @@
 //! What every engine promises, run against each of them.
 
 use super::{
-    Engine, MemoryEngine, Retentions, SqliteEngine,
+    Engine, EngineError, MemoryEngine, Refused, Retentions, SqliteEngine,
     sqlite::SqliteOptions,
     testing::{Clock, TempDir, TestHub, event, keep, keyed, once, room},
 };
 use crate::hub::event::NewEvent;
+use std::sync::Arc;
 
 type Start = fn(&Retentions, &TempDir, &Clock) -> Box<dyn Engine>;
 
@@ -161,5 +162,23 @@ fn the_sums_are_those_of_the_rooms() {
         hub.sweep();
         let counts = hub.hub.rooms();
         assert_eq!(sums(), ((counts.len(), counts.iter().map(|room| room.client_count).sum()), 0));
+    });
+}
+
+#[test]
+fn what_follows_an_event_that_was_refused_for_now_waits_until_that_one_came_again() {
+    with_each(100, 0, |hub| {
+        let refused = Arc::new(Refused::default());
+        let publish = |n, key, after| hub.publish_in("agent:1", event(n), &refused, key, after);
+        refused.refuse("a", hub.clock.now());
+        assert!(matches!(publish(2, "b", Some("a")), Err(EngineError::Follows)));
+        assert!(matches!(publish(3, "c", Some("b")), Err(EngineError::Follows)), "down the chain");
+        let other = Arc::new(Refused::default());
+        hub.publish_in("agent:1", event(9), &other, "b", Some("a")).expect("another connection's");
+        for (n, key, after) in [(1, "a", None), (2, "b", None), (3, "c", Some("b"))] {
+            publish(n, key, after).expect("published");
+        }
+        let member = hub.enter("agent:1", None);
+        assert_eq!(member.joined.offset, 4);
     });
 }

@@ -1,6 +1,6 @@
 //! The memory engine: streams live as long as the process, and begin in a new epoch with it.
 
-use super::{Apply, Engine, EngineError, Pending, Retentions, Stream};
+use super::{Apply, Engine, EngineError, Pending, Retentions, Stream, in_order};
 use crate::metrics::Point;
 use osbackend_protocol::RoomName;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -48,6 +48,7 @@ impl Engine for MemoryEngine {
     }
 
     fn publish(&self, pending: Vec<Pending>, hub: &dyn Apply) {
+        let pending = in_order(pending);
         if let Some(record) = &self.points {
             for Pending { room, event, now_ms, .. } in &pending {
                 if let Some(point) = Point::of_event(room, event, *now_ms) {

@@ -8,6 +8,7 @@
 #[cfg(test)]
 mod contract;
 mod memory;
+mod order;
 mod retention;
 pub mod sqlite;
 mod stream;
@@ -15,6 +16,7 @@ mod stream;
 mod testing;
 
 pub use memory::MemoryEngine;
+pub use order::{Place, Refused, in_order};
 pub use retention::Retentions;
 pub use sqlite::SqliteEngine;
 pub use stream::{Position, Recovered, Retention, Stream};
@@ -25,8 +27,21 @@ use std::sync::Weak;
 
 /// The engine can't serve this now.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("the event store is unavailable ({0}): try again later")]
-pub struct EngineError(pub String);
+pub enum EngineError {
+    /// The store, for this reason.
+    #[error("the event store is unavailable ({0}): try again later")]
+    Unavailable(String),
+    /// It would pass an event of the same connection that was refused for now.
+    #[error("the event that this one names in `after` was refused for now: publish that one again first")]
+    Follows,
+}
+
+impl EngineError {
+    /// The store can't serve, for this reason.
+    pub fn unavailable(why: impl Into<String>) -> Self {
+        Self::Unavailable(why.into())
+    }
+}
 
 /// Who waits for the outcome of a publish.
 pub type Done = Box<dyn FnOnce(Result<Published, EngineError>) + Send>;
@@ -39,7 +54,9 @@ pub struct Pending {
     pub event: NewEvent,
     /// The server's clock, in milliseconds since 1970.
     pub now_ms: u64,
-    /// Told once.
+    /// Its place in the order of its connection's events, where it has one.
+    pub place: Option<Place>,
+    /// Told once; a refusal by [`Pending::refuse`].
     pub done: Done,
 }
 
@@ -84,7 +101,8 @@ pub trait Engine: Send + Sync + 'static {
         Ok(None)
     }
 
-    /// Stores all of `pending` and then applies them; or tells each one's `done` why not. May return before that is done.
+    /// Stores what of `pending` is [in order](in_order) and then applies it; or [refuses](Pending::refuse) it. May return before
+    /// that is done.
     fn publish(&self, pending: Vec<Pending>, hub: &dyn Apply);
 
     /// Whether it can serve now: what `/readyz` asks (§9).

@@ -1,6 +1,6 @@
 //! What the tests of the engines share: a hub on an engine, a clock that is set, and a directory of a test's own.
 
-use super::{Engine, EngineError, Position, Retention, Retentions};
+use super::{Engine, EngineError, Pending, Place, Position, Refused, Retention, Retentions};
 use crate::hub::{
     Hub, JoinRequest,
     event::{NewEvent, StoredEvent},
@@ -86,6 +86,22 @@ impl TestHub {
         let (tell, told) = mpsc::channel();
         let done = Box::new(move |result| tell.send(result).expect("the test waits"));
         self.hub.publish(room(to), event, self.clock.now(), done);
+        told.recv().expect("every publish is answered")
+    }
+
+    /// Publishes an event that has a place in its connection's order.
+    pub(crate) fn publish_in(
+        &self,
+        to: &str,
+        event: NewEvent,
+        refused: &Arc<Refused>,
+        key: &str,
+        after: Option<&str>,
+    ) -> Result<Published, EngineError> {
+        let (tell, told) = mpsc::channel();
+        let place = Place { refused: refused.clone(), key: Some(key.to_owned()), after: after.map(str::to_owned) };
+        let done = Box::new(move |result| tell.send(result).expect("the test waits"));
+        self.hub.publish_all(vec![Pending { room: room(to), event, now_ms: self.clock.now(), place: Some(place), done }]);
         told.recv().expect("every publish is answered")
     }
 

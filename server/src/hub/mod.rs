@@ -284,7 +284,7 @@ impl Hub {
 
     /// Publishes an event; `done` is told once it is stored and queued for every member.
     pub fn publish(&self, room: RoomName, event: NewEvent, now_ms: u64, done: Done) {
-        self.publish_all(vec![Pending { room, event, now_ms, done }]);
+        self.publish_all(vec![Pending { room, event, now_ms, place: None, done }]);
     }
 
     /// Publishes many in order; what goes to one room in a row costs each member one wake and one frame.
@@ -354,11 +354,11 @@ impl Hub {
 impl Apply for Hub {
     fn apply(&self, pending: Vec<Pending>) {
         let mut pending = pending.into_iter().peekable();
-        while let Some(Pending { room, event, now_ms, done }) = pending.next() {
-            let (mut events, mut dones) = (vec![(event, Timestamp(now_ms))], vec![done]);
+        while let Some(Pending { room, event, now_ms, place, done }) = pending.next() {
+            let (mut events, mut dones) = (vec![(event, Timestamp(now_ms))], vec![(place, done)]);
             while let Some(next) = pending.next_if(|next| next.room == room) {
                 events.push((next.event, Timestamp(next.now_ms)));
-                dones.push(next.done);
+                dones.push((next.place, next.done));
             }
             let publish = |room: &mut Room| (room.publish(events), room.is_deserted() && room.stream.is_idle());
             match self.with_room(&room, publish) {
@@ -368,9 +368,14 @@ impl Apply for Hub {
                     if empty {
                         self.drop_if_idle(&room);
                     }
-                    dones.into_iter().zip(published).for_each(|(done, published)| done(Ok(published)));
+                    dones.into_iter().zip(published).for_each(|((_, done), published)| done(Ok(published)));
                 }
-                Err(error) => dones.into_iter().for_each(|done| done(Err(error.clone()))),
+                Err(error) => dones.into_iter().for_each(|(place, done)| {
+                    if let Some(place) = place {
+                        place.refuse(now_ms);
+                    }
+                    done(Err(error.clone()));
+                }),
             }
         }
     }

@@ -62,6 +62,9 @@ pub struct JoinRequest {
     pub returning: bool,
 }
 
+/// When who found a room full may ask again, in milliseconds.
+const FULL_ROOM_RETRY_MS: u64 = 5_000;
+
 /// Why a room was not joined.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum JoinError {
@@ -91,7 +94,11 @@ impl JoinError {
 
     /// When to join again, in milliseconds, where that is known.
     pub fn retry_after_ms(&self) -> Option<u64> {
-        matches!(self, Self::Behind { .. }).then_some(BEHIND_RETRY_MS)
+        match self {
+            Self::Behind { .. } => Some(BEHIND_RETRY_MS),
+            Self::Full(_) => Some(FULL_ROOM_RETRY_MS),
+            Self::Engine(_) => None,
+        }
     }
 
     /// Whether the connection is still in the room.

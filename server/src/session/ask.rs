@@ -284,6 +284,7 @@ impl Session {
     fn denied(&mut self, frame: ClientFrame, fresh: bool, error: ErrorBody, now: u64) {
         let lost = error.code != ErrorCode::Unavailable;
         let error = in_room_of(&frame.message, error);
+        self.remember(&frame.message, error.code, now);
         self.send_error(frame.id, error, now);
         if let ClientMessage::Join(join) = frame.message {
             if fresh {

@@ -1,7 +1,7 @@
 //! What a session asks its surroundings to do.
 
 use super::ask::Question;
-use crate::{auth::AuthError, hub::JoinRequest, metrics::MetricQuery};
+use crate::{auth::AuthError, engine::Place, hub::JoinRequest, metrics::MetricQuery};
 use osbackend_protocol::{
     Classified, CloseCode, ErrorCode, JsonObject, RequestId, RoomName, SystemFrame,
     client_msg::{Custom, HistoryGet},
@@ -45,6 +45,8 @@ pub enum Effect {
         idempotency_key: Option<String>,
         /// See [`osbackend_protocol::client_msg::Publish`].
         ephemeral: bool,
+        /// Where it stands among the connection's events.
+        place: Option<Place>,
         /// The request's id.
         id: Option<RequestId>,
     },

@@ -8,6 +8,7 @@ mod deadlines;
 mod effect;
 mod handshake;
 mod legacy;
+mod order;
 mod requests;
 mod settings;
 mod usage;
@@ -17,7 +18,7 @@ pub use effect::{Effect, Refusal, RoomRequest, VerifyFor, Welcome};
 pub use settings::SessionSettings;
 pub use usage::Traffic;
 
-use crate::{auth::Verified, hub::presence::Info};
+use crate::{auth::Verified, engine::Refused, hub::presence::Info};
 use ask::Waiting;
 use deadlines::{Deadlines, Timer};
 use osbackend_protocol::{
@@ -87,6 +88,8 @@ pub struct Session {
     malformed: VecDeque<u64>,
     /// When a message was last written.
     sent_at: u64,
+    /// What of this connection's events was refused for now; made when the first of them comes.
+    refused: Option<Arc<Refused>>,
     /// Requests that wait for the backend, and those behind them.
     waiting: VecDeque<Waiting>,
     next_ticket: u64,
@@ -121,6 +124,7 @@ impl Session {
             usage: Usage::default(),
             malformed: VecDeque::new(),
             sent_at: now,
+            refused: None,
             waiting: VecDeque::new(),
             next_ticket: 0,
             admitted: false,
@@ -311,7 +315,10 @@ impl Session {
     fn on_message(&mut self, message: Result<ClientFrame, DecodeError>, now: u64) {
         if let Err(retry_after_ms) = self.allow_message(now) {
             let id = match message {
-                Ok(frame) => frame.id,
+                Ok(frame) => {
+                    self.remember(&frame.message, ErrorCode::RateLimited, now);
+                    frame.id
+                }
                 Err(error) => error.id,
             };
             return self.over_rate(id, retry_after_ms, now);

@@ -98,7 +98,7 @@ impl Session {
             }
             ClientMessage::Join(join) => self.join(join, answered, id.clone(), now),
             ClientMessage::Leave(leave) => self.leave(leave.room, id.clone()),
-            ClientMessage::Publish(publish) => self.publish(publish, answered, id.clone()),
+            ClientMessage::Publish(publish) => self.publish(publish, answered, id.clone(), now),
             ClientMessage::MetricsGet(get) => self.metrics(get, answered, id.clone(), now),
             ClientMessage::PresenceGet(get) => self.presence(get.room, answered, id.clone()),
             ClientMessage::HistoryGet(get) => self.history(get, answered, id.clone()),
@@ -193,13 +193,14 @@ impl Session {
         Ok(())
     }
 
-    fn publish(&mut self, publish: Publish, answered: bool, id: Option<RequestId>) -> Result<(), ErrorBody> {
+    fn publish(&mut self, mut publish: Publish, answered: bool, id: Option<RequestId>, now: u64) -> Result<(), ErrorBody> {
         let consent = self.check_publish(&publish.room, &publish.kind)?;
         let classified = event::classify(&publish.kind, &publish.data)
             .map_err(|error| in_room(&publish.room, ErrorCode::BadRequest, format!("payload.{error}")))?;
-        settled(consent, &publish.room, answered)?;
-        let Publish { room, kind, data, idempotency_key, ephemeral } = publish;
-        self.effects.push_back(Effect::Publish { room, kind, data, classified, idempotency_key, ephemeral, id });
+        settled(consent, &publish.room, answered).inspect_err(|error| self.remember_event(&publish, error.code, now))?;
+        let place = self.place(&mut publish);
+        let Publish { room, kind, data, idempotency_key, ephemeral, .. } = publish;
+        self.effects.push_back(Effect::Publish { room, kind, data, classified, idempotency_key, ephemeral, place, id });
         Ok(())
     }
 

@@ -76,6 +76,7 @@ impl SessionSettings {
                 message_rate: limits.message_rate.unwrap_or(0),
                 message_burst,
                 join_rate: limits.join_rate.unwrap_or(0),
+                join_burst: limits.join_burst,
             },
             messages: Quota::new(limits.message_rate, message_burst),
             refusals: Quota::new(limits.message_rate, message_burst.max(LEAST_REFUSALS)),

@@ -2,6 +2,7 @@
 
 mod ask;
 mod connects;
+mod order;
 
 use super::*;
 use crate::{

@@ -122,6 +122,7 @@ async fn a_full_room_refuses_and_a_members_join_again_does_not_count() {
     second.join("small:1").await;
     let error = third.refused("join", json!({"room": "small:1"}), "limit_reached").await;
     assert!(error["room"] == "small:1" && error["message"].as_str().unwrap().contains("2 connections"), "{error}");
+    assert!(error["retryAfterMs"].as_u64().is_some(), "time may help: {error}");
     first.join("small:1").await;
     third.refused("leave", json!({"room": "small:1"}), "not_joined").await;
     // In `connect` it is refused like any other, and the connection goes on.
@@ -129,6 +130,7 @@ async fn a_full_room_refuses_and_a_members_join_again_does_not_count() {
     let greeting = late.request("connect", json!({"protocol": 1, "rooms": [{"room": "small:1"}, {"room": "small:2"}]})).await;
     let rooms = greeting["data"]["rooms"].as_array().unwrap();
     assert_eq!((&rooms[0]["error"]["code"], &rooms[1]["clientCount"]), (&json!("limit_reached"), &json!(1)), "{greeting}");
+    assert!(rooms[0]["error"]["retryAfterMs"].is_u64(), "{greeting}");
     second.request("leave", json!({"room": "small:1"})).await;
     third.join("small:1").await;
 }

@@ -155,7 +155,7 @@ fn publish(shared: &Shared, kind: &str, data: Value) {
     let classified = event::classify(kind, &data).unwrap();
     let event = shared.hub.new_event(kind, data, classified);
     let done = Box::new(|result: Result<_, _>| assert!(result.is_ok()));
-    shared.hub.publish_all(vec![Pending { room: RoomName::parse(ROOM).unwrap(), event, now_ms: NOW, done }]);
+    shared.hub.publish_all(vec![Pending { room: RoomName::parse(ROOM).unwrap(), event, now_ms: NOW, place: None, done }]);
 }
 
 fn metric(n: usize) -> Value {

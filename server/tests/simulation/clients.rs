@@ -157,9 +157,15 @@ impl World {
                 }
             }
             Todo::Write(text) => {
-                let text = if self.mutant == Mutant::KeyLost { text.replace("idempotencyKey", "lostKey") } else { text };
-                self.tally.retried +=
-                    u64::from(text.contains("\"by_client\"") && !self.apps[client].written.insert(text.clone()));
+                let text = match self.mutant {
+                    Mutant::KeyLost => text.replace("idempotencyKey", "lostKey"),
+                    Mutant::OrderLost => text.replace("\"after\"", "\"lost\""),
+                    _ => text,
+                };
+                // The same event, whatever it must not pass this time.
+                let event = text.split(",\"after\"").next().filter(|text| text.contains("\"by_client\""));
+                let again = event.is_some_and(|event| !self.apps[client].written.insert(event.trim_end_matches('}').to_owned()));
+                self.tally.retried += u64::from(again);
                 note!(self, "client {client} -> {}", crate::short(&text));
                 if text.contains("\"send\":") {
                     let sends = &mut self.apps[client].sends;

@@ -144,7 +144,7 @@ impl World {
             let number = self.number();
             let event = self.event(number, kind);
             let (room, now_ms) = (room_name(ROOMS[room]), self.now);
-            pending.push(osbackend_server::engine::Pending { room, event, now_ms, done: Box::new(|_| {}) });
+            pending.push(osbackend_server::engine::Pending { room, event, now_ms, place: None, done: Box::new(|_| {}) });
         }
         let parts = if self.dice.chance(50) { vec![pending] } else { pending.into_iter().map(|one| vec![one]).collect() };
         parts.into_iter().for_each(|part| self.shared.hub.publish_all(part));

@@ -6,7 +6,7 @@
 use crate::{mutant::Mutant, oracle::Book};
 use osbackend_protocol::{Published, RoomName, Timestamp};
 use osbackend_server::{
-    engine::{Apply, Done, Engine, EngineError, Pending, Retention, Stored, Stream},
+    engine::{Apply, Engine, EngineError, Pending, Retention, Stored, Stream, in_order},
     hub::event::{Encoded, StoredEvent},
 };
 use std::{
@@ -160,20 +160,19 @@ impl Writer {
 
     /// The disk is full: nothing of what waits is stored, and whoever waits is told.
     pub(crate) fn refuse(&self) {
-        let dones: Vec<Done> = {
+        let refused: Vec<Pending> = {
             let mut work = self.work();
             work.asked = false;
-            work.queue.iter().for_each(|pending| self.book.refused(&pending.event));
-            work.queue.drain(..).map(|pending| pending.done).collect()
+            work.queue.drain(..).collect()
         };
-        dones.into_iter().for_each(|done| done(Err(EngineError("the disk is full".to_owned()))));
+        refused.into_iter().for_each(|pending| pending.refuse(EngineError::unavailable("the disk is full")));
     }
 
     /// Commits what waits, all of it at once.
     pub(crate) fn commit(&self) {
         let mut work = self.work();
         work.asked = false;
-        let batch = std::mem::take(&mut work.queue);
+        let batch = in_order(std::mem::take(&mut work.queue));
         let mut group = BTreeMap::new();
         let stored = batch.into_iter().map(|pending| self.one(pending, &mut group, &mut work)).collect();
         work.committed = Some(stored);
@@ -229,7 +228,7 @@ impl Writer {
     }
 
     fn one(&self, pending: Pending, group: &mut BTreeMap<RoomName, u64>, work: &mut Work) -> Stored {
-        let Pending { room, event, now_ms, done } = pending;
+        let Pending { room, event, now_ms, done, .. } = pending;
         let mut platter = self.disk.platter();
         let early = work.rooms.iter().filter(|other| **other == room).count() as u64;
         let (epoch, last) = (platter.epoch(), platter.offset(&room) + early);

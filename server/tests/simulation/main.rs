@@ -225,6 +225,20 @@ fn a_handler_that_answers_another_question_is_noticed() {
 }
 
 #[test]
+fn an_event_that_passes_one_that_was_refused_for_now_is_noticed() {
+    is_noticed(Mutant::OrderLost, "was stored after");
+}
+
+/// Found among 190,000 further seeds: an event that was refused for now and came again was passed by a later one, which had been
+/// written meanwhile.
+#[test]
+fn the_order_holds_where_it_broke_by_a_refusal_for_now() {
+    for seed in [3_018_687, 7_034_850] {
+        run(seed, Mutant::None, false).0.unwrap_or_else(|what| panic!("{}", report(seed, &what)));
+    }
+}
+
+#[test]
 fn a_publish_that_is_stored_again_at_its_retry_is_noticed() {
     is_noticed(Mutant::KeyLost, "was stored twice");
 }

@@ -24,6 +24,8 @@ pub(crate) enum Mutant {
     PresenceLost,
     /// Publishes lose their keys on the way.
     KeyLost,
+    /// Publishes lose on the way which event they must not pass.
+    OrderLost,
     /// The durable engine delivers and acknowledges before its commit.
     AcknowledgedEarly,
     /// The durable engine goes on in the same epoch after it has lost commits.

@@ -6,7 +6,7 @@ use osbackend_server::{
     hub::event::NewEvent,
 };
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -65,7 +65,7 @@ impl History {
     }
 
     /// A publish with a key: stored once, and after what its client published before.
-    fn keyed(&mut self, event: &NewEvent, event_id: &str, offset: u64, unordered: &BTreeSet<usize>) -> Result<(), String> {
+    fn keyed(&mut self, event: &NewEvent, event_id: &str, offset: u64) -> Result<(), String> {
         let data = event.data.get();
         if event_id != &*event.event_id {
             // Answered with what was stored before.
@@ -79,9 +79,7 @@ impl History {
         let number = |field: &str| value[field].as_u64().unwrap_or_default();
         let (number, client) = (number("n"), number("by") as usize);
         match self.last.insert(client, number) {
-            Some(before) if before > number && !unordered.contains(&client) => {
-                Err(format!("{data} was stored after {before} of the same client"))
-            }
+            Some(before) if before > number => Err(format!("{data} was stored after {before} of the same client")),
             _ => Ok(()),
         }
     }
@@ -129,8 +127,6 @@ impl History {
 pub(crate) struct Truth {
     pub(crate) rooms: BTreeMap<(String, String), History>,
     pub(crate) ephemeral: HashMap<String, String>,
-    /// Clients of which the server refused a publish for now: what was under way behind it may have passed it.
-    pub(crate) unordered: BTreeSet<usize>,
     /// How much each room keeps: events, and their age in milliseconds.
     pub(crate) retention: (usize, u64),
     /// The one epoch in which all streams go on, where they outlive processes.
@@ -159,7 +155,7 @@ impl Book {
         };
         let history = truth.rooms.entry((room.to_string(), epoch.clone())).or_default();
         if *event.kind == *"by_client"
-            && let Err(what) = history.keyed(event, event_id, offset, &truth.unordered)
+            && let Err(what) = history.keyed(event, event_id, offset)
         {
             // The first of them tells most.
             truth.broken.get_or_insert(format!("{room} {epoch}: {what}"));
@@ -181,14 +177,6 @@ impl Book {
             truth
                 .broken
                 .get_or_insert(format!("{room} {epoch}: {} was stored twice, as {before} and {offset}", event.data.get()));
-        }
-    }
-
-    /// An event was refused for now: what its client wrote behind it may be stored before it.
-    pub(crate) fn refused(&self, event: &NewEvent) {
-        let data: serde_json::Value = serde_json::from_str(event.data.get()).unwrap_or_default();
-        if let Some(client) = data["by"].as_u64().filter(|_| *event.kind == *"by_client") {
-            self.read().unordered.insert(client as usize);
         }
     }
 

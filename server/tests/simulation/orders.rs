@@ -60,7 +60,8 @@ impl World {
             let answers = order.answers.clone();
             let done = move |answer| answers.lock().unwrap_or_else(PoisonError::into_inner).push(answer);
             let event = NewEvent { event_id: id, ..order.event.clone() };
-            let pending = Pending { room: room_name(ROOMS[order.room]), event, now_ms: self.now, done: Box::new(done) };
+            let pending =
+                Pending { room: room_name(ROOMS[order.room]), event, now_ms: self.now, place: None, done: Box::new(done) };
             note!(self, "order {number}, attempt {}", self.orders[number].attempts);
             self.shared.hub.publish_all(vec![pending]);
             self.wake_all();

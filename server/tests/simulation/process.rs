@@ -72,6 +72,7 @@ pub(crate) fn process(settings: &Settings, engine: Box<dyn Engine>, mutant: Muta
             message_rate: settings.message_rate,
             message_burst: settings.message_burst,
             join_rate: settings.join_rate,
+            join_burst: settings.join_burst,
             ..Limits::default()
         },
         messages: Quota::new(Some(settings.message_rate), settings.message_burst),
@@ -167,11 +168,6 @@ impl World {
                 Step::Ask(ticket) => {
                     let failed = !self.calm && self.dice.chance(3);
                     let verdict = if failed { Verdict::Unavailable { retry_after_ms: 500 } } else { Verdict::Allow };
-                    if failed {
-                        // If it was a publish, those that were written behind it pass it.
-                        let client = link.client;
-                        self.book.read().unordered.insert(client);
-                    }
                     let most = self.settings.backend_ms.unwrap_or(0);
                     let ms = self.dice.below(if self.calm { 100 } else { most.max(1) });
                     self.after(ms, Happening::Answered(id, ticket, verdict));

@@ -110,9 +110,10 @@ pub(crate) fn client_message() -> BoxedStrategy<ClientMessage> {
         });
     let join = (position(), any::<bool>())
         .prop_map(|(RoomPosition { room, epoch, offset }, snapshot)| ClientMessage::Join(Join { room, epoch, offset, snapshot }));
-    let publish = (room(), text(), object(), option::of("\\PC{1,32}"), any::<bool>()).prop_map(
-        |(room, kind, data, idempotency_key, ephemeral)| {
-            ClientMessage::Publish(Publish { room, kind, data, idempotency_key, ephemeral })
+    let key = || option::of("\\PC{1,32}");
+    let publish = (room(), text(), object(), key(), key(), any::<bool>()).prop_map(
+        |(room, kind, data, idempotency_key, after, ephemeral)| {
+            ClientMessage::Publish(Publish { room, kind, data, idempotency_key, after, ephemeral })
         },
     );
     let metrics =
@@ -172,12 +173,13 @@ pub(crate) fn evaluated() -> impl Strategy<Value = EvaluatedPolicy> {
 }
 
 pub(crate) fn greeting() -> BoxedStrategy<Greeting> {
-    let limits = any::<[u32; 5]>().prop_map(|[bytes, rooms, rate, burst, joins]| Limits {
+    let limits = any::<[u32; 6]>().prop_map(|[bytes, rooms, rate, burst, joins, joins_at_once]| Limits {
         max_message_bytes: bytes,
         max_rooms: rooms,
         message_rate: rate,
         message_burst: burst,
         join_rate: joins,
+        join_burst: joins_at_once,
     });
     let resume = (text(), timestamp()).prop_map(|(token, expires_at)| ResumeGrant { token, expires_at });
     let user = (any::<bool>(), option::of(text()), option::of(text()), option::of(timestamp()));

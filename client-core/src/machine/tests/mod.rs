@@ -1,7 +1,9 @@
 //! The machine, step by step, in virtual time: the rig that the tests share.
 
 mod connecting;
+mod many_rooms;
 mod messages;
+mod order;
 mod publishing;
 mod resting;
 mod rooms;

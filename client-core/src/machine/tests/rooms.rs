@@ -274,17 +274,15 @@ fn a_room_of_the_servers_own_becomes_the_applications_with_its_wish() {
 #[test]
 fn a_leave_that_is_refused_for_now_is_asked_again_unless_the_room_is_wanted_again() {
     let mut rig = Rig::live(vec![outcome("agent:7", "e", 5, false), outcome("agent:8", "e", 5, false)]);
-    let mut refuse = |name: &str| {
-        let (id, _) = writes(rig.input(Input::Leave { room: room(name) })).remove(0);
+    let left = ["agent:7", "agent:8"].map(|name| writes(rig.input(Input::Leave { room: room(name) })).remove(0).0);
+    for id in left {
         let error = ErrorBody { retry_after_ms: Some(200), ..error("rate_limited") };
         assert!(rig.control(Control::Error { id: Some(id), error }).is_empty());
-    };
-    refuse("agent:7");
-    refuse("agent:8");
+    }
     rig.input(Input::Join { room: room("agent:8"), snapshot: true });
     let again = writes(rig.advance(400));
-    let [(id, ClientMessage::Leave(leave))] = &again[..] else { panic!("{again:?}") };
-    assert_eq!(leave.room, room("agent:7"));
+    let [(id, ClientMessage::Leave(leave)), (_, ClientMessage::Join(join))] = &again[..] else { panic!("{again:?}") };
+    assert_eq!((&leave.room, &join.room), (&room("agent:7"), &room("agent:8")));
     let left = RoomLeft { room: "agent:7".to_owned(), reason: "requested".to_owned() };
     rig.control(Control::RoomLeft { id: Some(*id), left });
     assert!(writes(rig.advance(5_000)).iter().all(|(_, message)| !matches!(message, ClientMessage::Leave(_))));

@@ -81,7 +81,7 @@ impl OpenError {
 
 /// What a client is told: nothing of paths.
 pub(super) fn unavailable(error: &rusqlite::Error) -> EngineError {
-    EngineError(match error.sqlite_error_code() {
+    EngineError::Unavailable(match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => "the disk is full".to_owned(),
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => "the data file can't be written".to_owned(),
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => "the data file is damaged".to_owned(),

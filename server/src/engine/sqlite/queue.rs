@@ -72,7 +72,7 @@ impl Queue {
             }
         };
         let (pending, why) = refused;
-        pending.into_iter().for_each(|pending| (pending.done)(Err(EngineError(why.to_owned()))));
+        pending.into_iter().for_each(|pending| pending.refuse(EngineError::unavailable(why)));
     }
 
     /// Waits for work, `patience` at most.
@@ -114,10 +114,7 @@ impl Queue {
             inner.events = 0;
             std::mem::take(&mut inner.waiting)
         };
-        waiting
-            .into_iter()
-            .flatten()
-            .for_each(|pending| (pending.done)(Err(EngineError("the event store has stopped".to_owned()))));
+        waiting.into_iter().flatten().for_each(|pending| pending.refuse(EngineError::unavailable("the event store has stopped")));
     }
 }
 
@@ -127,7 +124,7 @@ mod tests {
     use crate::engine::testing::{event, room};
 
     fn push(queue: &Queue, events: u64) {
-        let pending = |n| Pending { room: room("agent:7"), event: event(n), now_ms: 0, done: Box::new(|_| {}) };
+        let pending = |n| Pending { room: room("agent:7"), event: event(n), now_ms: 0, place: None, done: Box::new(|_| {}) };
         queue.push((0..events).map(pending).collect());
     }
 
@@ -158,8 +155,8 @@ mod tests {
         }
         let (tell, told) = std::sync::mpsc::channel();
         let done = Box::new(move |result: Result<_, EngineError>| tell.send(result.map(|_| ())).unwrap());
-        queue.push(vec![Pending { room: room("agent:7"), event: event(0), now_ms: 0, done }]);
-        assert!(told.recv().unwrap().unwrap_err().0.contains("more is published than can be stored"));
+        queue.push(vec![Pending { room: room("agent:7"), event: event(0), now_ms: 0, place: None, done }]);
+        assert!(told.recv().unwrap().unwrap_err().to_string().contains("more is published than can be stored"));
         while taken(&queue) > 0 {}
         assert_eq!(queue.inner.lock().events, 0);
     }

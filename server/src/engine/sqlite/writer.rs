@@ -10,7 +10,7 @@ use super::{
     store::{Store, is_stored},
     upkeep::Upkeep,
 };
-use crate::engine::{EngineError, Pending, Stored};
+use crate::engine::{EngineError, Pending, Stored, in_order};
 use parking_lot::Mutex;
 use std::{
     sync::Arc,
@@ -55,7 +55,7 @@ struct Abandon(Arc<Shared>);
 
 impl Drop for Abandon {
     fn drop(&mut self) {
-        *self.0.failing.lock() = Some(EngineError("the event store has stopped".to_owned()));
+        *self.0.failing.lock() = Some(EngineError::unavailable("the event store has stopped"));
         self.0.queue.abandon();
     }
 }
@@ -100,6 +100,7 @@ impl Writer {
     }
 
     fn batch(&mut self, batch: Vec<Pending>) {
+        let batch = in_order(batch);
         let all = batch.iter().any(|pending| is_stored(&pending.event)).then(|| self.store.write(&batch));
         let mut stored = Vec::with_capacity(batch.len());
         match all {
@@ -134,7 +135,7 @@ impl Writer {
                         (Ok((event, published)), Pending { room, done, .. }) => {
                             stored.push(Stored { room, event, published, done })
                         }
-                        (Err(error), Pending { done, .. }) => done(Err(error)),
+                        (Err(error), pending) => pending.refuse(error),
                     }
                 }
             }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::config::HookEvent;
 
-fn asks(events: &[HookEvent]) -> impl Fn(&mut Config) {
+pub(super) fn asks(events: &[HookEvent]) -> impl Fn(&mut Config) {
     move |config| {
         config.hooks.url = Some("http://backend".to_owned());
         config.hooks.events = events.to_vec();

@@ -2,11 +2,12 @@
 
 use super::*;
 use crate::engine::{
-    EngineError,
+    EngineError, Refused,
     testing::{event, keep},
 };
 use crate::hub::event::NewEvent;
 use osbackend_protocol::JsonObject;
+use std::sync::Arc;
 
 const ROOM: &str = "agent:1";
 
@@ -30,6 +31,8 @@ fn a_full_disk_refuses_publishes_and_nothing_else_until_there_is_space() {
             Err(error) => break error,
         }
     };
+    let order = Arc::new(Refused::default());
+    hub.publish_in(ROOM, large(0), &order, "first", None).expect_err("the disk is full");
     assert!(stored > 10 && refused.to_string().contains("the disk is full"), "{stored} {refused}");
     assert!(hub.hub.engine_ready().is_err());
     assert_eq!(member.offsets(), (1..=stored).collect::<Vec<_>>(), "what was refused is delivered to nobody");
@@ -49,6 +52,10 @@ fn a_full_disk_refuses_publishes_and_nothing_else_until_there_is_space() {
     }
     assert_eq!(hub.publish(ROOM, large(0)).expect("published").offset, Some(stored + 1), "no offset was used up");
     assert_eq!(member.offsets(), [stored + 1]);
+    let second = hub.publish_in(ROOM, event(2), &order, "second", Some("first"));
+    assert!(matches!(second, Err(EngineError::Follows)), "it would pass one that was refused: {second:?}");
+    hub.publish_in(ROOM, event(1), &order, "first", None).expect("published");
+    hub.publish_in(ROOM, event(2), &order, "second", None).expect("published");
 }
 
 #[test]
