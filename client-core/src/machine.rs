@@ -1,10 +1,11 @@
 //! The machine: inputs and time in, outputs and a deadline out.
 //!
-//! What happens between two sessions is in `machine/connecting.rs`, what happens within one in `machine/session.rs`, and how the
-//! application's messages are queued and written in `machine/messages.rs`.
+//! What happens between two sessions is in `machine/connecting.rs`, what happens within one in `machine/session.rs`, what becomes of
+//! rooms in `machine/rooms.rs`, and how the application's messages are queued and written in `machine/messages.rs`.
 
 mod connecting;
 mod messages;
+mod rooms;
 mod session;
 
 use crate::{
@@ -12,14 +13,13 @@ use crate::{
     config::Config,
     control::Control,
     deadlines::{Deadlines, Due},
-    frames,
     leaves::Leaves,
     pending::{Failure, Message, Pending},
     publish::{Keys, Lane},
     rates::Rates,
     refusals::Refusals,
     room::{Delivery, RoomKey, RoomState},
-    rooms::{Heal, Rooms, Turn},
+    rooms::Rooms,
     state::{ConnectionState, Phase},
 };
 use osbackend_protocol::{Action, RoomName, client_msg::Resume};
@@ -342,62 +342,6 @@ impl Machine {
                 Due::Joins => self.rooms.due(self.now),
                 Due::Queue => {}
             }
-        }
-    }
-
-    fn join(&mut self, room: &RoomName, snapshot: bool) {
-        let member = self.leaves.cancel(room);
-        if !self.rooms.want(room, snapshot, matches!(self.phase, Phase::Live(_))) {
-            self.emit(Output::Room(RoomState::unjoinable(room)));
-        } else if member {
-            self.rooms.may_be_member(room);
-        }
-    }
-
-    fn leave(&mut self, room: RoomName) {
-        if self.rooms.remove(room.as_str()) && matches!(self.phase, Phase::Live(_)) {
-            self.leaves.add(room);
-        }
-    }
-
-    fn arm_joins(&mut self) {
-        let live = matches!(self.phase, Phase::Live(_));
-        self.deadlines.put(Due::Joins, self.rooms.next_due().filter(|_| live));
-    }
-
-    /// Writes leaves and joins as far as the server's rates allow. Leaves first: the joins may need their places.
-    fn flush_rooms(&mut self) -> Result<(), u64> {
-        while let Some(room) = self.leaves.next().cloned() {
-            self.rates.message(self.now)?;
-            let id = self.allocate_id();
-            self.leaves.asked(id);
-            self.emit(Output::Write(frames::leave(id, room)));
-        }
-        while let Some(turn) = self.rooms.turn() {
-            match turn {
-                Turn::Full(key, failure) => {
-                    let state = self.rooms.no_place(key, failure);
-                    self.emit_room(state);
-                }
-                Turn::Join(key) => {
-                    self.rates.join(self.now)?;
-                    let id = self.allocate_id();
-                    let again_at = self.now.saturating_add(self.config.request_timeout_ms.max(1));
-                    if let Some(frame) = self.rooms.write_join(key, id, again_at) {
-                        self.emit(Output::Write(frames::join(id, frame)));
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn heal(&mut self, key: RoomKey) {
-        match self.rooms.gap(key) {
-            Heal::UnderWay => {}
-            Heal::Resume => self.rooms.ask(key, true),
-            Heal::Restart => self.rooms.ask(key, false),
-            Heal::Reconnect => self.abandon("the stream of a room doesn't heal"),
         }
     }
 }

@@ -1,16 +1,15 @@
-//! Within a session: the greeting, rooms, answers, the token's refresh, liveness, draining.
+//! Within a session: the greeting, answers, the token's refresh, liveness, draining.
 
 use super::{Machine, Output};
 use crate::{
-    control::{Authenticated, Control, ErrorBody, Greeting, RoomLeft, RoomOutcome},
+    control::{Authenticated, Control, ErrorBody, Greeting},
     deadlines::Due,
     frames,
     pending::Failure,
     rates::Rates,
-    room::RoomKey,
     state::{Live, Phase, User},
 };
-use osbackend_protocol::{CloseCode, PROTOCOL_VERSION, RoomName, client_msg::Resume};
+use osbackend_protocol::{CloseCode, PROTOCOL_VERSION, client_msg::Resume};
 
 /// How much longer than its heartbeat interval a server may be silent, in milliseconds (§8).
 const SILENCE_GRACE_MS: u64 = 10_000;
@@ -18,8 +17,6 @@ const SILENCE_GRACE_MS: u64 = 10_000;
 const OWN_HEARTBEAT_MS: u64 = 25_000;
 /// How long until a token provider that failed on a live connection is asked again, in milliseconds.
 const REFRESH_AGAIN_MS: u64 = 5_000;
-/// How long until a join is tried again that the server refused for now without saying when, in milliseconds.
-const JOIN_AGAIN_MS: u64 = 1_000;
 /// Why a connection was given up whose server said nothing in time.
 pub(super) const SILENT: &str = "the server went silent";
 /// What an application is told that has no token for a server which wants one.
@@ -139,114 +136,6 @@ impl Machine {
         if newer_token.is_some() {
             self.refresh(Ok(newer_token));
         }
-    }
-
-    fn forget_auto_but(&mut self, keep: &[RoomOutcome]) {
-        self.rooms.forget_auto_but(|name| keep.iter().any(|result| result.room == name.as_str() && result.error.is_none()));
-    }
-
-    /// A room of the greeting: asked for, joined by the server's own will, or left while the greeting was under way.
-    fn room_result(&mut self, result: &RoomOutcome, asked: &[RoomName]) {
-        let key = match self.rooms.key(&result.room) {
-            Some(key) => Some(key),
-            None if result.error.is_some() => None,
-            None => match asked.iter().find(|room| room.as_str() == result.room) {
-                Some(room) => {
-                    self.leaves.add(room.clone());
-                    None
-                }
-                None => self.rooms.adopt(&result.room),
-            },
-        };
-        let Some(key) = key else { return };
-        match &result.error {
-            // Left and joined again while the greeting was under way: what is recovered is not this membership's
-            // stream, and no snapshot comes. It is asked for with those that the greeting didn't speak of.
-            None if result.recovered && self.rooms.is_new(key) => {}
-            None => self.take_membership(key, result),
-            // More than one `connect` may list, or more than may be joined: which it is, a join of its own tells.
-            Some(error) if error.code == "limit_reached" && error.retry_after_ms.is_none() => {}
-            Some(error) => self.join_refused(key, error.clone().into()),
-        }
-    }
-
-    fn take_membership(&mut self, key: RoomKey, result: &RoomOutcome) {
-        let state = self.rooms.joined(key, result);
-        self.emit_room(state);
-    }
-
-    fn join_refused(&mut self, key: RoomKey, failure: Failure) {
-        match (&*failure.code, failure.retry_after_ms) {
-            ("rate_limited", _) => {
-                let at = self.later(&failure);
-                self.rates.pause_joins(at);
-                self.rooms.asked_too_fast(key);
-            }
-            ("limit_reached", None) => {
-                let state = self.rooms.no_place(key, failure);
-                self.emit_room(state);
-            }
-            ("limit_reached", Some(retry_after_ms)) => {
-                let wait = self.rooms.full_for(key, retry_after_ms);
-                let at = self.spread(wait);
-                let state = self.rooms.refused(key, failure);
-                self.rooms.later(key, at);
-                self.emit_room(state);
-            }
-            _ if failure.is_transient() => {
-                let at = self.later(&failure);
-                self.rooms.later(key, at);
-            }
-            _ => {
-                let state = self.rooms.refused(key, failure);
-                self.emit_room(state);
-            }
-        }
-    }
-
-    /// When to ask again what was refused for now.
-    fn later(&mut self, failure: &Failure) -> u64 {
-        self.spread(failure.retry_after_ms.unwrap_or(JOIN_AGAIN_MS).max(1))
-    }
-
-    /// After `ms` and up to as much again: what was refused together isn't asked for together.
-    fn spread(&mut self, ms: u64) -> u64 {
-        self.now.saturating_add(ms).saturating_add(self.backoff.spread(0, ms))
-    }
-
-    fn room_joined(&mut self, id: Option<u64>, result: RoomOutcome) {
-        let asked = id.and_then(|id| self.rooms.asked_with(id));
-        let key = match (id, asked) {
-            (_, Some(key)) => key,
-            // An answer to a join from before a leave: a newer join, or nothing, stands in its place.
-            (Some(_), None) => return,
-            // The server's own doing.
-            (None, None) => match self.rooms.adopt(&result.room) {
-                Some(key) => key,
-                None => return,
-            },
-        };
-        self.take_membership(key, &result);
-    }
-
-    fn room_left(&mut self, id: Option<u64>, left: RoomLeft) {
-        if let Some(id) = id {
-            self.leaves.settle(id);
-            self.rooms.place_free();
-        }
-        // With an id it answers our own leave, and the room is forgotten already.
-        let Some(key) = self.rooms.key(&left.room).filter(|_| id.is_none()) else { return };
-        if !self.rooms.is_joined(key) {
-            return;
-        }
-        let failure = match left.reason.as_str() {
-            "permission_lost" => Failure::local("forbidden", "the token doesn't allow this room any more"),
-            "room_closed" => Failure::local("not_joined", "the server closed the room; join again to reopen it"),
-            _ => Failure::local("not_joined", "the server ended the membership; join again to renew it"),
-        };
-        self.rooms.place_free();
-        let state = self.rooms.refused(key, failure);
-        self.emit_room(state);
     }
 
     fn refused(&mut self, id: u64, error: ErrorBody) {
