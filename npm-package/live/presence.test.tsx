@@ -4,7 +4,7 @@ import { act, cleanup, render } from "@testing-library/react";
 import { afterEach, expect, test } from "vitest";
 import type { RealtimeClient, RoomPresence } from "../src/index.js";
 import { RealtimeProvider, usePresence } from "../src/react/index.js";
-import { Server } from "./server.js";
+import { Server, token } from "./server.js";
 
 const ROOM = "agent:7";
 (globalThis as { IS_REACT_ACT_ENVIRONMENT?: boolean }).IS_REACT_ACT_ENVIRONMENT = true;
@@ -44,8 +44,8 @@ function member(client: RealtimeClient): Promise<void> {
 
 const settled = (users: string) => (presence: RoomPresence) => !presence.loading && ids(presence) === users;
 
-test("who joins comes at once, who leaves goes at once, who is lost goes after the grace", async () => {
-  const server = await Server.start({ PRESENCE_GRACE: "700ms" });
+test("who joins comes at once; who leaves, or disconnects, goes at once whatever the grace", async () => {
+  const server = await Server.start({ PRESENCE_GRACE: "1h" });
   const { until } = follow(server.client("ann").client);
   await until(settled("ann"));
   const bob = server.client("bob");
@@ -56,8 +56,30 @@ test("who joins comes at once, who leaves goes at once, who is lost goes after t
   await until(settled("ann bob eve"));
   bob.client.leaveRoom(ROOM);
   await until(settled("ann eve"));
-  const before = performance.now();
   eve.client.disconnect();
+  await until(settled("ann"));
+});
+
+test("another user on the same client: the one before is gone at once", async () => {
+  const server = await Server.start({ PRESENCE_GRACE: "1h" });
+  const { until } = follow(server.client("ann").client);
+  const bob = server.client("bob");
+  await member(bob.client);
+  await until(settled("ann bob"));
+  await bob.client.connect(token("eve"));
+  await until(settled("ann eve"));
+});
+
+test("who is lost goes after the grace", async () => {
+  const server = await Server.start({ PRESENCE_GRACE: "700ms" });
+  const { until } = follow(server.client("ann").client);
+  const eve = server.client("eve");
+  await member(eve.client);
+  await until(settled("ann eve"));
+  // With this it can't come back.
+  eve.client.connect(() => new Promise<string>(() => {}));
+  const before = performance.now();
+  eve.cut();
   await until(settled("ann"));
   expect(performance.now() - before).toBeGreaterThan(600);
 });

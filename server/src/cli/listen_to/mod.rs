@@ -201,10 +201,15 @@ impl Listener {
                 let who = user_id.map_or_else(|| "anonymous".to_owned(), |user| format!("as {user}"));
                 Ok(self.note(&format!("{} {who}", if resumed { "back" } else { "connected" })))
             }
+            // A server that restarts with another secret may take the next token; one that refuses the first has said enough.
+            ConnectionState::Reconnecting { code: Some(code @ 4501), reason, message, .. } if !self.was_connected => {
+                Err(ListenError::Closed { code, reason: message.unwrap_or(reason), hint: hint_of_close(code) })
+            }
             ConnectionState::Reconnecting { reason, .. } if !self.was_connected => {
                 Err(ListenError::Unreachable { url: self.url.clone(), reason })
             }
-            ConnectionState::Reconnecting { attempt, reason, .. } => {
+            ConnectionState::Reconnecting { attempt, reason, message, .. } => {
+                let reason = message.unwrap_or(reason);
                 Ok(self.note(&format!("{reason}; connecting again (attempt {attempt})")))
             }
             ConnectionState::Closed { code, reason, message, .. } => {
