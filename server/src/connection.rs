@@ -26,7 +26,7 @@ use osbackend_protocol::{
     limits::MAX_PAGE_BYTES,
     server_msg::{History, Published, RoomLeft, RoomRefused},
 };
-use std::{collections::VecDeque, sync::Arc, time::Instant};
+use std::{collections::VecDeque, net::IpAddr, sync::Arc, time::Instant};
 
 /// Events of one client that are published together, at most.
 const PUBLISHES_AT_ONCE: usize = 64;
@@ -78,14 +78,26 @@ pub struct Connection {
     named: Option<Arc<str>>,
     /// What the backend knows it by, once it has heard of it.
     id: Option<Arc<str>>,
+    address: Option<IpAddr>,
     work: VecDeque<Work>,
     /// Accepted, and published with what else the client sent at once.
     publishes: Vec<Pending>,
 }
 
 impl Connection {
-    /// A connection that begins now.
+    /// A connection that begins now, from nobody knows where.
     pub fn new(shared: Arc<Shared>, mode: Mode, token: Result<Option<String>, Refusal>, now: u64) -> Self {
+        Self::of(shared, mode, token, None, now)
+    }
+
+    /// A connection from this address that begins now.
+    pub fn of(
+        shared: Arc<Shared>,
+        mode: Mode,
+        token: Result<Option<String>, Refusal>,
+        address: Option<IpAddr>,
+        now: u64,
+    ) -> Self {
         let outbox = Arc::new(Outbox::new(shared.outbox_bytes));
         let handle = shared.hub.registry.add(outbox);
         let client_id = shared.hub.new_id("c");
@@ -100,6 +112,7 @@ impl Connection {
             said_goodbye: false,
             named: None,
             id: None,
+            address,
             work: VecDeque::new(),
             publishes: Vec::new(),
         };
@@ -236,7 +249,7 @@ impl Connection {
     fn call(&mut self, topic: Topic) -> Call {
         let connection_id = self.id.get_or_insert_with(|| self.shared.hub.new_id("s")).clone();
         let (client_id, identity) = (self.session.client_id().clone(), self.session.identity().cloned());
-        Call { topic, client_id, connection_id, identity }
+        Call { topic, client_id, connection_id, identity, address: self.address }
     }
 
     fn carry_out(&mut self, now: u64) {
@@ -281,6 +294,7 @@ impl Connection {
     }
 
     fn decide(&mut self, now: u64) {
+        let shown = self.shared.settings.ahead.wall(now);
         while let Some(effect) = self.next_effect() {
             // Answers keep the order of the requests.
             if !matches!(effect, Effect::Publish { .. }) {
@@ -296,7 +310,7 @@ impl Connection {
                     let outbox = self.handle.outbox.clone();
                     let announced = id.clone();
                     let joined = self.shared.hub.join(self.handle.id, &outbox, self.person.as_ref(), &request, now, |joined| {
-                        outbox.push(text(ServerMessage::RoomJoined(joined.clone()), announced, now));
+                        outbox.push(text(ServerMessage::RoomJoined(joined.clone()), announced, shown));
                     });
                     if let Err(error) = joined {
                         let body = self.join_failed(&request.room, &error);
@@ -330,12 +344,12 @@ impl Connection {
                                 ServerMessage::Error(ErrorBody { room: Some(about), ..body })
                             }
                         };
-                        outbox.push(text(message, id, now));
+                        outbox.push(text(message, id, shown));
                     });
                     self.publishes.push(Pending { room, event, now_ms: now, place, done });
                 }
                 Effect::Metrics { query, id } => {
-                    let answer = self.shared.metrics.query(query, now);
+                    let answer = self.shared.metrics.query(query, shown);
                     let reply = async move {
                         match answer.await {
                             Ok(metrics) => CustomReply::json(&metrics),
@@ -346,7 +360,7 @@ impl Connection {
                 }
                 Effect::Presence { room, id } => {
                     let outbox = &self.handle.outbox;
-                    let answer = |presence| outbox.push(text(ServerMessage::Presence(presence), id, now));
+                    let answer = |presence| outbox.push(text(ServerMessage::Presence(presence), id, shown));
                     self.shared.hub.tell_presence(self.handle.id, &room, answer);
                 }
                 Effect::History { get, limit, id } => {
@@ -443,7 +457,8 @@ impl Connection {
 
     fn reply(&self, message: ServerMessage, id: Option<RequestId>, now: u64) {
         self.count_error(&message);
-        self.handle.outbox.push(text(message, id, now));
+        let shown = self.shared.settings.ahead.wall(now);
+        self.handle.outbox.push(text(message, id, shown));
     }
 
     fn count_error(&self, message: &ServerMessage) {

@@ -22,6 +22,7 @@ use osbackend_protocol::{
 use serde::Serialize;
 use std::{
     future::Future,
+    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -141,9 +142,14 @@ impl Handle {
         self.clock.clone()
     }
 
-    /// The server's clock, in milliseconds since 1970.
+    /// The server's clock, which never goes back: milliseconds since 1970, or more once the system's clock was set back.
     pub fn now_ms(&self) -> u64 {
         self.clock.now_ms()
+    }
+
+    /// The system's time, in milliseconds since 1970.
+    pub(crate) fn wall_ms(&self) -> u64 {
+        self.clock.wall_ms()
     }
 
     /// Publishes `metric_update` to `dashboard:overview`.
@@ -335,8 +341,16 @@ impl Handle {
 
     /// Checks a user's token.
     pub async fn authenticate(&self, token: &str) -> Result<Verified, AuthError> {
+        self.authenticate_from(token, None).await
+    }
+
+    /// Checks the token of a user at this address: how often a source elsewhere is asked for it is bounded.
+    ///
+    /// # Errors
+    /// The token was not accepted.
+    pub async fn authenticate_from(&self, token: &str, address: Option<IpAddr>) -> Result<Verified, AuthError> {
         let began = Instant::now();
-        let result = self.authenticator.verify(token).await;
+        let result = self.authenticator.verify_from(token, address).await;
         self.shared.meters.verified(Via::Api, &result, began.elapsed());
         result
     }
@@ -410,7 +424,7 @@ impl Handle {
     /// # Errors
     /// The store can't be read now.
     pub async fn metrics(&self, query: MetricQuery) -> Result<Metrics, MetricsError> {
-        self.shared.metrics.query(query, self.now_ms()).await
+        self.shared.metrics.query(query, self.wall_ms()).await
     }
 
     /// Closes every connection of a user with 4505; how many there were.

@@ -27,6 +27,7 @@ pub mod hub;
 mod legacy;
 pub mod limits;
 pub mod metrics;
+mod private;
 pub mod proxy;
 pub mod publisher;
 pub mod realtime;

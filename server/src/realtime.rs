@@ -132,13 +132,14 @@ impl Builder {
             age_ms: config.engine.history_ttl.map_or(0, |age| u64::try_from(age.as_millis()).unwrap_or(0)),
         };
         let policy = Arc::new(policy);
-        let retentions = Retentions::new(retention, policy.clone());
+        let snapshot_ms = config.engine.snapshot_ttl.map_or(0, |age| u64::try_from(age.as_millis()).unwrap_or(0));
+        let retentions = Retentions::new(retention, policy.clone()).with_snapshots(snapshot_ms);
         let (engine, metrics) = storage::open(&config, &process, retentions, &clock)?;
         // After the engine, which has made the directory and locked it.
         let resume = ResumeKeys::from_config(&config)?;
         let grace_ms = u64::try_from(config.liveness.presence_grace.as_millis()).unwrap_or(u64::MAX / 4);
         let presence = PresenceOptions::new(grace_ms, config.liveness.presence_limit.unwrap_or(0), clock.now_ms());
-        let hub = Hub::shared(engine, process, presence);
+        let hub = Hub::new(engine, process, presence).with_ahead(clock.ahead().clone()).share();
         runtime.spawn(tell_presence(Arc::downgrade(&hub), clock.clone()));
         let (sweeping, following) = (Arc::downgrade(&hub), clock.clone());
         runtime.spawn(async move {
@@ -151,7 +152,8 @@ impl Builder {
             }
         });
         let authenticator = Authenticator::from_config(&config)?;
-        let settings = Arc::new(SessionSettings::new(&config, policy, resume));
+        let settings = SessionSettings { ahead: clock.ahead().clone(), ..SessionSettings::new(&config, policy, resume) };
+        let settings = Arc::new(settings);
         let hooks = Hooks::new(&config.hooks, hub.clone(), clock.clone(), &runtime)?;
         let shared = Shared {
             hub,

@@ -46,7 +46,7 @@ pub(crate) fn open(config: &Config, process: &str, retentions: Retentions, clock
     let database = database(config)?;
     let sqlite = |sink: Arc<dyn PointSink>| {
         let clock = clock.clone();
-        let options = SqliteOptions::new(&engine.data_dir, retentions.clone(), Arc::new(move || clock.now_ms()));
+        let options = SqliteOptions::new(&engine.data_dir, retentions.clone(), Arc::new(move || clock.wall_ms()));
         let deliver_there = tokio::runtime::Handle::try_current()
             .ok()
             .map(|runtime| -> DropThere { Arc::new(move |turn| drop(runtime.spawn(async move { drop(turn) }))) });
@@ -70,7 +70,7 @@ pub(crate) fn open(config: &Config, process: &str, retentions: Retentions, clock
             (Box::new(memory().with_points(move |point| points.record(point))), Arc::new(metrics))
         }
         (EngineKind::Sqlite, None) => {
-            let engine = sqlite(Arc::new(InThisFile(keep)))?;
+            let engine = sqlite(Arc::new(InThisFile::new(keep)))?;
             (Box::new(engine), Arc::new(SqliteMetrics::new(reader(), keep)))
         }
         (EngineKind::Sqlite, Some(url)) => {

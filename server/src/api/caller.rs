@@ -1,5 +1,7 @@
 //! Who calls: the request's token by any route of §1, or a backend's API key, checked.
 
+use std::net::IpAddr;
+
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
@@ -38,6 +40,14 @@ impl Admin {
 }
 
 impl Admin {
+    /// Whether its token's claim `rooms` narrows it: what is about more than rooms is not for it then.
+    pub(super) fn is_narrowed(&self) -> bool {
+        match self {
+            Self::User(user) => user.claims.get("rooms").is_some_and(|rooms| !rooms.is_null()),
+            Self::Backend(_) => false,
+        }
+    }
+
     /// Whose idempotency keys it uses.
     pub(super) fn publisher(&self) -> Publisher<'_> {
         match self {
@@ -141,7 +151,7 @@ async fn check(parts: &Parts, api: &Api) -> Result<Who, ApiError> {
     let given = extract::token(&parts.headers, parts.uri.query());
     let given = given.inspect_err(|error| api.handle.shared().meters.token_refused(Via::Api, error))?;
     match given {
-        Some(token) => Ok(Who::User(user(token.as_str(), api).await?)),
+        Some(token) => Ok(Who::User(user(token.as_str(), api.limits.address(&parts.extensions, &parts.headers), api).await?)),
         None => Ok(Who::Nobody),
     }
 }
@@ -171,8 +181,8 @@ fn is_of_a_proxy(value: &HeaderValue) -> bool {
     [&b"basic"[..], b"digest", b"negotiate", b"ntlm"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
 }
 
-async fn user(token: &str, api: &Api) -> Result<Identity, ApiError> {
-    let verified = api.handle.authenticate(token).await;
+async fn user(token: &str, address: Option<IpAddr>, api: &Api) -> Result<Identity, ApiError> {
+    let verified = api.handle.authenticate_from(token, address).await;
     match verified {
         Ok(verified) => Ok(verified.identity),
         // What is no token at all may be meant as a key.

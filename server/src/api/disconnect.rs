@@ -26,11 +26,18 @@ pub(super) struct Disconnected {
 
 pub(super) async fn disconnect(
     State(api): State<Api>,
-    _: Admin,
+    admin: Admin,
     _: Asked<Nothing>,
     body: JsonText,
 ) -> Result<Json<Disconnected>, ApiError> {
     let whom: Whom = body.object()?;
+    let is_itself = matches!((&admin, &whom.user_id), (Admin::User(admin), Some(user)) if admin.sub == *user);
+    if admin.is_narrowed() && !is_itself {
+        // A connection is in rooms that are none of its.
+        return Err(ApiError::forbidden(
+            "the token's claim `rooms` narrows it to some rooms: to disconnect others, use one without it, or an API key",
+        ));
+    }
     let disconnected = match (whom.user_id, whom.client_id) {
         (Some(user), None) => api.handle.disconnect_user(&user),
         (None, Some(client)) => usize::from(api.handle.disconnect_client(&client)),

@@ -41,7 +41,7 @@ pub(super) async fn metrics(
     api.handle.allowed(caller.as_ref(), &overview, Action::Join)?;
     let Asked(query) = query?;
     let as_csv = wants_csv(&query, &headers)?;
-    let query = MetricQuery::new(asked(query)?, api.handle.now_ms()).map_err(ApiError::bad_request)?;
+    let query = MetricQuery::new(asked(query)?, api.handle.wall_ms()).map_err(ApiError::bad_request)?;
     let metrics = api.handle.metrics(query).await.map_err(ApiError::unavailable)?;
     if !as_csv {
         return Ok(Json(metrics).into_response());

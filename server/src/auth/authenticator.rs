@@ -1,5 +1,6 @@
 //! Checks tokens against every configured source: one that accepts is enough, and the most telling refusal is heard.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use jsonwebtoken::{Algorithm, Header, decode_header};
@@ -111,11 +112,27 @@ impl Authenticator {
         self.verify_at(token, Moment::now()).await
     }
 
+    /// As [`Self::verify`], for a client at `address`: how often a source elsewhere is asked for it is bounded.
+    ///
+    /// # Errors
+    /// As [`Self::verify`].
+    pub async fn verify_from(&self, token: &str, address: Option<IpAddr>) -> Result<Verified, AuthError> {
+        self.verify_from_at(token, address, Moment::now()).await
+    }
+
     /// Checks `token` as if it were `now`: for `exp`, `nbf` and the age of what is cached.
     ///
     /// # Errors
     /// As [`Self::verify`].
     pub async fn verify_at(&self, token: &str, now: Moment) -> Result<Verified, AuthError> {
+        self.verify_from_at(token, None, now).await
+    }
+
+    /// As [`Self::verify_from`] and [`Self::verify_at`].
+    ///
+    /// # Errors
+    /// As [`Self::verify`].
+    pub async fn verify_from_at(&self, token: &str, address: Option<IpAddr>, now: Moment) -> Result<Verified, AuthError> {
         if self.sources.is_empty() {
             return Err(AuthError::NoSource);
         }
@@ -139,7 +156,7 @@ impl Authenticator {
         }
         match &self.remote {
             Some(remote) if header.alg == Algorithm::HS256 && !refusal.is_of_claims() => {
-                remote.verify(token, now).await.map_err(|error| match error {
+                remote.verify(token, address, now).await.map_err(|error| match error {
                     // Not the project's at all: then what the secret said of it tells more.
                     AuthError::Audience | AuthError::Issuer | AuthError::MissingClaim("aud" | "iss")
                         if refusal == AuthError::Signature =>

@@ -13,6 +13,7 @@ use super::fetch::{FetchError, Http};
 use super::moment::Moment;
 use super::signature::BoundKey;
 use super::{AuthError, claims};
+use crate::config::without_secrets;
 
 /// How old keys may be before the issuer is asked again.
 const MAX_AGE: Duration = Duration::from_secs(600);
@@ -20,6 +21,8 @@ const MAX_AGE: Duration = Duration::from_secs(600);
 const MAX_STALE: Duration = Duration::from_secs(24 * 3600);
 /// Between two requests for a key that was not there: anyone can invent a `kid`.
 const UNKNOWN_PAUSE: Duration = Duration::from_secs(30);
+/// By how much a token must be older than the keys for them to tell that its key is unknown: clocks differ.
+const OLDER_SECONDS: u64 = 60;
 /// After a failed request, as long as older keys are there.
 const STALE_PAUSE: Duration = Duration::from_secs(30);
 /// After a failed request where there are none.
@@ -54,6 +57,8 @@ struct State {
     failed: Option<Instant>,
     /// When keys were asked for because of a `kid`, and it was not among them.
     missed: Option<Instant>,
+    /// When they came, in seconds since 1970.
+    told_at: u64,
 }
 
 /// What to do for a token.
@@ -64,7 +69,7 @@ enum Need {
 }
 
 impl State {
-    fn need(&self, kid: &str, algorithm: Algorithm, now: Moment) -> Need {
+    fn need(&self, kid: &str, algorithm: Algorithm, issued: Option<u64>, now: Moment) -> Need {
         let Some(fetched) = self.fetched else {
             return if now.within(EMPTY_PAUSE, self.failed) { Need::Refuse(AuthError::Unavailable) } else { Need::Fetch };
         };
@@ -78,9 +83,14 @@ impl State {
         if named.peek().is_none() {
             return match (now.within(UNKNOWN_PAUSE, self.missed), self.failed) {
                 (false, _) => Need::Fetch,
-                // The issuer may have the key by now; it could not be asked.
-                (true, Some(_)) => Need::Refuse(AuthError::Unavailable),
-                (true, None) => Need::Refuse(AuthError::UnknownKey),
+                // The issuer may have the key by now; it could not be asked, or was asked because of another token, which anybody may
+                // have invented. Only to a token that is older than the answer it says no.
+                (true, failed) => match issued {
+                    Some(issued) if failed.is_none() && issued + OLDER_SECONDS < self.told_at => {
+                        Need::Refuse(AuthError::UnknownKey)
+                    }
+                    _ => Need::Refuse(AuthError::Unavailable),
+                },
             };
         }
         match named.find(|key| key.key.algorithm == algorithm) {
@@ -113,17 +123,23 @@ impl KeySet {
         if !matches!(algorithm, Algorithm::ES256 | Algorithm::RS256 | Algorithm::EdDSA) {
             return Err(AuthError::Algorithm);
         }
-        let key = self.key(kid.ok_or(AuthError::UnknownKey)?, algorithm, now).await?;
+        let key = self.key(kid.ok_or(AuthError::UnknownKey)?, algorithm, issued(token), now).await?;
         claims::check(key.key.claims(token)?, &self.rules, now.unix_seconds)
     }
 
-    async fn key(self: &Arc<Self>, kid: &str, algorithm: Algorithm, now: Moment) -> Result<Arc<PublicKey>, AuthError> {
-        let need = self.state.lock().need(kid, algorithm, now);
+    async fn key(
+        self: &Arc<Self>,
+        kid: &str,
+        algorithm: Algorithm,
+        issued: Option<u64>,
+        now: Moment,
+    ) -> Result<Arc<PublicKey>, AuthError> {
+        let need = self.state.lock().need(kid, algorithm, issued, now);
         let need = match need {
             Need::Fetch => {
                 // A task of its own: a client that hangs up must not undo what the others wait for.
                 let (set, kid) = (self.clone(), kid.to_owned());
-                let fetched = tokio::spawn(async move { set.refresh(&kid, algorithm, now).await });
+                let fetched = tokio::spawn(async move { set.refresh(&kid, algorithm, issued, now).await });
                 fetched.await.map_err(|_| AuthError::Unavailable)?
             }
             need => need,
@@ -136,9 +152,9 @@ impl KeySet {
     }
 
     /// Asks the issuer, unless another call did while this one waited for its turn, and looks again.
-    async fn refresh(&self, kid: &str, algorithm: Algorithm, now: Moment) -> Need {
+    async fn refresh(&self, kid: &str, algorithm: Algorithm, issued: Option<u64>, now: Moment) -> Need {
         let _turn = self.flight.lock().await;
-        let need = self.state.lock().need(kid, algorithm, now);
+        let need = self.state.lock().need(kid, algorithm, issued, now);
         if !matches!(need, Need::Fetch) {
             return need;
         }
@@ -149,17 +165,22 @@ impl KeySet {
                 state.keys = keys;
                 state.fetched = Some(now.instant);
                 state.failed = None;
+                state.told_at = now.unix_seconds;
             }
             Err(error) => {
                 let kept = state.keys.len();
-                tracing::warn!(url = %self.url, %error, kept, "the key set of the tokens' issuer could not be fetched");
+                tracing::warn!(url = %without_secrets(&self.url), %error, kept, "the key set of the tokens' issuer could not be fetched");
                 state.failed = Some(now.instant);
             }
         }
         if !state.keys.iter().any(|key| key.kid == kid) {
             state.missed = Some(now.instant);
+            if state.failed.is_none() {
+                // Asked just for this token: there is no such key.
+                return Need::Refuse(AuthError::UnknownKey);
+            }
         }
-        state.need(kid, algorithm, now)
+        state.need(kid, algorithm, issued, now)
     }
 
     async fn fetch(&self) -> Result<Vec<Arc<PublicKey>>, FetchError> {
@@ -169,6 +190,12 @@ impl KeySet {
         }
         keys(&answer.body).map_err(FetchError::Nonsense)
     }
+}
+
+/// When the token says that it was made, in seconds since 1970. Nobody vouches for it: who lies is the one who is refused.
+fn issued(token: &str) -> Option<u64> {
+    let claims: serde_json::Map<String, Value> = jsonwebtoken::dangerous::insecure_decode_claims(token).ok()?;
+    claims.get("iat")?.as_f64().filter(|at| *at >= 0.0).map(|at| at as u64)
 }
 
 #[derive(Deserialize)]

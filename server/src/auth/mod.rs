@@ -11,6 +11,7 @@ use crate::hub::presence::Info;
 pub mod api_key;
 mod authenticator;
 mod claims;
+mod doors;
 mod error;
 pub mod extract;
 mod fetch;

@@ -2,7 +2,7 @@
 //!
 //! That is one HS256 token a minute and user where the project's legacy secret is not known. It also hears of a sign-out.
 
-use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest;
@@ -11,19 +11,17 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use tokio::sync::Semaphore;
 
+use super::doors::{Bounded, Doors};
 use super::fetch::{FetchError, Http};
 use super::moment::Moment;
 use super::{AuthError, Verified, claims};
-use crate::config::Secret;
+use crate::config::{Secret, without_secrets};
 
 /// How long an answer counts.
 const MAX_AGE: Duration = Duration::from_secs(60);
-/// Tokens whose answers are kept; the oldest goes first.
+/// Good tokens whose answers are kept, and as many others; the oldest goes first.
 const MAX_KEPT: usize = 4096;
-/// Questions at once; further ones wait their turn within the time of one.
-const MAX_RUNNING: usize = 16;
 /// Largest answer, in bytes.
 const MAX_BYTES: usize = 64 * 1024;
 
@@ -36,7 +34,7 @@ pub(super) struct Remote {
     http: Http,
     timeout: Duration,
     rules: claims::Rules,
-    running: Semaphore,
+    doors: Doors,
     kept: Mutex<Kept>,
 }
 
@@ -71,12 +69,12 @@ impl Remote {
             http,
             timeout,
             rules: claims::Rules::supabase(Some(url)),
-            running: Semaphore::new(MAX_RUNNING),
-            kept: Mutex::default(),
+            doors: Doors::new(),
+            kept: Mutex::new(Kept::new()),
         }
     }
 
-    pub(super) async fn verify(&self, token: &str, now: Moment) -> Result<Verified, AuthError> {
+    pub(super) async fn verify(&self, token: &str, from: Option<IpAddr>, now: Moment) -> Result<Verified, AuthError> {
         let mut claims: Map<String, Value> =
             jsonwebtoken::dangerous::insecure_decode_claims(token).map_err(|_| AuthError::Malformed)?;
         // Nothing of it is believed yet, but what can't be good isn't worth asking about.
@@ -87,13 +85,14 @@ impl Remote {
         let said = match kept {
             Some(said) => said,
             None => {
-                let said = self.ask(token, &unproven.identity.sub).await?;
+                let said = self.ask(token, &unproven.identity.sub, from, now).await?;
                 let left = Duration::from_secs((unproven.expires_at_ms / 1000).saturating_sub(now.unix_seconds));
                 self.kept.lock().put(hash, said.clone(), now.instant + left.min(MAX_AGE));
                 said
             }
         };
         let Said::Yes(user) = said else { return Err(AuthError::Rejected) };
+        self.doors.found_good(&user.id, now);
         // The answer is newer than the token: who lost a role since has lost it.
         for (name, value) in [("role", user.role), ("app_metadata", user.app_metadata)] {
             match value {
@@ -104,14 +103,14 @@ impl Remote {
         claims::check(claims, &self.rules, now.unix_seconds)
     }
 
-    async fn ask(&self, token: &str, sub: &str) -> Result<Said, AuthError> {
+    async fn ask(&self, token: &str, sub: &str, from: Option<IpAddr>, now: Moment) -> Result<Said, AuthError> {
         let unavailable = |error: &dyn std::fmt::Display| {
-            tracing::warn!(url = %self.url, %error, "Supabase could not be asked about a token");
+            tracing::warn!(url = %without_secrets(&self.url), %error, "Supabase could not be asked about a token");
             AuthError::Unavailable
         };
         let answered = async {
-            // Closed never: the semaphore lives as long as this.
-            let _turn = self.running.acquire().await.map_err(|_| AuthError::Unavailable)?;
+            // Not worth a line for each: who invents tokens would fill the log.
+            let _turn = self.doors.turn(sub, from, now).await.ok_or(AuthError::Unavailable)?;
             self.http.get(&self.url, self.headers(token)?, MAX_BYTES).await.map_err(|error| unavailable(&error))
         };
         let answered = tokio::time::timeout(self.timeout, answered).await;
@@ -152,27 +151,27 @@ fn sha256(token: &str) -> Hash {
     hash
 }
 
-/// Answers by the hash of the token, so that a dump of the memory holds no token that isn't in use.
-#[derive(Default)]
+/// Answers by the hash of the token, so that a dump of the memory holds no token that isn't in use. Apart, so that tokens that
+/// anybody invents take no good one's place.
 struct Kept {
-    said: HashMap<Hash, (Said, Instant)>,
-    /// In the order in which they came.
-    order: VecDeque<Hash>,
+    good: Bounded<Hash, (User, Instant)>,
+    others: Bounded<Hash, Instant>,
 }
 
 impl Kept {
-    fn get(&mut self, hash: &Hash, now: Moment) -> Option<Said> {
-        self.said.get(hash).filter(|(_, until)| now.instant < *until).map(|(said, _)| said.clone())
+    fn new() -> Self {
+        Self { good: Bounded::new(MAX_KEPT), others: Bounded::new(MAX_KEPT) }
+    }
+
+    fn get(&self, hash: &Hash, now: Moment) -> Option<Said> {
+        let good = self.good.get(hash).filter(|(_, until)| now.instant < *until).map(|(user, _)| Said::Yes(user.clone()));
+        good.or_else(|| self.others.get(hash).filter(|until| now.instant < **until).map(|_| Said::No))
     }
 
     fn put(&mut self, hash: Hash, said: Said, until: Instant) {
-        if self.said.insert(hash, (said, until)).is_none() {
-            self.order.push_back(hash);
-        }
-        if self.order.len() > MAX_KEPT
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.said.remove(&oldest);
+        match said {
+            Said::Yes(user) => self.good.put(hash, (user, until)),
+            Said::No => self.others.put(hash, until),
         }
     }
 }
@@ -182,14 +181,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_kept_is_bounded() {
-        let (mut kept, now) = (Kept::default(), Moment::now());
+    fn invented_tokens_take_no_good_ones_place() {
+        let (mut kept, now) = (Kept::new(), Moment::now());
         let hash = |n: usize| sha256(&n.to_string());
-        for n in 0..MAX_KEPT + 10 {
-            kept.put(hash(n), Said::No, now.instant + MAX_AGE);
-            kept.put(hash(n), Said::No, now.instant + MAX_AGE);
-        }
-        assert_eq!((kept.said.len(), kept.order.len()), (MAX_KEPT, MAX_KEPT));
-        assert!(kept.get(&hash(9), now).is_none() && kept.get(&hash(10), now).is_some());
+        let user = User { id: "ada".to_owned(), role: None, app_metadata: None };
+        kept.put(hash(0), Said::Yes(user), now.instant + MAX_AGE);
+        (1..2 * MAX_KEPT).for_each(|n| kept.put(hash(n), Said::No, now.instant + MAX_AGE));
+        assert!(matches!(kept.get(&hash(0), now), Some(Said::Yes(_))));
+        assert!(kept.get(&hash(1), now).is_none() && matches!(kept.get(&hash(MAX_KEPT), now), Some(Said::No)));
+        assert!(kept.get(&hash(0), now.later(MAX_AGE)).is_none());
     }
 }

@@ -7,6 +7,7 @@ use osbackend_client::{Builder, Client};
 use reqwest::Url;
 
 use super::http::{Api, CallError, Credential};
+use crate::config::without_secrets;
 
 /// Where the server is, and who asks.
 #[derive(clap::Args, Clone)]
@@ -62,7 +63,7 @@ impl Connection {
     }
 
     fn parsed(&self) -> Result<Url, ConnectionError> {
-        let bad = || ConnectionError::Url(self.url.clone());
+        let bad = || ConnectionError::Url(without_secrets(&self.url));
         let url = Url::parse(&self.url).map_err(|_| bad())?;
         let known = matches!(url.scheme(), "http" | "https" | "ws" | "wss");
         // A password in an address ends up in logs; a token has its own flag.

@@ -57,7 +57,7 @@ impl SettingFlags {
                 || file.get(setting.name).filter(|value| !value.is_empty()).map(|value| (Some(value.to_owned()), Source::File));
             let (value, source) =
                 given.or_else(in_file).unwrap_or_else(|| (setting.default_for(dev).map(str::to_owned), Source::Default));
-            let value = value.map(|value| if setting.secret { "[redacted]".to_owned() } else { value });
+            let value = value.map(|value| if setting.secret { "[redacted]".to_owned() } else { super::without_secrets(&value) });
             Effective { setting, value, source }
         };
         Ok(SETTINGS.iter().map(of).collect())

@@ -9,7 +9,7 @@
 //! allowed_origins = ["https://app.example.com"]
 //! ```
 
-use std::{collections::HashMap, path::Path};
+use std::{collections::HashMap, fmt, path::Path};
 
 use osbackend_protocol::Policy;
 use toml::{Table, Value};
@@ -38,12 +38,16 @@ pub enum FileError {
         /// What the system says.
         source: std::io::Error,
     },
-    /// It is no TOML.
-    #[error("{path}: {message}")]
+    /// It is no TOML. The text there is not shown: a secret may stand in it.
+    #[error("{path}: line {line}, column {column}: {message}")]
     Syntax {
         /// The file.
         path: String,
-        /// Where and what.
+        /// Where, from 1 on.
+        line: usize,
+        /// Where in the line, in characters from 1 on.
+        column: usize,
+        /// What is wrong.
         message: String,
     },
     /// It has a key that nothing reads.
@@ -67,15 +71,31 @@ pub enum FileError {
         reason: String,
     },
     /// A key has a value that can't be a setting's.
-    #[error("{file}: {key}: not allowed. Use {allowed}")]
+    #[error("{file}: {key}{} is not allowed. Use {allowed}", super::shown(.value))]
     BadValue {
         /// The file.
         file: String,
         /// The key's path.
         key: String,
+        /// What was given, as far as it may be shown; `None` where it is a secret.
+        value: Option<String>,
         /// What may be given.
         allowed: String,
     },
+    /// More than one of these.
+    #[error("{0}")]
+    Several(Lines<FileError>),
+}
+
+/// Errors that are told together, each in a line.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Lines<E>(pub Vec<E>);
+
+impl<E: fmt::Display> fmt::Display for Lines<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<_> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
 }
 
 impl ConfigFile {
@@ -94,39 +114,58 @@ impl ConfigFile {
     /// # Errors
     /// See [`FileError`].
     pub fn parse(file: &str, text: &str) -> Result<Self, FileError> {
-        let table: Table = text
-            .parse()
-            .map_err(|error: toml::de::Error| FileError::Syntax { path: file.to_owned(), message: error.to_string() })?;
-        let mut read = Self::default();
+        let table: Table = text.parse().map_err(|error| syntax(file, text, &error))?;
+        let (mut read, mut errors) = (Self::default(), Vec::new());
         for (group, value) in table {
-            if group == "policy" {
-                let Value::Table(policy) = value else {
-                    return Err(bad(file, "policy", "a table: [policy]"));
-                };
-                read.policy = Some(super::policy::read(&policy).map_err(|error| of_policy(file, error))?);
-                continue;
-            }
-            let known: Vec<&Setting> = SETTINGS.iter().filter(|setting| setting.group == group).collect();
-            if known.is_empty() {
-                return Err(FileError::UnknownKey { file: file.to_owned(), key: group, allowed: groups().join(", ") });
-            }
-            let Value::Table(values) = value else {
-                return Err(bad(file, &group, &format!("a table: [{group}]")));
-            };
-            for (key, value) in values {
-                let name = key.to_ascii_uppercase();
-                let setting = known.iter().find(|setting| setting.name == name && key == key.to_ascii_lowercase());
-                let path = format!("{group}.{key}");
-                let Some(setting) = setting else {
-                    let allowed = known.iter().map(|setting| setting.name.to_ascii_lowercase()).collect::<Vec<_>>().join(", ");
-                    return Err(FileError::UnknownKey { file: file.to_owned(), key: path, allowed });
-                };
-                let text = text_of(&value).ok_or_else(|| bad(file, &path, setting.allowed))?;
-                setting.set(&mut super::Config::unset(false), &text).map_err(|error| bad(file, &path, error.allowed))?;
-                read.settings.insert(setting.name, text);
+            if let Err(error) = read.group(file, group, value, &mut errors) {
+                errors.push(error);
             }
         }
-        Ok(read)
+        match errors.len() {
+            0 => Ok(read),
+            1 => Err(errors.remove(0)),
+            _ => Err(FileError::Several(Lines(errors))),
+        }
+    }
+
+    /// Reads one group; what is wrong with its keys is added to `errors`.
+    fn group(&mut self, file: &str, group: String, value: Value, errors: &mut Vec<FileError>) -> Result<(), FileError> {
+        if group == "policy" {
+            let Value::Table(policy) = value else {
+                return Err(bad(file, "policy", None, "a table: [policy]"));
+            };
+            self.policy = Some(super::policy::read(&policy).map_err(|error| of_policy(file, error))?);
+            return Ok(());
+        }
+        let known: Vec<&Setting> = SETTINGS.iter().filter(|setting| setting.group == group).collect();
+        if known.is_empty() {
+            return Err(FileError::UnknownKey { file: file.to_owned(), key: group, allowed: groups().join(", ") });
+        }
+        let Value::Table(values) = value else {
+            return Err(bad(file, &group, None, &format!("a table: [{group}]")));
+        };
+        for (key, value) in values {
+            if let Err(error) = self.setting(file, &known, &group, &key, &value) {
+                errors.push(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn setting(&mut self, file: &str, known: &[&Setting], group: &str, key: &str, value: &Value) -> Result<(), FileError> {
+        let name = key.to_ascii_uppercase();
+        let path = format!("{group}.{key}");
+        let setting = known.iter().find(|setting| setting.name == name && key == key.to_ascii_lowercase());
+        let Some(setting) = setting else {
+            let allowed = known.iter().map(|setting| setting.name.to_ascii_lowercase()).collect::<Vec<_>>().join(", ");
+            return Err(FileError::UnknownKey { file: file.to_owned(), key: path, allowed });
+        };
+        let shown = || (!setting.secret).then(|| super::without_secrets(&text_of(value).unwrap_or_else(|| value.to_string())));
+        let text = text_of(value).ok_or_else(|| bad(file, &path, shown(), setting.allowed))?;
+        let set = setting.set(&mut super::Config::unset(false), &text);
+        set.map_err(|error| bad(file, &path, error.value, error.allowed))?;
+        self.settings.insert(setting.name, text);
+        Ok(())
     }
 
     /// The value of a setting, by its variable's name.
@@ -140,8 +179,15 @@ impl ConfigFile {
     }
 }
 
-fn bad(file: &str, key: &str, allowed: &str) -> FileError {
-    FileError::BadValue { file: file.to_owned(), key: key.to_owned(), allowed: allowed.to_owned() }
+fn bad(file: &str, key: &str, value: Option<String>, allowed: &str) -> FileError {
+    FileError::BadValue { file: file.to_owned(), key: key.to_owned(), value, allowed: allowed.to_owned() }
+}
+
+/// The library's own text would show the line.
+fn syntax(path: &str, text: &str, error: &toml::de::Error) -> FileError {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let (line, column) = (before.matches('\n').count() + 1, before.rsplit('\n').next().unwrap_or_default().chars().count() + 1);
+    FileError::Syntax { path: path.to_owned(), line, column, message: error.message().to_owned() }
 }
 
 fn of_policy(file: &str, error: PolicyError) -> FileError {
@@ -208,6 +254,41 @@ mod tests {
         assert!(error("[limits\n").contains("osbackend.toml"));
         assert!(error("[limits]\nMAX_ROOMS = 1").contains("unknown key"));
         assert!(!error("[auth]\napi_keys = \"billing:very-secret\"").contains("very-secret"));
+        let many =
+            error("[limits]\nmax_rooms = \"many\"\nmessage_rate = 1.5\n[listen]\nprot = 1\nws_upstream = \"ws://a:hunter2@b\"");
+        let lines: Vec<_> = many.lines().collect();
+        assert_eq!(lines.len(), 4, "{many}");
+        for what in [
+            "limits.max_rooms=\"many\"",
+            "limits.message_rate=\"1.5\"",
+            "listen.prot: unknown",
+            "ws_upstream=\"ws://[redacted]@b\"",
+        ] {
+            assert!(lines.iter().any(|line| line.contains(what)), "{what}: {many}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_may_hold_a_secret_is_never_shown() {
+        for secret in [
+            "jwt_secret = \"hunter2",
+            "jwt_secret = hunter2",
+            "jwt_secret = 'hunter2",
+            "jwt_secret = \"\"\"hunter2",
+            "jwt_secret \"hunter2\"",
+            "jwt_secret = \"a\" hunter2",
+            "jwt_secret = \"hunter2\\q\"",
+            "jwt_secret = \"a\"\njwt_secret = \"hunter2\"",
+            "jwt_secret: hunter2",
+            "jwt_secret = [hunter2]",
+            "jwt_secret = { hunter2 = 1",
+            "jwt_secret = 7hunter2",
+            "hunter2",
+        ] {
+            let error = error(&format!("[auth]\n\u{e9} = 1\n{secret}\n").replace("\u{e9} = 1", "allow_anonymous = true"));
+            assert!(!error.contains("hunter2") && error.starts_with("osbackend.toml: line "), "{secret}: {error}");
+        }
+        assert!(error("[auth]\n\njwt_secret = \"hunter2").contains("line 3, column"));
     }
 
     #[test]

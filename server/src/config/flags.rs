@@ -5,6 +5,7 @@ use std::{collections::HashMap, path::PathBuf};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
 
+use super::file::Lines;
 use super::{Config, ConfigError, ConfigFile, FileError, SETTINGS, Source};
 
 /// Name of the flag and id of the argument that names the TOML file.
@@ -26,6 +27,9 @@ pub enum SettingsError {
     /// A value.
     #[error(transparent)]
     Value(#[from] ConfigError),
+    /// Several of them.
+    #[error("{0}")]
+    Values(Lines<ConfigError>),
 }
 
 impl SettingFlags {
@@ -44,7 +48,11 @@ impl SettingFlags {
     pub fn resolve(&self, dev: bool) -> Result<(Config, ConfigFile), SettingsError> {
         let file = self.file.as_deref().map(ConfigFile::read).transpose()?.unwrap_or_default();
         let given = |name: &str| self.given(name).map(|(value, _)| value);
-        let config = Config::resolve(dev, |name| given(name).or_else(|| file.get(name)).map(str::to_owned))?;
+        let given = |name: &str| given(name).or_else(|| file.get(name)).map(str::to_owned);
+        let config = Config::resolve(dev, given).map_err(|first| {
+            let all = Config::errors(dev, given);
+            if all.len() > 1 { SettingsError::Values(Lines(all)) } else { first.into() }
+        })?;
         Ok((config, file))
     }
 
@@ -137,6 +145,15 @@ mod tests {
     fn a_bad_flag_is_named_by_its_variable() {
         let cli = Cli::parse_from(["osbackend", "--max-rooms", "lots"]);
         assert!(cli.settings.config(false).unwrap_err().to_string().starts_with("MAX_ROOMS="));
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told_at_once() {
+        let cli =
+            Cli::parse_from(["osbackend", "--max-rooms", "lots", "--ws-upstream", "ws://ada:hunter2@host", "--jwt-secret="]);
+        let error = cli.settings.config(false).unwrap_err().to_string();
+        assert_eq!(error.lines().count(), 2, "{error}");
+        assert!(error.contains("MAX_ROOMS=\"lots\"") && error.contains("WS_UPSTREAM") && !error.contains("hunter2"), "{error}");
     }
 
     #[test]

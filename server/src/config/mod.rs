@@ -20,16 +20,18 @@ mod later;
 mod policy;
 mod setting;
 mod settings;
+mod shown;
 mod table;
 mod value;
 
 pub use effective::{Effective, Source};
-pub use file::{ConfigFile, FileError};
+pub use file::{ConfigFile, FileError, Lines};
 pub use flags::{SettingFlags, SettingsError};
 pub use hooks::{HookEvent, Hooks};
 pub use later::not_there_yet;
 pub use setting::Setting;
 pub use settings::SETTINGS;
+pub use shown::without_secrets;
 pub use table::{markdown_table, text_table};
 pub(crate) use value::pause as parse_time;
 
@@ -143,6 +145,8 @@ pub struct Engine {
     pub history_size: Option<usize>,
     /// How long an event is kept; `None`: bounded by `history_size` only.
     pub history_ttl: Option<Duration>,
+    /// How long a room that nobody is in keeps its newest events by key; `None`: for ever.
+    pub snapshot_ttl: Option<Duration>,
     /// PostgreSQL database that the metrics are kept in; `None`: where the streams are.
     pub database_url: Option<Secret>,
     /// PEM file whose certificates alone the database's is checked with; `None`: the system's.
@@ -279,7 +283,7 @@ impl fmt::Debug for Secret {
 pub struct ConfigError {
     /// Name of the environment variable.
     pub variable: &'static str,
-    /// What was given; `None` where the setting is a secret.
+    /// What was given, as far as it may be shown; `None` where the setting is a secret.
     pub value: Option<String>,
     /// What may be given.
     pub allowed: &'static str,
@@ -315,6 +319,13 @@ impl Config {
             }
         }
         Ok(config)
+    }
+
+    /// Every setting whose value in `given` is not allowed, in the order of [`SETTINGS`].
+    pub fn errors(dev: bool, given: impl Fn(&str) -> Option<String>) -> Vec<ConfigError> {
+        let mut config = Self::of_defaults(dev);
+        let all = SETTINGS.iter().filter_map(|setting| Some((setting, given(setting.name).filter(|value| !value.is_empty())?)));
+        all.filter_map(|(setting, value)| setting.set(&mut config, &value).err()).collect()
     }
 
     fn of_defaults(dev: bool) -> Self {
@@ -362,6 +373,7 @@ impl Config {
                 sync: SyncMode::Normal,
                 history_size: None,
                 history_ttl: None,
+                snapshot_ttl: None,
                 database_url: None,
                 database_ca: None,
                 metrics_raw: None,

@@ -52,7 +52,7 @@ impl Setting {
     pub fn set(&self, config: &mut Config, value: &str) -> Result<(), ConfigError> {
         (self.apply)(config, if self.secret { value } else { value.trim() }).ok_or_else(|| ConfigError {
             variable: self.name,
-            value: (!self.secret).then(|| value.to_owned()),
+            value: (!self.secret).then(|| super::without_secrets(value)),
             allowed: self.allowed,
         })
     }

@@ -206,6 +206,14 @@ pub const SETTINGS: &[Setting] = &[
     setting("engine", "HISTORY_TTL", Some("1h"), TIME, "How long an event is kept.", into!(engine.history_ttl, duration)),
     setting(
         "engine",
+        "SNAPSHOT_TTL",
+        Some("7d"),
+        TIME,
+        "How long a room that nobody is in keeps its snapshot (the newest event of each key) after its last event.",
+        into!(engine.snapshot_ttl, duration),
+    ),
+    setting(
+        "engine",
         "DATABASE_URL",
         None,
         "an address such as postgres://user:password@host:5432/database",

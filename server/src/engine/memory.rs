@@ -40,7 +40,7 @@ impl Engine for MemoryEngine {
     }
 
     fn open(&self, room: &RoomName, _id: u64) -> Result<Stream, EngineError> {
-        Ok(Stream::new(self.epoch(), self.retentions.of(room)))
+        Ok(Stream::new(self.epoch(), self.retentions.of(room)).with_snapshot(self.retentions.snapshot_ms()))
     }
 
     fn vacant(&self, _: &RoomName) -> Result<Option<String>, EngineError> {
@@ -63,5 +63,45 @@ impl Engine for MemoryEngine {
         if last > 0 {
             self.generation.fetch_add(1, Ordering::AcqRel);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::testing::{Clock, TestHub, keep, keyed};
+
+    #[test]
+    fn the_snapshot_of_a_deserted_room_has_a_lifetime_and_its_end_is_another_epoch() {
+        let engine = MemoryEngine::new("p", keep(100, 1_000).with_snapshots(600_000));
+        let (hub, name) = (TestHub::new(Box::new(engine), Clock::new()), "agent:1");
+        hub.publish(name, keyed(1, "a")).expect("published");
+        hub.publish(name, keyed(2, "b")).expect("published");
+        let member = hub.enter(name, None);
+        let epoch = member.joined.epoch.clone();
+        hub.clock.pass(700_000);
+        hub.sweep();
+        assert_eq!(hub.enter(name, None).offsets(), [1, 2], "somebody is in it");
+        hub.publish(name, keyed(3, "a")).expect("published");
+        drop(member);
+        hub.clock.pass(599_999);
+        hub.sweep();
+        assert_eq!(hub.enter(name, None).offsets(), [2, 3], "its time begins with the last event");
+        hub.clock.pass(1);
+        hub.sweep();
+        assert!(hub.hub.rooms().is_empty());
+        for position in 0..=3 {
+            let back = hub.join(name, &epoch, position);
+            assert!(!back.joined.recovered && back.offsets().is_empty() && back.joined.epoch != epoch, "from {position}");
+        }
+    }
+
+    #[test]
+    fn without_a_lifetime_it_stays() {
+        let hub = TestHub::new(Box::new(MemoryEngine::new("p", keep(100, 1_000).with_snapshots(0))), Clock::new());
+        hub.publish("agent:1", keyed(1, "a")).expect("published");
+        hub.clock.pass(3_660 * 86_400_000);
+        hub.sweep();
+        assert_eq!(hub.enter("agent:1", None).offsets(), [1]);
     }
 }

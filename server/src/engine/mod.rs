@@ -17,7 +17,7 @@ mod testing;
 
 pub use memory::MemoryEngine;
 pub use order::{Place, Refused, in_order};
-pub use retention::Retentions;
+pub use retention::{Retentions, SNAPSHOT_MS};
 pub use sqlite::SqliteEngine;
 pub use stream::{Position, Recovered, Retention, Stream};
 

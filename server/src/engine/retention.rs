@@ -11,19 +11,34 @@ use super::Retention;
 pub struct Retentions {
     default: Retention,
     policy: Option<Arc<Policy>>,
+    snapshot_ms: u64,
 }
+
+/// How long a room that nobody is in keeps its snapshot after its last event, where nothing else is said: 7 days, in milliseconds.
+pub const SNAPSHOT_MS: u64 = 7 * 86_400_000;
 
 impl From<Retention> for Retentions {
     /// The same for every room.
     fn from(default: Retention) -> Self {
-        Self { default, policy: None }
+        Self { default, policy: None, snapshot_ms: SNAPSHOT_MS }
     }
 }
 
 impl Retentions {
     /// What `policy` says of a room, and `default` where it says nothing.
     pub fn new(default: Retention, policy: Arc<Policy>) -> Self {
-        Self { default, policy: Some(policy) }
+        Self { default, policy: Some(policy), snapshot_ms: SNAPSHOT_MS }
+    }
+
+    /// Rooms that nobody is in keep their snapshots for so many milliseconds after their last event; 0: for ever.
+    #[must_use]
+    pub fn with_snapshots(self, snapshot_ms: u64) -> Self {
+        Self { snapshot_ms, ..self }
+    }
+
+    /// See [`Self::with_snapshots`].
+    pub fn snapshot_ms(&self) -> u64 {
+        self.snapshot_ms
     }
 
     /// The retention of `room`.

@@ -1,5 +1,6 @@
 //! A room's stream (§5): epoch, offsets, the events that are still held, and the newest of each key.
 
+use super::SNAPSHOT_MS;
 use crate::hub::event::StoredEvent;
 use osbackend_protocol::{Published, Timestamp};
 use std::{
@@ -49,13 +50,25 @@ pub struct Stream {
     latest: HashMap<(Arc<str>, Box<str>), Arc<StoredEvent>>,
     idempotent: HashMap<String, Published>,
     idempotent_order: VecDeque<(u64, String)>,
+    /// How long the snapshot of a room that nobody is in is kept after the newest event, in milliseconds; 0: for ever.
+    snapshot_ms: u64,
+    /// When the newest event came.
+    newest: Timestamp,
 }
 
 impl Stream {
     /// An empty stream that begins at offset 0 of `epoch`.
     pub fn new(epoch: String, retention: Retention) -> Self {
         let (events, latest) = (VecDeque::new(), HashMap::new());
-        Self { epoch, offset: 0, retention, events, latest, idempotent: HashMap::new(), idempotent_order: VecDeque::new() }
+        let (idempotent, idempotent_order) = (HashMap::new(), VecDeque::new());
+        let (snapshot_ms, newest) = (SNAPSHOT_MS, Timestamp(0));
+        Self { epoch, offset: 0, retention, events, latest, idempotent, idempotent_order, snapshot_ms, newest }
+    }
+
+    /// Keeps the snapshot of a room that nobody is in for `snapshot_ms` after the newest event; 0: for ever.
+    #[must_use]
+    pub fn with_snapshot(self, snapshot_ms: u64) -> Self {
+        Self { snapshot_ms, ..self }
     }
 
     /// A stream as it was stored: `events` in the order of their offsets, the history from `first` on; an earlier one is only
@@ -70,6 +83,7 @@ impl Stream {
         let mut stream = Self::new(epoch, retention);
         for event in events {
             let Some(at) = event.offset else { continue };
+            let event_at = event.timestamp;
             if let Some(key) = &event.key {
                 stream.latest.insert((event.kind.clone(), key.clone()), event.clone());
             }
@@ -81,6 +95,7 @@ impl Stream {
                 stream.events.push_back(event);
             }
             stream.offset = at;
+            stream.newest = event_at;
         }
         if stream.offset < offset {
             stream.events.clear();
@@ -121,6 +136,7 @@ impl Stream {
             }
         }
         let now = event.timestamp;
+        self.newest = now;
         if self.retention.events > 0 {
             self.events.push_back(event);
         }
@@ -159,6 +175,12 @@ impl Stream {
     /// Whether nothing would be lost with this stream but its epoch.
     pub fn is_idle(&self) -> bool {
         self.events.is_empty() && self.latest.is_empty() && self.idempotent.is_empty()
+    }
+
+    /// As [`Self::is_idle`], or nothing but a snapshot that is over its time: that of a room that nobody is in has one.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        let snapshot_is_over = self.snapshot_ms > 0 && self.newest.0.saturating_add(self.snapshot_ms) <= now.0;
+        self.events.is_empty() && self.idempotent.is_empty() && (self.latest.is_empty() || snapshot_is_over)
     }
 
     /// What a client at `position` gets.

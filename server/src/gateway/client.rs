@@ -64,7 +64,8 @@ pub(super) fn run(
     if let Err(refusal) = &token {
         tracing::info!(address = place.as_ref().and_then(Place::ip).map(display), reason = %refusal, "refused at the door");
     }
-    let connection = Connection::new(handle.shared().clone(), mode, token, since_ms);
+    let address = place.as_ref().and_then(Place::ip);
+    let connection = Connection::of(handle.shared().clone(), mode, token, address, since_ms);
     tracing::debug!(
         client = connection.session().client_id().as_ref(),
         address = place.as_ref().and_then(Place::ip).map(display),
@@ -85,9 +86,10 @@ impl Client {
                 Work::Verify(token) => {
                     let authenticator = self.handle.authenticator().clone();
                     let meters = self.handle.shared().meters.clone();
+                    let address = self.place.as_ref().and_then(Place::ip);
                     self.verifying = Some(Box::pin(async move {
                         let began = Instant::now();
-                        let result = authenticator.verify(&token).await;
+                        let result = authenticator.verify_from(&token, address).await;
                         meters.verified(Via::Socket, &result, began.elapsed());
                         result
                     }));
@@ -96,7 +98,7 @@ impl Client {
                     let clock = self.handle.clock();
                     let meters = self.handle.shared().meters.clone();
                     self.running.spawn(async move {
-                        handlers::answer(running, meters, move || clock.now_ms()).await;
+                        handlers::answer(running, meters, move || clock.wall_ms()).await;
                         None
                     });
                 }

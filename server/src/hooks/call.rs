@@ -2,7 +2,7 @@
 
 use osbackend_protocol::{Identity, JsonObject, Timestamp};
 use serde::Serialize;
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use crate::session::Question;
 
@@ -48,6 +48,8 @@ pub struct Call {
     pub connection_id: Arc<str>,
     /// The client's user, if it has one.
     pub identity: Option<Identity>,
+    /// Where it comes from. Not told to the backend: who has no user is counted by it.
+    pub address: Option<IpAddr>,
 }
 
 #[derive(Serialize)]
@@ -119,6 +121,7 @@ mod tests {
             client_id: "c-1".into(),
             connection_id: "s-1".into(),
             identity: Some(Identity::new("ada", Some("user"))),
+            address: Some([192, 0, 2, 1].into()),
         };
         assert_eq!(
             call.body("d-1", 0),

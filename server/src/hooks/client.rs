@@ -2,7 +2,8 @@
 
 use super::{
     HookSetupError,
-    breaker::Breaker,
+    breaker::{Breaker, Failure},
+    kind::Kind,
     sign::{DELIVERY_HEADER, EVENT_HEADER, SIGNATURE_HEADER, Signer, TIMESTAMP_HEADER},
     stats::HookStats,
 };
@@ -31,7 +32,10 @@ pub(super) enum CallError {
     /// No answer in time.
     #[error("no answer within WEBHOOK_TIMEOUT")]
     Timeout,
-    /// No connection, or it broke.
+    /// No connection: whatever was asked, nobody is there.
+    #[error("no connection: {0}")]
+    Unreachable(String),
+    /// It broke.
     #[error("no answer: {0}")]
     Network(String),
     /// An answer that is none of 2xx.
@@ -47,7 +51,7 @@ impl CallError {
     /// that answers 4xx lives: what it dislikes is the request, and no client may open the breaker with such ones.
     pub(super) fn is_trouble(&self) -> bool {
         match self {
-            Self::Open { .. } | Self::Timeout | Self::Network(_) => true,
+            Self::Open { .. } | Self::Timeout | Self::Unreachable(_) | Self::Network(_) => true,
             Self::Status(status) => *status >= 500 || matches!(status, 408 | 425 | 429),
             Self::TooLong => false,
         }
@@ -61,7 +65,7 @@ pub(super) struct Client {
     signer: Signer,
     clock: Clock,
     timeout: Duration,
-    breaker: Breaker,
+    breakers: [Breaker; Kind::ALL.len()],
     stats: Arc<HookStats>,
 }
 
@@ -83,39 +87,50 @@ impl Client {
             .build()
             .map_err(|error| HookSetupError::Http(error.without_url().to_string()))?;
         let open_ms = u64::try_from(settings.breaker_open.as_millis()).unwrap_or(u64::MAX / 4);
-        let breaker = Breaker::new(open_ms);
-        Ok(Self { http, url, signer: Signer::new(secret.reveal()), clock, timeout: settings.timeout, breaker, stats })
+        let breakers = Kind::ALL.map(|_| Breaker::new(open_ms));
+        Ok(Self { http, url, signer: Signer::new(secret.reveal()), clock, timeout: settings.timeout, breakers, stats })
     }
 
     pub(super) fn timeout(&self) -> Duration {
         self.timeout
     }
 
-    pub(super) fn breaker(&self) -> &Breaker {
-        &self.breaker
+    /// Whether requests of some kind are refused now.
+    pub(super) fn is_open(&self) -> bool {
+        self.breakers.iter().any(Breaker::is_open)
     }
 
-    /// Makes one attempt; the answer's body.
-    pub(super) async fn post(&self, event: &'static str, delivery_id: &str, body: String) -> Result<Vec<u8>, CallError> {
-        self.breaker.pass(self.clock.now_ms()).map_err(|retry_after_ms| CallError::Open { retry_after_ms })?;
+    /// Makes one attempt, with the event's name, the delivery's id and the body; the answer's body. A failure is counted to `asker`.
+    pub(super) async fn post(
+        &self,
+        kind: Kind,
+        asker: &str,
+        (event, delivery_id, body): (&'static str, &str, String),
+    ) -> Result<Vec<u8>, CallError> {
+        let breaker = &self.breakers[kind.index()];
+        breaker.pass(self.clock.now_ms()).map_err(|retry_after_ms| CallError::Open { retry_after_ms })?;
         let result = match tokio::time::timeout(self.timeout, self.exchange(event, delivery_id, body)).await {
             Ok(result) => result,
             Err(_) => Err(CallError::Timeout),
         };
         match &result {
             Err(error) if error.is_trouble() => {
-                if self.breaker.failed(self.clock.now_ms()) {
+                let failure = match error {
+                    CallError::Unreachable(_) => Failure::OfBackend,
+                    _ => Failure::Of(asker),
+                };
+                if breaker.failed(failure, self.clock.now_ms()) {
                     self.stats.opened.add();
-                    tracing::warn!(%error, "the webhook backend fails: it is left alone for a while");
+                    tracing::warn!(%error, ?kind, "the webhook backend fails: it is left alone for a while");
                 }
             }
-            _ => self.breaker.succeeded(),
+            _ => breaker.succeeded(),
         }
         result
     }
 
     async fn exchange(&self, event: &'static str, delivery_id: &str, body: String) -> Result<Vec<u8>, CallError> {
-        let timestamp = (self.clock.now_ms() / 1000).to_string();
+        let timestamp = (self.clock.wall_ms() / 1000).to_string();
         let mut headers = HeaderMap::new();
         let text = |text: &str| HeaderValue::from_str(text).map_err(|error| CallError::Network(error.to_string()));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -145,13 +160,14 @@ impl Client {
 /// The whole chain of causes, without the address.
 fn network(error: reqwest::Error) -> CallError {
     let error = error.without_url();
+    let to_connect = error.is_connect();
     let mut text = error.to_string();
     let mut source = std::error::Error::source(&error);
     while let Some(cause) = source {
         text = format!("{text}: {cause}");
         source = cause.source();
     }
-    CallError::Network(text)
+    if to_connect { CallError::Unreachable(text) } else { CallError::Network(text) }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod answer;
 mod breaker;
 mod call;
 mod client;
+mod kind;
 mod notify;
 mod queue;
 mod sign;
@@ -28,6 +29,7 @@ use crate::{
     session::Verdict,
 };
 use client::{CallError, Client};
+use kind::{Kind, Places};
 use osbackend_protocol::{ErrorBody, ErrorCode};
 use queue::{Notice, Queue};
 use std::{
@@ -35,10 +37,8 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 
-/// Questions that are on their way at once; more wait, within their time.
-const MAX_QUESTIONS: usize = 64;
 /// What a client is told to wait after a question that failed, where nothing better is known, in milliseconds.
 const RETRY_AFTER_MS: u64 = 1_000;
 
@@ -66,7 +66,7 @@ struct Inner {
     stats: Arc<HookStats>,
     hub: Arc<Hub>,
     clock: Clock,
-    questions: Semaphore,
+    places: Places,
     lanes: RandomState,
     events: Vec<HookEvent>,
     flush: Duration,
@@ -111,8 +111,8 @@ impl Hooks {
         let queue = Arc::new(Queue::new(settings.queue));
         let tasks = notify::spawn(runtime, &queue, &client, &stats, settings.backoff);
         let (events, flush, lanes) = (settings.events.clone(), settings.flush, RandomState::new());
-        let questions = Semaphore::new(MAX_QUESTIONS);
-        Ok(Some(Self(Arc::new(Inner { client, queue, stats, hub, clock, questions, lanes, events, flush, tasks }))))
+        let places = Places::default();
+        Ok(Some(Self(Arc::new(Inner { client, queue, stats, hub, clock, places, lanes, events, flush, tasks }))))
     }
 
     /// Whether it is asked or told about such events.
@@ -125,9 +125,9 @@ impl Hooks {
         &self.0.stats
     }
 
-    /// Whether the circuit breaker is open: questions fail at once.
+    /// Whether a circuit breaker is open: questions of some kind fail at once.
     pub fn is_open(&self) -> bool {
-        self.0.client.breaker().is_open()
+        self.0.client.is_open()
     }
 
     /// Notifications that wait or are on their way.
@@ -164,10 +164,12 @@ impl Hooks {
     }
 
     async fn post(&self, call: &Call) -> Result<Vec<u8>, CallError> {
-        let _place = self.0.questions.acquire().await.map_err(|error| CallError::Network(error.to_string()))?;
+        let (kind, asker) = (Kind::of(&call.topic), kind::asker(call));
+        let place = self.0.places.take(kind, asker.clone()).await;
+        let _place = place.map_err(|error| CallError::Network(error.to_string()))?;
         let delivery_id = self.0.hub.new_id("d");
-        let body = call.body(&delivery_id, self.0.clock.now_ms());
-        self.0.client.post(call.topic.event(), &delivery_id, body).await
+        let body = call.body(&delivery_id, self.0.clock.wall_ms());
+        self.0.client.post(kind, &asker, (call.topic.event(), &delivery_id, body)).await
     }
 
     async fn publish(&self, event: answer::ToPublish) -> Result<(), u64> {
@@ -247,9 +249,9 @@ impl Hooks {
     /// Tells it of something, soon.
     pub fn notify(&self, call: &Call) {
         let delivery_id = self.0.hub.new_id("d").to_string();
-        let body = call.body(&delivery_id, self.0.clock.now_ms());
+        let body = call.body(&delivery_id, self.0.clock.wall_ms());
         let lane = usize::try_from(self.0.lanes.hash_one(&*call.client_id) % queue::LANES as u64).unwrap_or(0);
-        if self.0.queue.push(lane, Notice { event: call.topic.event(), delivery_id, body }) {
+        if self.0.queue.push(lane, Notice { event: call.topic.event(), delivery_id, body, asker: kind::asker(call) }) {
             let dropped = self.0.stats.dropped.get();
             self.0.stats.dropped.add();
             // Once per power of two: a line for each would bury the log.

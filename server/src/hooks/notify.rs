@@ -2,6 +2,7 @@
 
 use super::{
     client::{CallError, Client},
+    kind::Kind,
     queue::{LANES, Notice, Queue, backoff},
     stats::HookStats,
 };
@@ -34,7 +35,8 @@ pub(super) fn spawn(
 async fn deliver(notice: &Notice, client: &Client, stats: &HookStats, first: Duration, most: Duration) {
     let mut failed = 0;
     loop {
-        let error = match client.post(notice.event, &notice.delivery_id, notice.body.clone()).await {
+        let error = match client.post(Kind::Notice, &notice.asker, (notice.event, &notice.delivery_id, notice.body.clone())).await
+        {
             Ok(_) => return stats.delivered.add(),
             Err(error) => error,
         };

@@ -16,6 +16,8 @@ pub(super) struct Notice {
     pub(super) event: &'static str,
     pub(super) delivery_id: String,
     pub(super) body: String,
+    /// Whom a failure is counted to.
+    pub(super) asker: String,
 }
 
 #[derive(Default)]
@@ -110,7 +112,7 @@ mod tests {
     use super::*;
 
     fn notice(id: usize) -> Notice {
-        Notice { event: "disconnect", delivery_id: id.to_string(), body: String::new() }
+        Notice { event: "disconnect", delivery_id: id.to_string(), body: String::new(), asker: String::new() }
     }
 
     #[tokio::test]

@@ -15,6 +15,7 @@ pub mod traffic;
 pub use counts::Counts;
 pub use room::{JoinError, JoinRequest};
 
+use crate::clock::Ahead;
 use crate::engine::{Apply, Done, Engine, EngineError, Pending, Stored};
 use counts::Batch;
 use event::NewEvent;
@@ -62,6 +63,8 @@ pub struct Hub {
     pub counts: Counts,
     totals: Totals,
     presences: Presences,
+    /// How far the clock of `now_ms` is ahead of the time of events.
+    ahead: Ahead,
 }
 
 /// Ids that no other process gives: a random part, and a count.
@@ -106,12 +109,24 @@ impl Hub {
             counts: Counts::default(),
             totals: Totals::default(),
             presences: Presences::new(presence),
+            ahead: Ahead::default(),
         }
+    }
+
+    /// Takes the times of events from a clock that is ahead of them by this.
+    #[must_use]
+    pub fn with_ahead(self, ahead: Ahead) -> Self {
+        Self { ahead, ..self }
     }
 
     /// An empty hub that many hold; engines that answer later need it so.
     pub fn shared(engine: Box<dyn Engine>, process: impl Into<String>, presence: PresenceOptions) -> Arc<Self> {
-        let hub = Arc::new(Self::new(engine, process, presence));
+        Self::new(engine, process, presence).share()
+    }
+
+    /// As [`Self::shared`], of this hub.
+    pub fn share(self) -> Arc<Self> {
+        let hub = Arc::new(self);
         // In two steps, or the weak pointer would be one to a `Hub`.
         let weak: Weak<Self> = Arc::downgrade(&hub);
         hub.engine.attach(weak);
@@ -142,6 +157,10 @@ impl Hub {
     /// Events published so far.
     pub fn published(&self) -> u64 {
         self.counts.published_by_class().iter().map(|(_, count)| count).sum()
+    }
+
+    fn time(&self, now_ms: u64) -> Timestamp {
+        Timestamp(self.ahead.wall(now_ms))
     }
 
     fn shard(&self, room: &RoomName) -> &Shard {
@@ -212,7 +231,7 @@ impl Hub {
         let user = person.map(|person| person.user.clone());
         let joined = self.with_room(&request.room, |room| {
             let again = room.is_member(connection);
-            let joined = room.join(connection, outbox, user, request, Timestamp(now_ms), announce)?;
+            let joined = room.join(connection, outbox, user, request, self.time(now_ms), announce)?;
             if !again {
                 room.arrived(connection, person, request.returning, now_ms, &self.presences);
             }
@@ -262,20 +281,20 @@ impl Hub {
     /// Drops what is over its age, and rooms that hold nothing and nobody. Where the engine keeps the streams, a room that
     /// nobody is in and nobody asked for since the last sweep is dropped too. To be called now and then.
     pub fn sweep(&self, now_ms: u64) {
-        let keeps_streams = self.engine.keeps_streams();
+        let (keeps_streams, time) = (self.engine.keeps_streams(), self.time(now_ms));
         for shard in &self.shards {
             let names: Vec<_> = shard.lock().keys().cloned().collect();
             for name in names {
                 let unneeded = self.peek(&name, |room| {
-                    room.stream.expire(Timestamp(now_ms));
+                    room.stream.expire(time);
                     let used = std::mem::replace(&mut room.used, false);
-                    room.is_deserted() && (room.stream.is_idle() || (keeps_streams && !used))
+                    room.is_deserted() && (room.stream.is_over(time) || (keeps_streams && !used))
                 });
                 if unneeded == Some(true) {
                     let empty = |room: &Room| room.is_deserted() && !room.used;
                     self.drop_if(
                         &name,
-                        |slot| matches!(slot, Slot::Open(room) if empty(room) && (keeps_streams || room.stream.is_idle())),
+                        |slot| matches!(slot, Slot::Open(room) if empty(room) && (keeps_streams || room.stream.is_over(time))),
                     );
                 }
             }
@@ -288,7 +307,9 @@ impl Hub {
     }
 
     /// Publishes many in order; what goes to one room in a row costs each member one wake and one frame.
-    pub fn publish_all(&self, pending: Vec<Pending>) {
+    pub fn publish_all(&self, mut pending: Vec<Pending>) {
+        // From here on it is the time that the event shows.
+        pending.iter_mut().for_each(|pending| pending.now_ms = self.ahead.wall(pending.now_ms));
         self.engine.publish(pending, self);
     }
 
@@ -337,7 +358,7 @@ impl Hub {
     ) -> Result<HistoryPage, EngineError> {
         let page = |room: &mut Room| {
             room.used = true;
-            room.stream.expire(Timestamp(now_ms));
+            room.stream.expire(self.time(now_ms));
             let events = room.stream.history(since, limit, reverse);
             HistoryPage { epoch: room.stream.epoch().to_owned(), offset: room.stream.offset(), events }
         };

@@ -30,7 +30,8 @@ impl MemoryMetrics {
         if series.len() >= METRICS && !series.contains_key(&point.metric) {
             let oldest = series.iter().min_by_key(|(_, points)| points.back().map(|point| point.at_ms));
             if let Some(oldest) = oldest.map(|(metric, _)| metric.clone()) {
-                series.remove(&oldest);
+                let points = series.remove(&oldest).map_or(0, |points| points.len());
+                super::bound::forget(&oldest, METRICS, points);
             }
         }
         let points = series.entry(point.metric.clone()).or_default();

@@ -5,6 +5,7 @@
 
 mod aggregate;
 mod backlog;
+mod bound;
 pub mod memory;
 mod plan;
 pub mod postgres;
@@ -12,6 +13,7 @@ mod query;
 pub mod sqlite;
 
 pub use backlog::{Backlog, MemoryBacklog};
+pub use bound::{MOST_METRICS, refused_points};
 pub use query::{BadQuery, MetricQuery};
 
 use crate::hub::event::NewEvent;

@@ -20,6 +20,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 
+use crate::config::without_secrets;
+
 /// How long `/readyz` waits for the upstream.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Room for the answer's head.
@@ -84,7 +86,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for S {}
 impl Upstream {
     /// `timeout` is for connection and answer together; `None`: no limit.
     pub(super) fn new(address: &str, timeout: Option<Duration>) -> Result<Self, UpstreamError> {
-        let bad = || UpstreamError::Address(address.to_owned());
+        let bad = || UpstreamError::Address(without_secrets(address));
         let uri: Uri = address.parse().map_err(|_| bad())?;
         let secure = match uri.scheme_str() {
             Some("ws" | "http") => false,

@@ -7,7 +7,6 @@
 use super::{Session, State, effect::Effect, effect::RoomRequest};
 use osbackend_protocol::{
     ClientFrame, ClientMessage, CloseCode, ErrorBody, ErrorCode, JsonObject, RequestId, RoomName, RoomPosition, ServerMessage,
-    Timestamp,
     server_msg::{Heartbeat, LeaveReason, RoomRefused},
 };
 use std::collections::VecDeque;
@@ -181,7 +180,7 @@ impl Session {
     /// answers, unless it has to know first who the user is.
     pub(super) fn behind(&mut self, frame: ClientFrame, now: u64) {
         if matches!(frame.message, ClientMessage::Heartbeat) && self.greeted {
-            return self.send(ServerMessage::Heartbeat(Heartbeat { server_time: Timestamp(now), resume: None }), frame.id, now);
+            return self.send(ServerMessage::Heartbeat(Heartbeat { server_time: self.shown(now), resume: None }), frame.id, now);
         }
         if let ClientMessage::Leave(leave) = &frame.message {
             self.waiting.iter_mut().filter(|waiting| waiting.joins(&leave.room)).for_each(|waiting| waiting.left = true);

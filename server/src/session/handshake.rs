@@ -121,7 +121,7 @@ impl Session {
 
     fn set_user(&mut self, verified: Verified, now: u64) {
         self.deadlines.stop(Timer::Authenticate);
-        let expires_at = verified.expires_at_ms;
+        let expires_at = self.settings.ahead.of_wall(verified.expires_at_ms);
         self.deadlines.set(Timer::TokenWarning, expires_at.saturating_sub(self.settings.token_warning_ms).max(now));
         self.deadlines.set(Timer::TokenExpired, expires_at.saturating_add(self.settings.token_grace_ms));
         // Whoever it was before, nobody has let this user in yet.
@@ -362,7 +362,7 @@ impl Session {
 
     /// The answer once its rooms are joined; `away_ms` is how long a resumed client was gone.
     pub fn welcome(&mut self, welcome: Welcome, rooms: Vec<RoomResult>, away_ms: u64, now: u64) -> SystemFrame {
-        let timestamp = Timestamp(now);
+        let timestamp = self.shown(now);
         let resume = if self.is_legacy() { None } else { self.grant_resume(now) };
         let identity = self.identity();
         let (user_id, role) = (identity.map(|who| who.sub.clone()), identity.and_then(|who| who.role.clone()));

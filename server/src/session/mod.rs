@@ -257,7 +257,7 @@ impl Session {
                 Timer::Drain => self.close(CloseCode::Restart),
                 Timer::Resume => {
                     let resume = self.grant_resume(now);
-                    self.send(ServerMessage::Heartbeat(Heartbeat { server_time: Timestamp(now), resume }), None, now);
+                    self.send(ServerMessage::Heartbeat(Heartbeat { server_time: self.shown(now), resume }), None, now);
                 }
             }
         }
@@ -308,7 +308,7 @@ impl Session {
         if silent_until > now {
             return self.deadlines.set(Timer::Heartbeat, silent_until);
         }
-        self.send(ServerMessage::Heartbeat(Heartbeat { server_time: Timestamp(now), resume: None }), None, now);
+        self.send(ServerMessage::Heartbeat(Heartbeat { server_time: self.shown(now), resume: None }), None, now);
         self.deadlines.set(Timer::Heartbeat, now + interval);
     }
 
@@ -350,8 +350,13 @@ impl Session {
         }
     }
 
+    /// The time to show.
+    fn shown(&self, now: u64) -> Timestamp {
+        Timestamp(self.settings.ahead.wall(now))
+    }
+
     fn send(&mut self, message: ServerMessage, id: Option<RequestId>, now: u64) {
-        self.effects.push_back(Effect::Send(SystemFrame { message, id, timestamp: Timestamp(now) }));
+        self.effects.push_back(Effect::Send(SystemFrame { message, id, timestamp: self.shown(now) }));
     }
 
     fn send_error(&mut self, id: Option<RequestId>, error: ErrorBody, now: u64) {

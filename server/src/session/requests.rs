@@ -11,7 +11,7 @@ use crate::{
     metrics::{self, MetricQuery},
 };
 use osbackend_protocol::{
-    Action, ClientFrame, ClientMessage, ErrorBody, ErrorCode, RequestId, RoomName, ServerMessage, Timestamp, allowed,
+    Action, ClientFrame, ClientMessage, ErrorBody, ErrorCode, RequestId, RoomName, ServerMessage, allowed,
     client_msg::{HistoryGet, Join, MetricsGet, Publish},
     event,
     limits::MAX_PAGE,
@@ -89,7 +89,7 @@ impl Session {
                 return;
             }
             ClientMessage::Heartbeat => {
-                self.send(ServerMessage::Heartbeat(Heartbeat { server_time: Timestamp(now), resume: None }), id, now);
+                self.send(ServerMessage::Heartbeat(Heartbeat { server_time: self.shown(now), resume: None }), id, now);
                 return;
             }
             ClientMessage::Custom(custom) => {
@@ -208,8 +208,8 @@ impl Session {
         if let Ok(overview) = RoomName::parse(metrics::ROOM) {
             self.allow(&overview, Action::Join, answered || self.rooms.contains(&overview))?;
         }
-        let query =
-            MetricQuery::new(get, now).map_err(|error| ErrorBody::new(ErrorCode::BadRequest, format!("payload.{error}")))?;
+        let query = MetricQuery::new(get, self.settings.ahead.wall(now))
+            .map_err(|error| ErrorBody::new(ErrorCode::BadRequest, format!("payload.{error}")))?;
         self.effects.push_back(Effect::Metrics { query, id });
         Ok(())
     }

@@ -3,6 +3,7 @@
 use super::ask::Asks;
 use crate::{
     auth::resume::ResumeKeys,
+    clock::Ahead,
     config::{Config, HookEvent},
     limits::Quota,
 };
@@ -48,6 +49,8 @@ pub struct SessionSettings {
     pub asks_about_rooms: bool,
     /// Signs and checks resume tokens.
     pub resume: ResumeKeys,
+    /// How far the clock of `now` is ahead of the time that is shown.
+    pub ahead: Ahead,
 }
 
 impl SessionSettings {
@@ -86,6 +89,7 @@ impl SessionSettings {
             asks_about_rooms: asks.join || asks.publish || policy.asks_backend(),
             policy,
             resume,
+            ahead: Ahead::default(),
         }
     }
 }

@@ -92,6 +92,11 @@ impl Collector for Looked {
         out.counters("published_events", "Events that were published, by delivery class", published)?;
         out.counter("deliveries", "Live events that were queued for a member", counts.deliveries())?;
         out.counter("replayed_events", "Events of replays and snapshots that were queued for a member", counts.replayed())?;
+        out.counter(
+            "metric_points_refused",
+            "Points of metrics that were not stored, or forgotten, as there are too many metrics",
+            crate::metrics::refused_points(),
+        )?;
         out.counter("engine_errors", "Events that the engine did not take", meters.engine_errors())?;
 
         let QueueTotals { bytes, largest, conflated, dropped, traffic } = hub.registry.queues();

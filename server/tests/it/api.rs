@@ -3,7 +3,7 @@
 use osbackend_server::auth::mint::Token;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, SECRET, TestServer, admin_token, request, send, user_token};
+use crate::support::{Answer, SECRET, TestServer, admin_token, request, send, token, user_token};
 
 struct Api {
     server: TestServer,
@@ -295,6 +295,25 @@ async fn an_array_of_its_fields_is_no_object() {
     let value = json!({"type": "metric_update", "data": {"metric": "calls", "values": {"a": []}}});
     let message = api.post(EVENTS, &value).await.expect_error(422, "bad_request");
     assert_eq!(message, "data.values.a: expected a number, a string, a boolean or null");
+}
+
+#[tokio::test]
+async fn an_admin_who_is_narrowed_to_rooms_disconnects_nobody_else() {
+    let api = Api::start().await;
+    let narrowed = token(Token::for_user("root").role("admin").claim("rooms", json!(["agent:*"])));
+    let mut ada = api.server.connecting().query(&user_token("ada")).open().await;
+    let greeting = ada.expect("connection_established").await;
+    let of = |body: Value| {
+        let (http, narrowed) = (api.server.http, narrowed.clone());
+        async move { request(http, "POST", "/api/ws/disconnect", Some(&narrowed), body.to_string()).await }
+    };
+    let client_id = &greeting["data"]["clientId"];
+    for whom in [json!({"userId": "ada"}), json!({"clientId": client_id})] {
+        let message = of(whom).await.expect_error(403, "forbidden");
+        assert!(message.contains("`rooms`"), "{message}");
+    }
+    ada.is_alive().await;
+    assert_eq!(of(json!({"userId": "root"})).await.ok()["disconnected"], 0, "itself it may");
 }
 
 #[tokio::test]

@@ -237,14 +237,27 @@ async fn a_new_key_is_asked_for_at_once_and_then_once_in_thirty_seconds() {
     assert_eq!(project.supabase.asked_for_keys(), 2);
 
     // Anyone can invent a kid: many of them cost one request in thirty seconds.
-    for n in 0..50 {
-        let invented = project.ec.sign_as(&json!({"alg": "ES256", "kid": format!("invented-{n}")}), &claims);
-        assert_eq!(sub(&project.auth, &invented, start.later(seconds(2))).await, Err(AuthError::UnknownKey));
+    let invented =
+        |n: usize, claims: &Value| project.ec.sign_as(&json!({"alg": "ES256", "kid": format!("invented-{n}")}), claims);
+    assert_eq!(sub(&project.auth, &invented(0, &claims), start.later(seconds(2))).await, Err(AuthError::UnknownKey));
+    for n in 1..50 {
+        assert_eq!(sub(&project.auth, &invented(n, &claims), start.later(seconds(2))).await, Err(AuthError::Unavailable));
     }
     assert_eq!(project.supabase.asked_for_keys(), 3);
+    // A token that is older than the keys that came can't be signed with one that they lack; one that is not may be.
+    let issued = |at: u64| project.supabase.claims_with("ada", &json!({"iat": at}));
+    assert_eq!(
+        sub(&project.auth, &invented(50, &issued(now_seconds() - 70)), start.later(seconds(3))).await,
+        Err(AuthError::UnknownKey)
+    );
+    assert_eq!(
+        sub(&project.auth, &invented(51, &issued(now_seconds() - 40)), start.later(seconds(3))).await,
+        Err(AuthError::Unavailable)
+    );
+    // Who has a token of a key that came since the last question is told to come again, not to go.
     let third = IssuerKey::eddsa("ed-3");
     project.supabase.rotate(&[&second, &third]);
-    assert_eq!(sub(&project.auth, &third.sign(&claims), start.later(seconds(31))).await, Err(AuthError::UnknownKey));
+    assert_eq!(sub(&project.auth, &third.sign(&claims), start.later(seconds(31))).await, Err(AuthError::Unavailable));
     assert_eq!(sub(&project.auth, &third.sign(&claims), start.later(seconds(32))).await.as_deref(), Ok("ada"));
     assert_eq!(project.supabase.asked_for_keys(), 4);
 }

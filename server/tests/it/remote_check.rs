@@ -185,3 +185,46 @@ async fn beside_a_secret_of_the_servers_only_what_it_did_not_sign_is_asked_about
     assert_eq!(check(&auth, &theirs, Moment::now()).await.unwrap().identity.sub, "theirs");
     assert_eq!(supabase.asked_for_user(), 1);
 }
+
+#[tokio::test]
+async fn invented_tokens_from_one_address_cost_little_and_crowd_out_nobody_who_is_known() {
+    let (supabase, auth) = project().await;
+    let now = Moment::now();
+    let from = |last: u8| Some(std::net::IpAddr::from([192, 0, 2, last]));
+    let check_from = async |token: &str, last: u8, at: Moment| soon("a check", auth.verify_from_at(token, from(last), at)).await;
+    let ada = |n: u64| supabase.session(&supabase.claims_with("ada", &json!({"n": n})));
+    check_from(&ada(1), 1, now).await.unwrap();
+
+    let invented = |n: u64| hs256(b"a guess", &json!({"alg": "HS256"}), &supabase.claims_with(&format!("x-{n}"), &json!({})));
+    let mut outcomes = [0, 0];
+    for n in 0..500 {
+        match check_from(&invented(n), 1, now).await {
+            Err(AuthError::Rejected) => outcomes[0] += 1,
+            Err(AuthError::Unavailable) => outcomes[1] += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    // Those that are at once, but for hers; all others are told to come again, without a question.
+    assert_eq!((outcomes, supabase.asked_for_user()), ([49, 451], 50));
+    // Who is known is asked about, also from there, and so is who comes from elsewhere.
+    check_from(&ada(2), 1, now).await.unwrap();
+    check_from(&supabase.session(&supabase.claims("bob")), 2, now).await.unwrap();
+
+    // Questions that hang hold the turns of those who aren't known, and no others.
+    supabase.mood(Mood::Hanging);
+    let hanging: Vec<_> = (1_000..1_030_u64)
+        .map(|n| {
+            let (auth, token) = (auth.clone(), invented(n));
+            tokio::spawn(async move { auth.verify_from_at(&token, from(3), now).await })
+        })
+        .collect();
+    supabase.user_is_asked_for(52 + 8).await;
+    let (auth_of_ada, token) = (auth.clone(), ada(3));
+    let login = tokio::spawn(async move { auth_of_ada.verify_from_at(&token, from(3), now).await });
+    supabase.user_is_asked_for(52 + 8 + 1).await;
+    supabase.mood(Mood::Well);
+    login.await.unwrap().unwrap();
+    for refused in hanging {
+        refused.await.unwrap().unwrap_err();
+    }
+}

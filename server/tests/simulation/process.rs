@@ -61,6 +61,7 @@ pub(crate) fn process(settings: &Settings, engine: Box<dyn Engine>, mutant: Muta
     let changing = if mutant == Mutant::ResumeKeyChanged { number } else { 0 };
     let secret = format!("a secret of at least 32 bytes, kept {changing}");
     let session = SessionSettings {
+        ahead: osbackend_server::clock::Ahead::default(),
         handshake_timeout_ms: Some(10_000),
         auth_timeout_ms: Some(10_000),
         token_warning_ms: 60_000,

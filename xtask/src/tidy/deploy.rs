@@ -57,6 +57,34 @@ pub(super) fn image_names_what_exists(tree: &Tree) -> Vec<Finding> {
     findings
 }
 
+/// A tag is another image tomorrow.
+pub(super) fn images_are_named_by_digest(tree: &Tree) -> Vec<Finding> {
+    let dockerfiles = tree.texts().filter(|(file, _)| file.path.rsplit('/').next().is_some_and(is_dockerfile));
+    let mut findings = Vec::new();
+    for (file, text) in dockerfiles {
+        let mut stages = vec!["scratch"];
+        for (index, line) in text.lines().enumerate() {
+            let words: Vec<&str> = line.split_whitespace().filter(|word| !word.starts_with("--")).collect();
+            let [from, image, rest @ ..] = words.as_slice() else { continue };
+            if !from.eq_ignore_ascii_case("FROM") {
+                continue;
+            }
+            let digest = image.split_once("@sha256:").map(|(_, digest)| digest);
+            let is_digest =
+                digest.is_some_and(|digest| digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()));
+            if !is_digest && !stages.contains(image) {
+                findings.push(finding(&file.path, index, format!("{image} has no digest: write {image}@sha256:…")));
+            }
+            stages.extend(rest.last());
+        }
+    }
+    findings
+}
+
+fn is_dockerfile(name: &str) -> bool {
+    name == "Dockerfile" || name.ends_with(".Dockerfile") || (name.starts_with("Dockerfile.") && !name.ends_with("ignore"))
+}
+
 /// The engine tells a crash of the process from one of the machine by the boot's name (`engine/sqlite/file.rs`). A unit that hides it makes
 /// clients start anew after each crash.
 pub(super) fn service_may_read_the_boot(tree: &Tree) -> Vec<Finding> {
@@ -95,6 +123,17 @@ mod tests {
         assert_eq!(of(good), []);
         assert_eq!(of("COPY Cargo.toml gone /src/\n").len(), 1);
         assert_eq!(of("FROM rust:1.95\nFROM docker.io/library/rust:1.90\n").len(), 1);
+    }
+
+    #[test]
+    fn an_image_without_a_digest_is_found() {
+        let of = |text: &str| images_are_named_by_digest(&Tree::of(DOCKERFILE, text));
+        let digest = "0123456789abcdef".repeat(4);
+        assert_eq!(
+            of(&format!("FROM --platform=x a/b:1@sha256:{digest} AS build\nFROM build\nFROM scratch\nCOPY FROM /x\n")),
+            []
+        );
+        assert_eq!(of(&format!("FROM a/b:1\nfrom a/b@sha256:12\nFROM c@sha256:{digest}\n")).len(), 2);
     }
 
     #[test]

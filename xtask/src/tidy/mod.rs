@@ -23,6 +23,7 @@ type Rule = fn(&Tree) -> Vec<Finding>;
 const RULES: &[Rule] = &[
     deploy::image_is_built_from_all_crates,
     deploy::image_names_what_exists,
+    deploy::images_are_named_by_digest,
     deploy::service_may_read_the_boot,
     layout::starts_with_a_header,
     layout::generated_files_say_so,

@@ -11,6 +11,7 @@ use super::{
     lock::{LockFile, Noted},
     schema,
 };
+use crate::private;
 use rusqlite::{Connection, OptionalExtension, ToSql, types::FromSql};
 use std::path::{Path, PathBuf};
 
@@ -37,6 +38,11 @@ impl DataFile {
     pub(super) fn open(options: &SqliteOptions) -> Result<Self, OpenError> {
         let lock = LockFile::take(&options.dir)?;
         let path = options.dir.join(FILE);
+        // SQLite gives the log and the index the rights of the file.
+        let made = if path.exists() { Ok(()) } else { private::file(&path).map(|_| ()) };
+        let mut of_file = ["", "-wal", "-shm", "-journal"].iter();
+        let closed = made.and_then(|()| of_file.try_for_each(|end| private::existing(&options.dir.join(format!("{FILE}{end}")))));
+        closed.map_err(|error| OpenError::Directory { dir: options.dir.clone(), error })?;
         let connection = connect(&path)
             .and_then(|connection| prepare(&connection).map(|()| connection))
             .map_err(|error| OpenError::of(path.clone(), &error))?;

@@ -5,8 +5,9 @@
 //! and before anything of it is delivered, so that a database with fewer events has lost some.
 
 use super::error::OpenError;
+use crate::private;
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, TryLockError},
     io::{self, Read, Seek, Write},
     path::Path,
 };
@@ -37,9 +38,9 @@ impl LockFile {
     /// Takes `dir`, which is made where it doesn't exist.
     pub(super) fn take(dir: &Path) -> Result<Self, OpenError> {
         let refused = |error| OpenError::Directory { dir: dir.to_owned(), error };
-        std::fs::create_dir_all(dir).map_err(refused)?;
+        private::directory(dir).map_err(refused)?;
         let path = dir.join(FILE);
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(refused)?;
+        let file = private::file(&path).map_err(refused)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { file, stored: 0, failing: false }),
             Err(TryLockError::WouldBlock) => Err(OpenError::InUse { dir: dir.to_owned() }),

@@ -14,6 +14,8 @@ const ROOMS: i64 = 100;
 const KEYS: usize = 1_000;
 /// A room without events keeps its row, and so its epoch, for this long after its last one, in milliseconds.
 const FORGET_AFTER_MS: u64 = 7 * 86_400_000;
+/// Keys of snapshots that are forgotten in one go, or those of one room.
+const FORGOTTEN_KEYS: i64 = 5_000;
 /// Free pages that are not worth giving back.
 const FREE_PAGES: i64 = 1024;
 /// Pages given back in one go.
@@ -42,15 +44,23 @@ impl Upkeep {
             .collect::<rusqlite::Result<_>>()?;
         let over = rooms.len() < usize::try_from(ROOMS).unwrap_or_default();
         self.at = if over { 0 } else { rooms.last().map_or(0, |room| room.0) };
-        let mut forgotten = Vec::new();
+        let (mut forgotten, mut forgotten_keys) = (Vec::new(), 0);
         let changed = store.transaction(|store| {
             let mut changed = false;
             for (id, name, offset, first, at) in rooms {
                 // A name that this version's rules refuse can't be asked for any more.
                 let Ok(room) = RoomName::parse(&name) else { continue };
                 changed |= expire(store, id, &room, offset, first, now_ms)?;
-                if at.cast_unsigned() + FORGET_AFTER_MS < now_ms && is_empty(store, id)? {
-                    forgotten.push((id, room));
+                let is_older = |age_ms: u64| age_ms > 0 && at.cast_unsigned().saturating_add(age_ms) < now_ms;
+                let snapshot_ms = store.retention.snapshot_ms();
+                if (is_older(FORGET_AFTER_MS) || is_older(snapshot_ms)) && has_no_history(store, id)? {
+                    let keys = snapshot_keys(store, id)?;
+                    let is_over = if keys == 0 { is_older(FORGET_AFTER_MS) } else { is_older(snapshot_ms) };
+                    // What is too much for now is looked at again in the next round.
+                    if is_over && (forgotten.is_empty() || forgotten_keys + keys <= FORGOTTEN_KEYS) {
+                        forgotten_keys += keys;
+                        forgotten.push((id, room));
+                    }
                 }
             }
             Ok(changed)
@@ -80,8 +90,7 @@ fn expire(store: &Store, id: i64, room: &RoomName, offset: i64, first: i64, now_
         connection.prepare_cached("UPDATE rooms SET first = ?2 WHERE id = ?1")?.execute((id, young))?;
     }
     let most = i64::try_from(SNAPSHOT_KEYS).unwrap_or(i64::MAX);
-    let keys: i64 =
-        connection.prepare_cached("SELECT count(*) FROM latest WHERE room = ?1")?.query_row([id], |row| row.get(0))?;
+    let keys = snapshot_keys(store, id)?;
     if keys > most {
         let limit: i64 = connection
             .prepare_cached("SELECT offset FROM latest WHERE room = ?1 ORDER BY offset LIMIT 1 OFFSET ?2")?
@@ -92,13 +101,19 @@ fn expire(store: &Store, id: i64, room: &RoomName, offset: i64, first: i64, now_
     Ok(young > first)
 }
 
-fn is_empty(store: &Store, id: i64) -> rusqlite::Result<bool> {
-    let sql =
-        "SELECT NOT EXISTS (SELECT 1 FROM events WHERE room = ?1) AND NOT EXISTS (SELECT 1 FROM idempotent WHERE room = ?1)";
+/// Whether nothing but its snapshot is left of a room.
+fn has_no_history(store: &Store, id: i64) -> rusqlite::Result<bool> {
+    let sql = "SELECT NOT EXISTS (SELECT 1 FROM events WHERE room = ?1 AND offset >= (SELECT first FROM rooms WHERE id = ?1)) \
+               AND NOT EXISTS (SELECT 1 FROM idempotent WHERE room = ?1)";
     store.connection.prepare_cached(sql)?.query_row([id], |row| row.get(0))
 }
 
-/// Deletes the rows of rooms that hold nothing. Should they come back, it is in another epoch.
+/// Keys of a room's snapshot.
+fn snapshot_keys(store: &Store, id: i64) -> rusqlite::Result<i64> {
+    store.connection.prepare_cached("SELECT count(*) FROM latest WHERE room = ?1")?.query_row([id], |row| row.get(0))
+}
+
+/// Deletes rooms that hold nothing, or a snapshot that is over its time, unless somebody is in them. Should they come back, it is in another epoch.
 fn forget(store: &mut Store, rooms: Vec<(i64, RoomName)>) -> rusqlite::Result<()> {
     if rooms.is_empty() {
         return Ok(());
@@ -108,7 +123,13 @@ fn forget(store: &mut Store, rooms: Vec<(i64, RoomName)>) -> rusqlite::Result<()
         store.transaction(|store| {
             for (id, _) in rooms {
                 note_forgotten(&store.connection, *id)?;
-                store.connection.prepare_cached("DELETE FROM rooms WHERE id = ?1")?.execute([id])?;
+                for of_room in [
+                    "DELETE FROM latest WHERE room = ?1",
+                    "DELETE FROM events WHERE room = ?1",
+                    "DELETE FROM rooms WHERE id = ?1",
+                ] {
+                    store.connection.prepare_cached(of_room)?.execute([id])?;
+                }
             }
             put(&store.connection, "generation", &generation)
         })

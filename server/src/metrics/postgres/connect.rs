@@ -1,16 +1,21 @@
 //! Connections to the database: TLS where it is offered, made anew when they broke. The address never reaches a log: it has a
 //! password in it.
 
+use parking_lot::Mutex;
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use std::{path::Path, sync::Arc, time::Duration};
-use tokio::sync::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_postgres::{Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a statement may take.
-const STATEMENT_TIMEOUT: &str = "30s";
+/// Begins a transaction with what holds in it alone: a pooler gives the connection to others after it, and they must not find our
+/// settings. Statements take some milliseconds: compiling one, as is done where many rows are expected, would take a second.
+pub(super) const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = '30s'; SET LOCAL jit = off";
+/// As [`BEGIN`], for what only reads: all of it sees the database at one time.
+const BEGIN_READING: &str =
+    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '30s'; SET LOCAL jit = off";
 
 /// The database can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +40,9 @@ pub enum ConnectError {
     /// Nobody answers.
     #[error("the database of DATABASE_URL did not answer within 5 s")]
     Timeout,
+    /// The tables can't be made or taken over.
+    #[error("the database of DATABASE_URL: {0}")]
+    Schema(#[from] super::schema::SchemaError),
 }
 
 /// The cause is what tells; the library's own text is but "error connecting to server" or "db error".
@@ -114,24 +122,39 @@ fn checked_by_us(url: &str) -> String {
     format!("{address}?{}", settings.collect::<Vec<_>>().join("&"))
 }
 
-/// A connection: PostgreSQL's protocol takes many statements at once.
+/// Connections that are made when they are needed, and anew where they broke.
 pub(super) struct Connections {
     config: Config,
     tls: MakeRustlsConnect,
-    current: Mutex<Option<Arc<Client>>>,
+    turns: Arc<Semaphore>,
+    free: Mutex<Vec<Client>>,
 }
 
 impl Connections {
-    pub(super) fn new(url: &DatabaseUrl) -> Result<Self, ConnectError> {
-        Ok(Self { config: url.config.clone(), tls: url.tls()?, current: Mutex::new(None) })
+    /// No more than `most` at once; who wants another waits.
+    pub(super) fn new(url: &DatabaseUrl, most: usize) -> Result<Arc<Self>, ConnectError> {
+        let (config, tls, turns) = (url.config.clone(), url.tls()?, Arc::new(Semaphore::new(most)));
+        Ok(Arc::new(Self { config, tls, turns, free: Mutex::default() }))
     }
 
-    /// The connection, made anew where it broke.
-    pub(super) async fn get(&self) -> Result<Arc<Client>, ConnectError> {
-        let mut current = self.current.lock().await;
-        if let Some(client) = current.as_ref().filter(|client| !client.is_closed()) {
-            return Ok(client.clone());
-        }
+    /// A connection for the caller alone.
+    pub(super) async fn get(self: &Arc<Self>) -> Result<Taken, ConnectError> {
+        // Never closed: the semaphore lives as long as this.
+        let turn = self.turns.clone().acquire_owned().await.map_err(|_| ConnectError::Timeout)?;
+        let kept = loop {
+            match self.free.lock().pop() {
+                Some(client) if client.is_closed() => {}
+                kept => break kept,
+            }
+        };
+        let client = match kept {
+            Some(client) => client,
+            None => self.connect().await?,
+        };
+        Ok(Taken { client, turn, of: self.clone() })
+    }
+
+    async fn connect(&self) -> Result<Client, ConnectError> {
         let connecting = self.config.connect(self.tls.clone());
         let (client, connection) =
             tokio::time::timeout(CONNECT_TIMEOUT, connecting).await.map_err(|_| ConnectError::Timeout)??;
@@ -140,11 +163,43 @@ impl Connections {
                 tracing::warn!(error = told(&error), "the connection to the metrics database broke");
             }
         });
-        // Statements of some milliseconds: compiling one, as is done where many rows are expected, takes a second.
-        client.batch_execute(&format!("SET statement_timeout = '{STATEMENT_TIMEOUT}'; SET jit = off")).await?;
-        let client = Arc::new(client);
-        *current = Some(client.clone());
         Ok(client)
+    }
+}
+
+/// A connection that nobody else uses. Dropped, it is closed: who went away in the middle of a transaction leaves none behind.
+pub(super) struct Taken {
+    client: Client,
+    turn: OwnedSemaphorePermit,
+    of: Arc<Connections>,
+}
+
+impl Taken {
+    /// Begins a transaction that only reads.
+    pub(super) async fn reading(self) -> Result<Self, ConnectError> {
+        self.client.batch_execute(BEGIN_READING).await?;
+        Ok(self)
+    }
+
+    /// Ends the transaction of [`Self::reading`], and leaves the connection to the next.
+    pub(super) async fn done(self) -> Result<(), ConnectError> {
+        self.client.batch_execute("COMMIT").await?;
+        self.free();
+        Ok(())
+    }
+
+    /// Leaves the connection to the next: no transaction is open.
+    pub(super) fn free(self) {
+        self.of.free.lock().push(self.client);
+        drop(self.turn);
+    }
+}
+
+impl std::ops::Deref for Taken {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
     }
 }
 

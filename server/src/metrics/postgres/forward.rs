@@ -3,7 +3,7 @@
 use super::{
     ConnectError, UPKEEP,
     connect::{Connections, told},
-    write,
+    schema, write,
 };
 use crate::metrics::{Backlog, Keep, MetricsError};
 use std::{
@@ -21,12 +21,12 @@ const BETWEEN_DELETIONS: Duration = Duration::from_millis(50);
 /// Between attempts in an outage: at first, and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
 
-pub(super) async fn run(connections: Connections, backlog: Arc<dyn Backlog>, keep: Keep, written: watch::Sender<u64>) {
+pub(super) async fn run(connections: Arc<Connections>, backlog: Arc<dyn Backlog>, keep: Keep, written: watch::Sender<u64>) {
     let (mut at, mut pause, mut upkeep_at, mut migrated) = (0, PAUSES.0, Instant::now(), false);
     while !written.is_closed() {
-        if !migrated {
-            migrated = migrate(&connections).await.is_ok();
-        }
+        // Nothing is written into tables that are not known to be ours, and of this version.
+        let ready = if migrated { Ok(()) } else { migrate(&connections).await };
+        migrated = ready.is_ok();
         if migrated && Instant::now() >= upkeep_at {
             let more = expire(&connections, &keep).await.unwrap_or_else(|error| {
                 tracing::warn!(%error, "old metrics could not be deleted from the database");
@@ -35,7 +35,11 @@ pub(super) async fn run(connections: Connections, backlog: Arc<dyn Backlog>, kee
             // What is to be written goes in between.
             upkeep_at = Instant::now() + if more { BETWEEN_DELETIONS } else { UPKEEP };
         }
-        match step(&connections, &*backlog, at).await {
+        let stepped = match ready {
+            Ok(()) => step(&connections, &*backlog, at).await,
+            Err(error) => Err(MetricsError(error.to_string())),
+        };
+        match stepped {
             Ok(Some(through)) => {
                 if pause > PAUSES.0 {
                     tracing::info!("metrics are written to the database again");
@@ -66,25 +70,33 @@ pub(super) async fn run(connections: Connections, backlog: Arc<dyn Backlog>, kee
 }
 
 /// Writes the next batch; the id of its last point.
-async fn step(connections: &Connections, backlog: &dyn Backlog, at: u64) -> Result<Option<u64>, MetricsError> {
+async fn step(connections: &Arc<Connections>, backlog: &dyn Backlog, at: u64) -> Result<Option<u64>, MetricsError> {
     let batch = backlog.after(at, BATCH)?;
     let Some((through, _)) = batch.last() else { return Ok(None) };
     let through = *through;
     let points: Vec<_> = batch.into_iter().map(|(_, point)| point).collect();
     let client = connections.get().await.map_err(|error| MetricsError(error.to_string()))?;
     write::record(&client, &points).await.map_err(|error| MetricsError(told(&error)))?;
+    client.free();
     Ok(Some(through))
 }
 
-/// Whether it fails is told by the step that then fails too.
-async fn migrate(connections: &Connections) -> Result<(), ConnectError> {
-    Ok(write::migrate(&*connections.get().await?).await?)
+async fn migrate(connections: &Arc<Connections>) -> Result<(), ConnectError> {
+    let client = connections.get().await?;
+    schema::migrate(&client).await?;
+    client.free();
+    Ok(())
 }
 
 /// Whether there may be more to delete.
-async fn expire(connections: &Connections, keep: &Keep) -> Result<bool, MetricsError> {
+async fn expire(connections: &Arc<Connections>, keep: &Keep) -> Result<bool, MetricsError> {
     let client = connections.get().await.map_err(|error| MetricsError(error.to_string()))?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-    write::expire(&client, keep, now_ms, EXPIRED_AT_ONCE).await.map_err(|error| MetricsError(told(&error)))
+    let more = write::expire(&client, keep, now_ms, EXPIRED_AT_ONCE).await.map_err(|error| MetricsError(told(&error)))?;
+    if !more {
+        write::forget(&client).await.map_err(|error| MetricsError(told(&error)))?;
+    }
+    client.free();
+    Ok(more)
 }

@@ -1,14 +1,16 @@
 //! Metrics in PostgreSQL (`DATABASE_URL`), for who has one anyway: Supabase's users do.
 //!
 //! Points come by a [`Backlog`]: they are written in batches, each once however often it is tried, and a question waits for
-//! those that were published before it. Charts made with SQL find them in the view `osbackend_metrics`.
+//! those that were published before it. Charts made with SQL find them in the view `osbackend.metrics`.
 
 mod connect;
 mod forward;
 mod read;
+mod schema;
 mod write;
 
 pub use connect::{ConnectError, DatabaseUrl};
+pub use schema::SchemaError;
 
 use super::{Answer, Backlog, Keep, MetricQuery, MetricStore, MetricsError};
 use connect::Connections;
@@ -19,6 +21,8 @@ use tokio::sync::watch;
 const CATCH_UP: Duration = Duration::from_secs(2);
 /// Between two deletions of what is over its age.
 const UPKEEP: Duration = Duration::from_secs(300);
+/// Questions that are answered at once; others wait for their turn.
+const READING: usize = 2;
 
 /// A text as PostgreSQL can hold it: it knows no NUL.
 fn text(text: &str) -> Cow<'_, str> {
@@ -41,8 +45,7 @@ impl PostgresMetrics {
     /// # Errors
     /// There is no TLS to be had.
     pub fn start(url: &DatabaseUrl, backlog: Arc<dyn Backlog>, keep: Keep) -> Result<Self, ConnectError> {
-        // Two, so that a question never falls into the transaction of a write.
-        let (connections, writing) = (Arc::new(Connections::new(url)?), Connections::new(url)?);
+        let (connections, writing) = (Connections::new(url, READING)?, Connections::new(url, 1)?);
         let (tell, written) = watch::channel(0);
         tokio::spawn(forward::run(writing, backlog.clone(), keep, tell));
         Ok(Self { connections, backlog, keep, written })
@@ -54,8 +57,8 @@ impl PostgresMetrics {
 /// # Errors
 /// The database can't be reached or used.
 pub async fn prepare(url: &DatabaseUrl) -> Result<(), ConnectError> {
-    let client = Connections::new(url)?.get().await?;
-    Ok(write::migrate(&client).await?)
+    let client = Connections::new(url, 1)?.get().await?;
+    Ok(schema::migrate(&client).await?)
 }
 
 impl MetricStore for PostgresMetrics {
@@ -71,8 +74,10 @@ impl MetricStore for PostgresMetrics {
             let newest = backlog.newest()?;
             let _ = tokio::time::timeout(CATCH_UP, written.wait_for(|written| *written >= newest)).await;
             let answer = async {
-                let client = connections.get().await?;
-                Ok::<_, ConnectError>(read::query(&client, query, &keep, now_ms).await?)
+                let client = connections.get().await?.reading().await?;
+                let answer = read::query(&client, query, &keep, now_ms).await?;
+                client.done().await?;
+                Ok::<_, ConnectError>(answer)
             };
             // Where the database is and what it says is for the log, and not for every client.
             answer.await.map_err(|error| {

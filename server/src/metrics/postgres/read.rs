@@ -26,7 +26,7 @@ type BySeries = HashMap<i64, Sums>;
 pub(super) async fn query(client: &Client, query: MetricQuery, keep: &Keep, now_ms: u64) -> Result<Metrics, Error> {
     let only = query.metric.as_deref().map(text);
     let series = client
-        .query_typed("SELECT id, metric FROM osbackend_metric_series WHERE $1 IS NULL OR metric = $1", &[(&only, Type::TEXT)])
+        .query_typed("SELECT id, metric FROM osbackend.metric_series WHERE $1 IS NULL OR metric = $1", &[(&only, Type::TEXT)])
         .await?;
     let names: HashMap<i64, String> = series.iter().map(|row| (row.get(0), row.get(1))).collect();
     let ids: Vec<i64> = names.keys().copied().collect();
@@ -51,7 +51,7 @@ async fn points(
     let rows = client
         .query_typed(
             "SELECT of.id, at_ms, data FROM unnest($1) AS of (id) CROSS JOIN LATERAL (
-                SELECT at_ms, seq, data::text AS data FROM osbackend_metric_points
+                SELECT at_ms, seq, data::text AS data FROM osbackend.metric_points
                 WHERE series = of.id AND at_ms >= $2 AND at_ms < $3 ORDER BY at_ms DESC, seq DESC LIMIT $4
              ) AS newest ORDER BY of.id, at_ms, seq",
             &[
@@ -109,7 +109,7 @@ async fn add_points(
     let rows = client
         .query_typed(
             "SELECT of.id, at_ms, data FROM unnest($1) AS of (id) CROSS JOIN LATERAL (
-                SELECT at_ms, seq, data::text AS data FROM osbackend_metric_points
+                SELECT at_ms, seq, data::text AS data FROM osbackend.metric_points
                 WHERE series = of.id AND at_ms >= $2 AND at_ms < $3 OFFSET 0
              ) AS here ORDER BY of.id, at_ms, seq",
             &[(&ids, Type::INT8_ARRAY), (&bound(segment.from), Type::INT8), (&bound(segment.end), Type::INT8)],
@@ -142,11 +142,11 @@ async fn add_sums(
             "SELECT of.id, begin_ms, name, min, max, sum, count, last, last_at_ms FROM unnest($1) AS of (id)
              CROSS JOIN LATERAL (SELECT COALESCE((
                 SELECT min(begin_ms) FROM (
-                    SELECT DISTINCT begin_ms FROM osbackend_metric_sums
+                    SELECT DISTINCT begin_ms FROM osbackend.metric_sums
                     WHERE series = of.id AND span_ms = $2 AND begin_ms >= $3 AND begin_ms < $4 ORDER BY begin_ms DESC LIMIT $5
                 ) AS newest), $3) AS since OFFSET 0) AS first
              CROSS JOIN LATERAL (
-                SELECT * FROM osbackend_metric_sums
+                SELECT * FROM osbackend.metric_sums
                 WHERE series = of.id AND span_ms = $2 AND begin_ms >= first.since AND begin_ms < $4 OFFSET 0
              ) AS here",
             &[

@@ -1,62 +1,24 @@
-//! Tables, points and sums in the database, and what is over its age out of it.
+//! Points and sums into the database, and what is over its age out of it.
+//!
+//! No statement is prepared under a name, and nothing is set for longer than a transaction: a pooler may stand in between, which gives
+//! each transaction another connection.
 
 use super::{
-    super::{Keep, Point, aggregate::Additions},
-    connect::told,
+    super::{
+        Keep, Point,
+        aggregate::Additions,
+        bound::{MOST_METRICS, refuse},
+    },
+    connect::{BEGIN, told},
+    schema::ADD,
     text,
 };
 use osbackend_protocol::{event::MetricValue, metrics::Interval};
 use std::collections::{HashMap, HashSet};
-use tokio_postgres::{Client, Error};
-
-/// `MIGRATIONS[n]` leads from version n to n + 1. Never changed once released: a new version is a new entry.
-const MIGRATIONS: &[&str] = &["
-    CREATE TABLE osbackend_metric_series (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, metric text NOT NULL UNIQUE);
-    CREATE TABLE osbackend_metric_points (
-        series bigint NOT NULL, at_ms bigint NOT NULL, seq bigint GENERATED ALWAYS AS IDENTITY, event_id text NOT NULL UNIQUE,
-        data jsonb NOT NULL, PRIMARY KEY (series, at_ms, seq)
-    );
-    CREATE TABLE osbackend_metric_sums (
-        series bigint NOT NULL, span_ms bigint NOT NULL, begin_ms bigint NOT NULL, name text NOT NULL,
-        min double precision NOT NULL, max double precision NOT NULL, sum double precision NOT NULL, count bigint NOT NULL,
-        last double precision NOT NULL, last_at_ms bigint NOT NULL, PRIMARY KEY (series, span_ms, begin_ms, name)
-    );
-    CREATE VIEW osbackend_metrics AS
-        SELECT metric, to_timestamp(at_ms / 1000.0) AS at, data AS \"values\"
-        FROM osbackend_metric_points JOIN osbackend_metric_series ON series = id;
-    ALTER TABLE osbackend_metric_series ENABLE ROW LEVEL SECURITY;
-    ALTER TABLE osbackend_metric_points ENABLE ROW LEVEL SECURITY;
-    ALTER TABLE osbackend_metric_sums ENABLE ROW LEVEL SECURITY;
-"];
-
-/// Two servers that start at once must not both make the tables.
-const LOCK: i64 = 0x05ba_ce4d;
-
-/// Brings the tables to this program's version.
-pub(super) async fn migrate(client: &Client) -> Result<(), Error> {
-    client
-        .batch_execute(&format!(
-            "BEGIN; SELECT pg_advisory_xact_lock({LOCK}); CREATE TABLE IF NOT EXISTS osbackend_metric_schema (version int NOT NULL);"
-        ))
-        .await?;
-    let migrated = steps(client).await;
-    let end = if migrated.is_ok() { "COMMIT" } else { "ROLLBACK" };
-    client.batch_execute(end).await?;
-    migrated
-}
-
-async fn steps(client: &Client) -> Result<(), Error> {
-    let found = client.query_opt("SELECT version FROM osbackend_metric_schema", &[]).await?;
-    let version: i32 = found.map_or(0, |row| row.get(0));
-    for step in MIGRATIONS.iter().skip(usize::try_from(version).unwrap_or(0)) {
-        client.batch_execute(step).await?;
-    }
-    let now = i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX);
-    client.execute("DELETE FROM osbackend_metric_schema", &[]).await?;
-    // A newer version's tables are only ever added to: this one goes on with them, and leaves its mark alone.
-    client.execute("INSERT INTO osbackend_metric_schema VALUES ($1)", &[&now.max(version)]).await?;
-    Ok(())
-}
+use tokio_postgres::{
+    Client, Error,
+    types::{ToSql, Type},
+};
 
 /// Writes points, each once: those that are there already change nothing. A point that the database refuses for what it holds
 /// is given up, and the log says so: it would be refused for ever, and all others would wait behind it.
@@ -96,7 +58,7 @@ fn storable(point: &Point) -> Point {
 }
 
 async fn transaction(client: &Client, points: &[Point]) -> Result<(), Error> {
-    client.batch_execute("BEGIN").await?;
+    client.batch_execute(&format!("{BEGIN}; SELECT pg_advisory_xact_lock_shared({FORGETTING})")).await?;
     let written = insert(client, points).await;
     let end = if written.is_ok() { "COMMIT" } else { "ROLLBACK" };
     client.batch_execute(end).await?;
@@ -107,22 +69,30 @@ async fn insert(client: &Client, points: &[Point]) -> Result<(), Error> {
     let mut metrics: Vec<&str> = points.iter().map(|point| point.metric.as_str()).collect();
     metrics.sort_unstable();
     metrics.dedup();
-    let add = "INSERT INTO osbackend_metric_series (metric) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING";
-    client.execute(add, &[&metrics]).await?;
-    let ids = client.query("SELECT metric, id FROM osbackend_metric_series WHERE metric = ANY($1)", &[&metrics]).await?;
+    // Within their bound; not the ones that are there, as each attempt would use up an id.
+    let add = "INSERT INTO osbackend.metric_series (metric)
+        SELECT name FROM unnest($1) AS given (name) WHERE NOT EXISTS (SELECT 1 FROM osbackend.metric_series WHERE metric = name)
+        LIMIT GREATEST(0, $2 - (SELECT count(*) FROM osbackend.metric_series)) ON CONFLICT DO NOTHING";
+    client.execute_typed(add, &[(&metrics, Type::TEXT_ARRAY), (&(MOST_METRICS as i64), Type::INT8)]).await?;
+    let ids = client
+        .query_typed("SELECT metric, id FROM osbackend.metric_series WHERE metric = ANY($1)", &[(&metrics, Type::TEXT_ARRAY)])
+        .await?;
     let ids: HashMap<String, i64> = ids.iter().map(|row| (row.get(0), row.get(1))).collect();
     let known: Vec<(i64, &Point)> = points.iter().filter_map(|point| Some((*ids.get(&point.metric)?, point))).collect();
 
+    for point in points.iter().filter(|point| !ids.contains_key(&point.metric)) {
+        refuse(&point.metric);
+    }
     let series: Vec<i64> = known.iter().map(|(id, _)| *id).collect();
     let at: Vec<i64> = known.iter().map(|(_, point)| point.at_ms.cast_signed()).collect();
     let event: Vec<&str> = known.iter().map(|(_, point)| point.event_id.as_str()).collect();
     let data: Vec<String> = known.iter().map(|(_, point)| serde_json::to_string(&point.values).unwrap_or_default()).collect();
     let fresh = client
-        .query(
-            "INSERT INTO osbackend_metric_points (series, at_ms, event_id, data)
+        .query_typed(
+            "INSERT INTO osbackend.metric_points (series, at_ms, event_id, data)
              SELECT s, a, e, d::jsonb FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[]) AS new (s, a, e, d)
              ON CONFLICT (event_id) DO NOTHING RETURNING event_id",
-            &[&series, &at, &event, &data],
+            &[(&series, Type::INT8_ARRAY), (&at, Type::INT8_ARRAY), (&event, Type::TEXT_ARRAY), (&data, Type::TEXT_ARRAY)],
         )
         .await?;
     let mut fresh: HashSet<&str> = fresh.iter().map(|row| row.get(0)).collect();
@@ -153,30 +123,26 @@ async fn add_sums(client: &Client, additions: &Additions<i64>) -> Result<(), Err
             column.push(value.cast_signed());
         }
     }
+    let add = format!(
+        "INSERT INTO osbackend.metric_sums AS old (series, span_ms, begin_ms, name, min, max, sum, last, count, last_at_ms)
+         SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[],
+            $5::float8[], $6::float8[], $7::float8[], $8::float8[], $9::bigint[], $10::bigint[])
+         ON CONFLICT (series, span_ms, begin_ms, name) DO UPDATE SET {ADD}"
+    );
     client
-        .execute(
-            "INSERT INTO osbackend_metric_sums AS old (series, span_ms, begin_ms, name, min, max, sum, last, count, last_at_ms)
-             SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[],
-                $5::float8[], $6::float8[], $7::float8[], $8::float8[], $9::bigint[], $10::bigint[])
-             ON CONFLICT (series, span_ms, begin_ms, name) DO UPDATE SET
-                min = LEAST(old.min, excluded.min), max = GREATEST(old.max, excluded.max),
-                sum = CASE WHEN old.sum > 0 AND excluded.sum > $11::float8 - old.sum THEN $11::float8
-                    WHEN old.sum < 0 AND excluded.sum < -$11::float8 - old.sum THEN -$11::float8 ELSE old.sum + excluded.sum END,
-                count = old.count + excluded.count,
-                last = CASE WHEN excluded.last_at_ms >= old.last_at_ms THEN excluded.last ELSE old.last END,
-                last_at_ms = GREATEST(old.last_at_ms, excluded.last_at_ms)",
+        .execute_typed(
+            &add,
             &[
-                &keys[0],
-                &keys[1],
-                &keys[2],
-                &names,
-                &floats[0],
-                &floats[1],
-                &floats[2],
-                &floats[3],
-                &counts[0],
-                &counts[1],
-                &f64::MAX,
+                (&keys[0], Type::INT8_ARRAY),
+                (&keys[1], Type::INT8_ARRAY),
+                (&keys[2], Type::INT8_ARRAY),
+                (&names, Type::TEXT_ARRAY),
+                (&floats[0], Type::FLOAT8_ARRAY),
+                (&floats[1], Type::FLOAT8_ARRAY),
+                (&floats[2], Type::FLOAT8_ARRAY),
+                (&floats[3], Type::FLOAT8_ARRAY),
+                (&counts[0], Type::INT8_ARRAY),
+                (&counts[1], Type::INT8_ARRAY),
             ],
         )
         .await?;
@@ -186,25 +152,52 @@ async fn add_sums(client: &Client, additions: &Additions<i64>) -> Result<(), Err
 /// Deletes up to `most` points and sums of each span that are over their age; whether there may be more. A little at a time: what
 /// is written meanwhile waits for it, and a statement has a limit of time.
 pub(super) async fn expire(client: &Client, keep: &Keep, now_ms: u64, most: u64) -> Result<bool, Error> {
+    client.batch_execute(BEGIN).await?;
+    let more = delete(client, keep, now_ms, most).await;
+    client.batch_execute(if more.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+    more
+}
+
+/// Held by who forgets metrics, and shared by who writes points of them: none is forgotten that a point is being written of.
+const FORGETTING: i64 = 0x05ba_ce4e;
+
+/// Forgets metrics of which nothing is left.
+pub(super) async fn forget(client: &Client) -> Result<(), Error> {
+    // The lock in a statement of its own: what the next one sees was committed before it was had.
+    client.batch_execute(&format!("{BEGIN}; SELECT pg_advisory_xact_lock({FORGETTING})")).await?;
+    let forgotten = client
+        .batch_execute(
+            "DELETE FROM osbackend.metric_series AS of
+             WHERE NOT EXISTS (SELECT 1 FROM osbackend.metric_points WHERE series = of.id)
+             AND NOT EXISTS (SELECT 1 FROM osbackend.metric_sums WHERE series = of.id)",
+        )
+        .await;
+    client.batch_execute(if forgotten.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+    forgotten
+}
+
+async fn delete(client: &Client, keep: &Keep, now_ms: u64, most: u64) -> Result<bool, Error> {
     let mut more = false;
     if keep.raw.is_some() {
         let since = Keep::since(keep.raw, now_ms).cast_signed();
         // Metric by metric, as the primary key has them: by the time alone it would be a search through all points.
-        let old = "DELETE FROM osbackend_metric_points WHERE ctid = ANY(ARRAY(
-            SELECT old.ctid FROM osbackend_metric_series AS of CROSS JOIN LATERAL (
-                SELECT ctid FROM osbackend_metric_points WHERE series = of.id AND at_ms < $1 ORDER BY at_ms LIMIT $2
+        let old = "DELETE FROM osbackend.metric_points WHERE ctid = ANY(ARRAY(
+            SELECT old.ctid FROM osbackend.metric_series AS of CROSS JOIN LATERAL (
+                SELECT ctid FROM osbackend.metric_points WHERE series = of.id AND at_ms < $1 ORDER BY at_ms LIMIT $2
             ) AS old LIMIT $2))";
-        more |= client.execute(old, &[&since, &most.cast_signed()]).await? >= most;
+        more |= client.execute_typed(old, &[(&since, Type::INT8), (&most.cast_signed(), Type::INT8)]).await? >= most;
     }
     for (span, age) in [(Interval::Minute, keep.minutes), (Interval::Hour, keep.hours)] {
         if age.is_some() {
             let since = Keep::since(age, now_ms).saturating_sub(span.ms()).cast_signed();
-            let old = "DELETE FROM osbackend_metric_sums WHERE ctid = ANY(ARRAY(
-                SELECT old.ctid FROM osbackend_metric_series AS of CROSS JOIN LATERAL (
-                    SELECT ctid FROM osbackend_metric_sums
+            let old = "DELETE FROM osbackend.metric_sums WHERE ctid = ANY(ARRAY(
+                SELECT old.ctid FROM osbackend.metric_series AS of CROSS JOIN LATERAL (
+                    SELECT ctid FROM osbackend.metric_sums
                     WHERE series = of.id AND span_ms = $1 AND begin_ms < $2 ORDER BY begin_ms LIMIT $3
                 ) AS old LIMIT $3))";
-            more |= client.execute(old, &[&span.ms().cast_signed(), &since, &most.cast_signed()]).await? >= most;
+            let given: [(&(dyn ToSql + Sync), Type); 3] =
+                [(&span.ms().cast_signed(), Type::INT8), (&since, Type::INT8), (&most.cast_signed(), Type::INT8)];
+            more |= client.execute_typed(old, &given).await? >= most;
         }
     }
     Ok(more)

@@ -10,7 +10,10 @@ pub use write::{SCHEMA, expire, record};
 use super::{Answer, Keep, MetricQuery, MetricStore, MetricsError, Point};
 use parking_lot::Mutex;
 use rusqlite::Connection;
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
 use tokio::sync::Semaphore;
 
 /// Questions that are answered at once; the others wait.
@@ -39,9 +42,23 @@ pub trait PointSink: Send + Sync + 'static {
     fn upkeep(&self, connection: &Connection, now_ms: u64) -> rusqlite::Result<bool>;
 }
 
+/// Metrics that are looked at in one go of the upkeep.
+const METRICS_AT_ONCE: usize = 200;
+
 /// Points stay in the engine's file.
-#[derive(Clone, Copy, Debug)]
-pub struct InThisFile(pub Keep);
+#[derive(Debug)]
+pub struct InThisFile {
+    keep: Keep,
+    /// The last metric that the upkeep has looked at.
+    at: AtomicI64,
+}
+
+impl InThisFile {
+    /// Keeps them so long.
+    pub fn new(keep: Keep) -> Self {
+        Self { keep, at: AtomicI64::new(i64::MIN) }
+    }
+}
 
 impl PointSink for InThisFile {
     fn record(&self, connection: &Connection, points: &[Point]) -> rusqlite::Result<()> {
@@ -49,7 +66,10 @@ impl PointSink for InThisFile {
     }
 
     fn upkeep(&self, connection: &Connection, now_ms: u64) -> rusqlite::Result<bool> {
-        expire(connection, &self.0, now_ms, EXPIRED_AT_ONCE).map(|deleted| deleted >= EXPIRED_AT_ONCE)
+        let (most, after) = ((EXPIRED_AT_ONCE, METRICS_AT_ONCE), self.at.load(Ordering::Relaxed));
+        let (_, next) = write::expire_after(connection, &self.keep, now_ms, most, after)?;
+        self.at.store(next.unwrap_or(i64::MIN), Ordering::Relaxed);
+        Ok(next.is_some())
     }
 }
 

@@ -1,6 +1,10 @@
 //! Points into the file, within the transaction that stores their events; and out of it again when they are over their age.
 
-use super::super::{Keep, Point, aggregate::Additions};
+use super::super::{
+    Keep, Point,
+    aggregate::Additions,
+    bound::{MOST_METRICS, refuse},
+};
 use osbackend_protocol::{event::MetricValue, metrics::Interval};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeMap;
@@ -29,6 +33,7 @@ CREATE TABLE metric_sums (
 pub fn record(connection: &Connection, points: &[Point]) -> rusqlite::Result<()> {
     let mut find = connection.prepare_cached("SELECT id FROM metric_series WHERE metric = ?1")?;
     let mut add = connection.prepare_cached("INSERT INTO metric_series (metric) VALUES (?1)")?;
+    let mut count = connection.prepare_cached("SELECT count(*) FROM metric_series")?;
     let mut insert = connection.prepare_cached(
         "INSERT INTO metric_points (series, at, seq, data) VALUES (?1, ?2,
             (SELECT COALESCE(MAX(seq) + 1, 0) FROM metric_points WHERE series = ?1 AND at = ?2), ?3)",
@@ -39,6 +44,10 @@ pub fn record(connection: &Connection, points: &[Point]) -> rusqlite::Result<()>
         let series = match found {
             Some(id) => id,
             None => {
+                if count.query_row([], |row| row.get::<_, i64>(0))? >= MOST_METRICS as i64 {
+                    refuse(&point.metric);
+                    continue;
+                }
                 add.execute([&point.metric])?;
                 connection.last_insert_rowid()
             }
@@ -87,8 +96,22 @@ pub(super) fn encode(values: &BTreeMap<String, MetricValue>) -> rusqlite::Result
 /// # Errors
 /// SQLite refused.
 pub fn expire(connection: &Connection, keep: &Keep, now_ms: u64, most: usize) -> rusqlite::Result<usize> {
-    let mut ids = connection.prepare_cached("SELECT id FROM metric_series")?;
-    let ids: Vec<i64> = ids.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    expire_after(connection, keep, now_ms, (most, usize::MAX), i64::MIN).map(|(deleted, _)| deleted)
+}
+
+/// As [`expire`], of so many metrics at most behind the one with the id `after`: how many rows, and where to go on; `None` at the end.
+pub(super) fn expire_after(
+    connection: &Connection,
+    keep: &Keep,
+    now_ms: u64,
+    (most, metrics): (usize, usize),
+    after: i64,
+) -> rusqlite::Result<(usize, Option<i64>)> {
+    let mut ids = connection.prepare_cached("SELECT id FROM metric_series WHERE id > ?1 ORDER BY id LIMIT ?2")?;
+    let metrics = i64::try_from(metrics).unwrap_or(i64::MAX);
+    let ids: Vec<i64> = ids.query_map([after, metrics], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    // Fewer than were asked for are the last ones.
+    let mut next = ids.last().copied().filter(|_| ids.len() as i64 == metrics);
     let mut points = connection.prepare_cached(
         "DELETE FROM metric_points WHERE series = ?1 AND (at, seq) IN
             (SELECT at, seq FROM metric_points WHERE series = ?1 AND at < ?2 ORDER BY at LIMIT ?3)",
@@ -123,8 +146,10 @@ pub fn expire(connection: &Connection, keep: &Keep, now_ms: u64, most: usize) ->
         }
         deleted += here;
         if deleted >= most {
+            // There may be more of this one.
+            next = Some(id - 1);
             break;
         }
     }
-    Ok(deleted)
+    Ok((deleted, next))
 }

@@ -1,11 +1,12 @@
 //! The stored metrics: each store by the same rules, and what clients and the API get of them.
 
 mod api;
+mod closed_database;
 mod durable;
 mod store;
 
 use osbackend_server::metrics::{
-    Backlog, Keep, MemoryBacklog, MetricStore, Point,
+    Backlog, Keep, MemoryBacklog, MetricQuery, MetricStore, Point,
     memory::MemoryMetrics,
     postgres::{DatabaseUrl, PostgresMetrics, prepare},
     sqlite::{self, SqliteMetrics},
@@ -50,11 +51,21 @@ fn file(keep: Keep) -> Store {
 }
 
 async fn postgres(server: &Postgres, keep: Keep) -> Store {
+    prepare(&DatabaseUrl::parse(&server.url(), None).unwrap()).await.unwrap();
+    unprepared(server, keep)
+}
+
+/// As a server is that was started without a look at its database.
+fn unprepared(server: &Postgres, keep: Keep) -> Store {
     let backlog = Arc::new(MemoryBacklog::default());
     let url = DatabaseUrl::parse(&server.url(), None).unwrap();
     let waiting: Arc<dyn Backlog> = backlog.clone();
-    prepare(&url).await.unwrap();
     let store = PostgresMetrics::start(&url, waiting, keep).unwrap();
     let record = move |points: &[Point]| points.iter().for_each(|point| backlog.record(point.clone()));
     Store { store: Arc::new(store), record: Box::new(record), _of: Box::new(()) }
+}
+
+/// The points of the day from then on.
+fn all(from_ms: u64) -> MetricQuery {
+    MetricQuery { metric: None, from_ms, to_ms: from_ms + 86_400_000 - 1, limit: 1000, interval: None }
 }

@@ -6,7 +6,10 @@ use osbackend_protocol::{
     event::MetricValue,
     metrics::{Aggregate, Interval, PointValue},
 };
-use osbackend_server::metrics::{Keep, MetricQuery, Point};
+use osbackend_server::metrics::{
+    Keep, MOST_METRICS, MetricQuery, Point, refused_points,
+    sqlite::{self, InThisFile, PointSink as _},
+};
 use std::time::Duration;
 
 const MINUTE: u64 = 60_000;
@@ -193,6 +196,64 @@ async fn what_is_over_its_age_goes_and_the_coarser_stays() {
 }
 
 #[tokio::test]
+async fn there_is_a_bound_on_metrics_that_age_makes_room_in() {
+    let age = Some(Duration::from_secs(3600));
+    let keep = Keep { raw: age, minutes: age, hours: age };
+    let connection = rusqlite::Connection::open_in_memory().unwrap();
+    connection.execute_batch(sqlite::SCHEMA).unwrap();
+    let count = |sql: &str| usize::try_from(connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap()).unwrap();
+    let (metrics, points) = ("SELECT count(*) FROM metric_series", "SELECT count(*) FROM metric_points");
+    let refused = refused_points();
+    let all: Vec<_> = (0..MOST_METRICS + 5).map(|n| point(&format!("m-{n}"), START, 1_u64)).collect();
+    sqlite::record(&connection, &all).unwrap();
+    assert_eq!((count(metrics), count(points)), (MOST_METRICS, MOST_METRICS));
+    assert!(refused_points() >= refused + 5, "what is not stored is counted");
+    sqlite::record(&connection, &[point("m-7", START + 1, 1_u64)]).unwrap();
+    assert_eq!(count(points), MOST_METRICS + 1, "those that are there go on");
+
+    // The upkeep takes a few of them at a time, in turn.
+    let file = InThisFile::new(keep);
+    assert!(file.upkeep(&connection, START + DAY).unwrap());
+    let left = count(metrics);
+    assert!((MOST_METRICS - 500..MOST_METRICS).contains(&left), "{left}");
+    let mut steps = 1;
+    while file.upkeep(&connection, START + DAY).unwrap() {
+        steps += 1;
+    }
+    assert!(steps >= MOST_METRICS / 500 && count(metrics) == 0, "{steps} steps, {} left", count(metrics));
+    sqlite::record(&connection, &[point("another", START + DAY, 1_u64)]).unwrap();
+    assert_eq!(count(metrics), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bound_on_metrics_holds_in_postgres() {
+    let server = Postgres::start();
+    let (client, connection) = tokio_postgres::connect(&server.url(), tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let count = async || client.query_one("SELECT count(*) FROM osbackend.metric_series", &[]).await.unwrap().get::<_, i64>(0);
+    let store = postgres(&server, FOREVER).await;
+    // Nearly full; in SQL, as one by one takes long. Each has a sum, as what nothing is left of is forgotten.
+    let full = format!(
+        "WITH new AS (INSERT INTO osbackend.metric_series (metric) SELECT 'm-' || n FROM generate_series(1, {}) AS n RETURNING id)
+         INSERT INTO osbackend.metric_sums SELECT id, 60000, 0, 'active', 1, 1, 1, 1, 1, 0 FROM new",
+        MOST_METRICS - 2
+    );
+    client.batch_execute(&full).await.unwrap();
+    let refused = refused_points();
+    (store.record)(&["m-7", "one", "two", "three", "four"].map(|metric| point(metric, START, 1_u64)));
+    // The answer waits for what is on its way.
+    let stored = store.get(ask(None, START, START)).await;
+    assert_eq!(stored.len(), 3, "{stored:?}");
+    assert_eq!(count().await, MOST_METRICS as i64);
+    assert!(refused_points() >= refused + 2);
+    drop(store);
+    let age = Some(Duration::from_secs(3600));
+    let _aging = postgres(&server, Keep { raw: age, minutes: age, hours: age }).await;
+    let all_gone = async { while count().await > 0 {} };
+    tokio::time::timeout(Duration::from_secs(120), all_gone).await.unwrap();
+}
+
+#[tokio::test]
 async fn old_ranges_are_answered_from_what_is_left() {
     let keep = Keep { raw: Some(Duration::from_secs(3600)), minutes: Some(Duration::from_secs(86_400)), hours: None };
     let store = file(keep);
@@ -220,8 +281,8 @@ async fn what_is_over_its_age_goes_from_postgres_a_little_at_a_time() {
     let store = postgres(&server, Keep { raw: age, minutes: age, hours: None }).await;
     let (url, counting) = (
         server.url(),
-        "SELECT (SELECT count(*) FROM osbackend_metric_points),
-        (SELECT count(*) FROM osbackend_metric_sums WHERE span_ms = 60000)",
+        "SELECT (SELECT count(*) FROM osbackend.metric_points),
+        (SELECT count(*) FROM osbackend.metric_sums WHERE span_ms = 60000)",
     );
     let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);

@@ -49,6 +49,11 @@ impl Postgres {
         format!("postgres://osbackend@127.0.0.1:{}/postgres", self.port)
     }
 
+    /// What it has logged.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.join("log")).unwrap()
+    }
+
     /// Stops it at once, as a crash would; [`Self::resume`] starts it again on its port.
     pub(crate) fn crash(&self) {
         self.control(&["-m", "immediate", "stop"]);

@@ -112,6 +112,12 @@ impl Supabase {
         soon("the keys to be asked for", asked.wait_for(|asked| *asked >= times)).await.unwrap();
     }
 
+    /// Waits until it was asked about tokens that often.
+    pub(crate) async fn user_is_asked_for(&self, times: usize) {
+        let mut asked = self.inside.asked_for_user.subscribe();
+        soon("questions about tokens", asked.wait_for(|asked| *asked >= times)).await.unwrap();
+    }
+
     /// What a token of this project's user says, valid for an hour.
     pub(crate) fn claims(&self, sub: &str) -> Value {
         let iss = format!("{}/auth/v1", self.url);

@@ -104,10 +104,16 @@ async fn five_failures_in_a_row_open_the_breaker_and_a_probe_closes_it() {
     .await;
     let hooks = server.handle.hooks().unwrap().clone();
     let mut client = server.user("ada").await;
-    for _ in 0..5 {
-        client.send("call:start", json!({})).await;
-        backend.next("custom").await.status(503);
-        client.expect_error("unavailable").await;
+    let (mut second, mut third) = (server.user("bob").await, server.user("cy").await);
+    for client in [&mut client, &mut second, &mut third] {
+        for _ in 0..2 {
+            if hooks.is_open() {
+                continue;
+            }
+            client.send("call:start", json!({})).await;
+            backend.next("custom").await.status(503);
+            client.expect_error("unavailable").await;
+        }
     }
     assert!(hooks.is_open());
     assert_eq!(hooks.stats().opened.get(), 1);
@@ -145,4 +151,75 @@ async fn a_client_cannot_open_the_breaker_with_requests_that_are_refused() {
         client.expect_error("unavailable").await;
     }
     assert!(!server.handle.hooks().unwrap().is_open());
+}
+
+#[tokio::test]
+async fn one_user_who_makes_the_backend_fail_shuts_it_off_for_nobody() {
+    let (mut backend, server) = asking(|config| {
+        config.hooks.events = vec![HookEvent::Connect, HookEvent::Join, HookEvent::Custom];
+        config.limits.message_rate = None;
+    })
+    .await;
+    let hooks = server.handle.hooks().unwrap().clone();
+    let mut eve = server.connecting().query(&user_token("eve")).open().await;
+    backend.next("connect").await.allow();
+    eve.expect("connection_established").await;
+    for _ in 0..20 {
+        eve.send("call:start", json!({})).await;
+        backend.next("custom").await.status(500);
+        eve.expect_error("unavailable").await;
+    }
+    assert!(!hooks.is_open());
+    // Even where three users bring it about: what opens is the breaker of this kind.
+    for user in ["mallory", "oscar"] {
+        let mut client = server.connecting().query(&user_token(user)).open().await;
+        backend.next("connect").await.allow();
+        client.expect("connection_established").await;
+        client.send("call:start", json!({})).await;
+        backend.next("custom").await.status(500);
+        client.expect_error("unavailable").await;
+    }
+    assert!(hooks.is_open());
+    let mut ada = server.connecting().query(&user_token("ada")).open().await;
+    backend.next("connect").await.allow();
+    ada.expect("connection_established").await;
+    ada.send("join", json!({"room": "agent:7"})).await;
+    backend.next("join").await.allow();
+    ada.expect("room_joined").await;
+    ada.refused("call:start", json!({}), "unavailable").await;
+}
+
+#[tokio::test]
+async fn questions_that_are_slow_take_nobody_elses_place() {
+    let (mut backend, server) = asking(|config| {
+        config.hooks.events = vec![HookEvent::Connect, HookEvent::Custom];
+        config.limits.message_rate = None;
+    })
+    .await;
+    let connect = async |backend: &mut Backend, user: &str| {
+        let mut client = server.connecting().query(&user_token(user)).open().await;
+        backend.next("connect").await.allow();
+        client.expect("connection_established").await;
+        client
+    };
+    let (mut first, mut second) = (connect(&mut backend, "eve").await, connect(&mut backend, "eve").await);
+    for _ in 0..8 {
+        first.send("call:start", json!({})).await;
+        second.send("call:start", json!({})).await;
+    }
+    // One user's share, whatever the number of connections.
+    let mut slow = Vec::new();
+    for _ in 0..4 {
+        slow.push(backend.next("custom").await);
+    }
+    // The others wait: the next that asks is somebody else, for a login and for the same kind of question.
+    let mut ada = connect(&mut backend, "ada").await;
+    ada.send("call:start", json!({})).await;
+    let asked = backend.next("custom").await;
+    assert_eq!(asked.body["userId"], "ada");
+    asked.answer(json!({"reply": {"type": "served"}}));
+    ada.expect("served").await;
+    backend.is_quiet();
+    slow.remove(0).answer(json!({}));
+    assert_eq!(backend.next("custom").await.body["userId"], "eve", "one came free");
 }

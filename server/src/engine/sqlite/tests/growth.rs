@@ -76,11 +76,45 @@ fn keys_and_old_events_go_and_their_space_is_given_back() {
 }
 
 #[test]
+fn snapshots_of_deserted_rooms_go_after_their_time_with_their_epoch() {
+    let (dir, clock) = (TempDir::new(), Clock::new());
+    let with = |clock: &Clock| SqliteOptions { retention: keep(100, 1_000).with_snapshots(600_000), ..options(&dir, clock) };
+    let hub = start(with(&clock), &clock);
+    // In the order in which the upkeep looks at them: when the last is gone, the others have been looked at.
+    for name in ["agent:entered", "agent:young", "agent:old"] {
+        (1..=3).for_each(|n| drop(hub.publish(name, keyed(n, &format!("key-{n}"))).expect("published")));
+    }
+    let epoch = hub.epoch("agent:old");
+    clock.pass(600_000);
+    hub.publish("agent:young", keyed(4, "key-1")).expect("published");
+    hub.hub.stop();
+    drop(hub);
+    let hub = start(with(&clock), &clock);
+    let _member = hub.enter("agent:entered", None);
+    clock.pass(1);
+    let connection = rusqlite::Connection::open(dir.path().join(FILE)).expect("a file");
+    let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("a number");
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while count("SELECT count(*) FROM rooms") > 2 {
+        assert!(std::time::Instant::now() < deadline, "the old room's snapshot stays");
+        std::thread::yield_now();
+    }
+    assert_eq!((count("SELECT count(*) FROM latest"), count("SELECT count(*) FROM events")), (6, 6));
+    assert_eq!(hub.enter("agent:entered", None).offsets(), [1, 2, 3]);
+    assert_eq!(hub.enter("agent:young", None).offsets(), [2, 3, 4]);
+    for position in 0..=3 {
+        let back = hub.join("agent:old", &epoch, position);
+        assert!(!back.joined.recovered && back.offsets().is_empty() && back.joined.epoch != epoch, "from {position}");
+    }
+    assert_eq!(hub.publish("agent:old", keyed(1, "key-1")).expect("published").offset, Some(1));
+}
+
+#[test]
 fn metrics_that_come_fast_go_as_fast_when_they_are_over_their_age() {
     let (dir, clock) = (TempDir::new(), Clock::new());
     let second = |seconds| Some(std::time::Duration::from_secs(seconds));
     let keep = Keep { raw: second(60), minutes: second(60), hours: second(60) };
-    let options = || SqliteOptions { points: Some(std::sync::Arc::new(InThisFile(keep))), ..options(&dir, &clock) };
+    let options = || SqliteOptions { points: Some(std::sync::Arc::new(InThisFile::new(keep))), ..options(&dir, &clock) };
     let hub = start(options(), &clock);
     let metric = |n: u64| NewEvent {
         kind: "metric_update".into(),

@@ -1,5 +1,7 @@
 //! The SQLite engine alone: what its file survives, and what it does when it can't be written.
 
+#[cfg(unix)]
+mod closed;
 mod faults;
 mod file;
 mod growth;
