@@ -66,7 +66,7 @@ fn keys_and_old_events_go_and_their_space_is_given_back() {
     drop(hub);
     clock.pass(400_000);
     let hub = start(SqliteOptions { retention: keep(100_000, 60_000), ..options(&dir, &clock) }, &clock);
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(300);
     while sizes(&dir).0 > full / 2 {
         assert!(std::time::Instant::now() < deadline, "from {full} to {:?} bytes", sizes(&dir));
         std::thread::yield_now();
@@ -94,7 +94,7 @@ fn snapshots_of_deserted_rooms_go_after_their_time_with_their_epoch() {
     clock.pass(1);
     let connection = rusqlite::Connection::open(dir.path().join(FILE)).expect("a file");
     let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("a number");
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(300);
     while count("SELECT count(*) FROM rooms") > 2 {
         assert!(std::time::Instant::now() < deadline, "the old room's snapshot stays");
         std::thread::yield_now();
@@ -129,7 +129,7 @@ fn metrics_that_come_fast_go_as_fast_when_they_are_over_their_age() {
     let connection = rusqlite::Connection::open(dir.path().join(FILE)).expect("a file");
     let left = || connection.query_row("SELECT count(*) FROM metric_points", [], |row| row.get::<_, i64>(0)).expect("a number");
     // A round of the upkeep comes every 10 s, and takes 2,000 points at a time: ten of them would be as many rounds.
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(300);
     while left() > 0 {
         assert!(std::time::Instant::now() < deadline, "{} points are left", left());
         std::thread::yield_now();
