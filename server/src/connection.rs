@@ -8,6 +8,7 @@ use crate::{
     config::HookEvent,
     engine::{EngineError, Pending},
     handlers::{CustomReply, CustomRequest, Handlers, Running},
+    history,
     hooks::{Call, Hooks, Topic},
     hub::{
         Hub, JoinError,
@@ -23,8 +24,7 @@ use crate::{
 use osbackend_protocol::{
     CloseCode, ErrorBody, ErrorCode, Reconnect, RequestId, RoomName, RoomResult, ServerFrame, ServerMessage, SystemFrame,
     Timestamp, encode_server,
-    limits::MAX_PAGE_BYTES,
-    server_msg::{History, Published, RoomLeft, RoomRefused},
+    server_msg::{Published, RoomLeft, RoomRefused},
 };
 use std::{collections::VecDeque, net::IpAddr, sync::Arc, time::Instant};
 
@@ -364,7 +364,7 @@ impl Connection {
                     self.shared.hub.tell_presence(self.handle.id, &room, answer);
                 }
                 Effect::History { get, limit, id } => {
-                    let message = match history(&self.shared.hub, get.room, get.since, limit, get.reverse, now) {
+                    let message = match history::page(&self.shared.hub, get.room, get.since, limit, get.reverse, now) {
                         Ok(history) => ServerMessage::History(history),
                         Err(error) => ServerMessage::Error(ErrorBody::new(ErrorCode::Unavailable, error.to_string())),
                     };
@@ -489,27 +489,4 @@ fn time_last(publishes: &mut [Pending], meters: &Arc<Meters>) {
 pub(crate) fn text(message: ServerMessage, id: Option<RequestId>, now_ms: u64) -> Item {
     let frame = SystemFrame { message, id, timestamp: Timestamp(now_ms) };
     Item::Text(encode_server(&ServerFrame::System(frame)).into())
-}
-
-/// The held events of a room, as `history:get` and the API answer it: a page of `limit` events and [`MAX_PAGE_BYTES`] at most.
-pub fn history(
-    hub: &Hub,
-    room: RoomName,
-    since: Option<u64>,
-    limit: usize,
-    reverse: bool,
-    now_ms: u64,
-) -> Result<History, crate::engine::EngineError> {
-    // One more than asked for tells whether there is more.
-    let page = hub.history(&room, since, limit.saturating_add(1), reverse, now_ms)?;
-    let mut bytes = 0;
-    let fits = page.events.iter().take(limit).take_while(|event| {
-        let first = bytes == 0;
-        bytes += event.text.len() + 1;
-        first || bytes <= MAX_PAGE_BYTES
-    });
-    let count = fits.count();
-    // What was encoded by this server decodes; one that doesn't is left out rather than failing the page.
-    let events = page.events[..count].iter().filter_map(|event| serde_json::from_str(&event.text).ok()).collect();
-    Ok(History { room, epoch: page.epoch, offset: page.offset, events, more: count < page.events.len() })
 }

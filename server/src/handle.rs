@@ -3,9 +3,10 @@
 use crate::{
     auth::{AuthError, Authenticator, Verified},
     clock::Clock,
-    connection::{self, Shared},
+    connection::Shared,
     engine::{EngineError, Pending},
     handlers::{Answer, CustomRequest},
+    history,
     hooks::Hooks,
     hub::{RoomStatus, event::NewEvent, registry::drain_slots},
     metrics::{MetricQuery, MetricsError},
@@ -416,7 +417,7 @@ impl Handle {
 
     /// Events that a room still holds; see `history:get` (§3).
     pub fn history(&self, room: RoomName, since: Option<u64>, limit: usize, reverse: bool) -> Result<History, EngineError> {
-        connection::history(&self.shared.hub, room, since, limit, reverse, self.now_ms())
+        history::page(&self.shared.hub, room, since, limit, reverse, self.now_ms())
     }
 
     /// Stored points or aggregates of metrics, newest last; see `metrics:get` (§3).

@@ -22,6 +22,7 @@ pub mod engine;
 pub mod gateway;
 mod handle;
 pub mod handlers;
+mod history;
 pub mod hooks;
 pub mod hub;
 mod legacy;

@@ -204,14 +204,7 @@ pub const SETTINGS: &[Setting] = &[
         into!(engine.history_size, limit),
     ),
     setting("engine", "HISTORY_TTL", Some("1h"), TIME, "How long an event is kept.", into!(engine.history_ttl, duration)),
-    setting(
-        "engine",
-        "SNAPSHOT_TTL",
-        Some("7d"),
-        TIME,
-        "How long a room that nobody is in keeps its snapshot (the newest event of each key) after its last event.",
-        into!(engine.snapshot_ttl, duration),
-    ),
+    setting("engine", "SNAPSHOT_TTL", Some("7d"), TIME, "How long a deserted room keeps its snapshot.", into!(engine.snapshot_ttl, duration)),
     setting(
         "engine",
         "DATABASE_URL",
