@@ -35,6 +35,8 @@ const PUBLISHES_AT_ONCE: usize = 64;
 pub enum Work {
     /// Check a token and call [`Connection::on_verified`].
     Verify(String),
+    /// Look for an older connection whose place this one takes over, and call [`Connection::on_claimed`].
+    Claim,
     /// Run what has to be waited for, a custom handler or a question to the metrics, and send its answer; see
     /// `handlers::answer`.
     Custom(Running),
@@ -199,6 +201,18 @@ impl Connection {
         self.carry_out(now);
     }
 
+    /// See [`Session::only_in_place_of_an_older`].
+    pub fn only_in_place_of_an_older(&mut self, refusal: Refusal, now: u64) {
+        self.session.only_in_place_of_an_older(refusal, now);
+        self.carry_out(now);
+    }
+
+    /// See [`Session::on_claimed`].
+    pub fn on_claimed(&mut self, result: Result<(), Refusal>, now: u64) {
+        self.session.on_claimed(result, now);
+        self.carry_out(now);
+    }
+
     /// See [`Session::on_answer`].
     pub fn on_answer(&mut self, ticket: u64, verdict: Verdict, now: u64) {
         self.session.on_answer(ticket, verdict, now);
@@ -306,6 +320,7 @@ impl Connection {
                 Effect::Ping => self.handle.outbox.push(Item::Ping),
                 Effect::Close(code) => self.handle.outbox.close(code),
                 Effect::Verify(verify) => self.work.push_back(Work::Verify(verify.token)),
+                Effect::Claim => self.work.push_back(Work::Claim),
                 Effect::Join { request, id } => {
                     let outbox = self.handle.outbox.clone();
                     let announced = id.clone();

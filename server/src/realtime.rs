@@ -7,11 +7,10 @@ use crate::{
     config::{Config, EngineKind},
     connection::Shared,
     engine::{Retention, Retentions},
-    gateway::{self, Gateway, upgrade::Bounds},
+    gateway::{self, Door, Gateway, Hints, upgrade::Bounds},
     handlers::Handlers,
     hooks::{HookSetupError, Hooks},
     hub::{Hub, presence::PresenceOptions},
-    limits::Admission,
     session::{Mode, SessionSettings},
     storage::{self, StorageError},
     telemetry,
@@ -165,10 +164,10 @@ impl Builder {
             meters: Arc::default(),
             started_ms: clock.now_ms(),
         };
-        let admission = Admission::new(&config.limits);
+        let door = Door::new(&config.limits, clock.clone());
         let handle = Handle::new(Arc::new(shared), authenticator, clock);
         let call_limits = CallLimits::from_config(&config);
-        Ok(Realtime { handle, admission, call_limits, config })
+        Ok(Realtime { handle, door, hints: Hints::default(), call_limits, config })
     }
 }
 
@@ -189,7 +188,8 @@ async fn tell_presence(hub: Weak<Hub>, clock: Clock) {
 /// A running server, to be mounted in an axum application.
 pub struct Realtime {
     handle: Handle,
-    admission: Admission,
+    door: Door,
+    hints: Hints,
     call_limits: CallLimits,
     config: Config,
 }
@@ -231,6 +231,7 @@ impl Realtime {
         let options = api::Options {
             keys: ApiKeys::new(&self.config.auth.api_keys),
             origins: OriginPolicy::from_config(&self.config),
+            trusted_proxies: self.config.listen.trusted_proxies.clone().into(),
             limits: self.call_limits.clone(),
             body_timeout: self.config.limits.message_timeout,
         };
@@ -252,7 +253,8 @@ impl Realtime {
     fn gateway(&self, mode: Option<Mode>) -> Gateway {
         Gateway {
             handle: self.handle.clone(),
-            admission: self.admission.clone(),
+            door: self.door.clone(),
+            hints: self.hints.clone(),
             origins: OriginPolicy::from_config(&self.config),
             bounds: Bounds {
                 max_message_bytes: self.config.limits.max_message_bytes.unwrap_or(usize::MAX),

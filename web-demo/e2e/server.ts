@@ -11,7 +11,7 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 const page = fileURLToPath(new URL("../dist", import.meta.url));
 
 /** Fixed, so that tokens and sessions of before a restart are good after it. */
-const JWT_SECRET = "web-demo-end-to-end-0123456789abcdef";
+const OSBACKEND_DEV_SECRET = "web-demo-end-to-end-0123456789abcdef";
 
 /** The binary: named by the environment, or what cargo built last in this repository. */
 function binary(): string {
@@ -69,7 +69,7 @@ export class DemoServer {
     const child = spawn(program as string, args, {
       env: {
         ...process.env,
-        JWT_SECRET,
+        OSBACKEND_DEV_SECRET,
         ENGINE: this.#engine,
         DATA_DIR: this.#data,
         DRAIN: "0s",

@@ -57,7 +57,7 @@ export class Server {
     const child = spawn(binary(), ["serve", "--dev", "--demo-dir", this.#page], {
       env: {
         ...process.env,
-        JWT_SECRET,
+        OSBACKEND_DEV_SECRET: JWT_SECRET,
         ENGINE: "sqlite",
         DATA_DIR: this.#data,
         HOST: "127.0.0.1",

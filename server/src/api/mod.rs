@@ -6,6 +6,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get, post};
+use ipnet::IpNet;
 
 use crate::auth::api_key::ApiKeys;
 use crate::auth::origin::OriginPolicy;
@@ -71,6 +72,8 @@ pub(crate) struct Options {
     pub(crate) keys: ApiKeys,
     /// Pages.
     pub(crate) origins: OriginPolicy,
+    /// Peers that may tell the host that a page asked for.
+    pub(crate) trusted_proxies: Arc<[IpNet]>,
     /// Of callers by token and by none.
     pub(crate) limits: CallLimits,
     /// A body that isn't there after this time is answered with 408; `None`: no limit.
@@ -79,7 +82,7 @@ pub(crate) struct Options {
 
 /// The calls of §9 on a server's handle, with tokens checked as on `/ws`.
 pub(crate) fn router(handle: Handle, options: Options) -> Router {
-    let Options { keys, origins, limits, body_timeout } = options;
+    let Options { keys, origins, trusted_proxies, limits, body_timeout } = options;
     // What is under `/api/ws` and no call is answered in the form of §9; the rest of the paths is an application's own.
     let fallback = Router::<Api>::new().fallback(error::no_such_call);
     let router = calls().into_iter().fold(Router::new(), |router, (method, path, call)| {
@@ -90,6 +93,6 @@ pub(crate) fn router(handle: Handle, options: Options) -> Router {
     router
         .nest("/api/ws", fallback)
         .layer(from_fn_with_state((handle.clone(), limits.clone()), telemetry::http::observe))
-        .layer(cors::layer(origins))
+        .layer(cors::layer(origins, trusted_proxies))
         .with_state(Api { node: handle.shared().hub.new_id("node"), handle, keys, limits, body_timeout })
 }

@@ -85,6 +85,7 @@ mod tests {
 
     fn options() -> super::super::Options {
         super::super::Options {
+            trusted_proxies: [].into(),
             keys: crate::auth::api_key::ApiKeys::default(),
             origins: crate::auth::origin::OriginPolicy::SameHost,
             limits: super::super::CallLimits::from_config(&Config::default()),

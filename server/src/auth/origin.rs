@@ -7,6 +7,9 @@ use axum::http::header::{HOST, ORIGIN};
 
 use crate::config::Config;
 
+/// By which a proxy tells the host that it was asked for.
+const FORWARDED_HOST: &str = "x-forwarded-host";
+
 /// Which origins may connect. A request without `Origin` is not a browser's and always may.
 #[derive(Clone, Debug)]
 pub enum OriginPolicy {
@@ -29,29 +32,39 @@ impl OriginPolicy {
         }
     }
 
-    /// Whether a request with these headers may go on.
-    pub fn allows(&self, headers: &HeaderMap) -> bool {
+    /// Whether a request with these headers may go on. `trusted`: it came from a proxy that may tell its host.
+    pub fn allows(&self, headers: &HeaderMap, trusted: bool) -> bool {
         let mut origins = headers.get_all(ORIGIN).iter();
         let Some(origin) = origins.next() else { return true };
         let Some(origin) = origin.to_str().ok().filter(|_| origins.next().is_none()) else { return false };
+        if let Self::List(patterns) = self {
+            return patterns.iter().any(|pattern| pattern.allows(origin));
+        }
         let Some(origin) = Origin::parse(origin) else { return false };
         match self {
-            Self::SameHost => origin.is_of_host(headers),
+            Self::SameHost => origin.is_of_host(headers, trusted),
             // A name could be made to point at this machine by its owner (DNS rebinding); an address can't.
-            Self::Localhost => is_localhost(&origin.host) || (ip(&origin.host).is_some() && origin.is_of_host(headers)),
-            Self::List(patterns) => patterns.iter().any(|pattern| pattern.matches(&origin)),
+            Self::Localhost => is_localhost(&origin.host) || (ip(&origin.host).is_some() && origin.is_of_host(headers, trusted)),
+            Self::List(_) => false,
         }
     }
 }
 
+/// What browsers send for a local page on a WebSocket; elsewhere, and for all others without an origin, it is [`NULL`].
+const FILE: &str = "file://";
+const NULL: &str = "null";
+
 /// One entry of `ALLOWED_ORIGINS`: `https://app.example.com` (exactly that scheme, host and port), `https://*.example.com`
-/// (what has more names before the dot), or `*` (any web page with an origin; `null` has none).
+/// (what has more names before the dot), `file://` (local pages: Electron's `loadFile`, Cordova, a kiosk), `null` (pages without an
+/// origin: local ones, and sandboxed frames of anybody), or `*` (any page with an origin, a local one too; `null` is none).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OriginPattern(Pattern);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Pattern {
     Any,
+    File,
+    Null,
     Exactly(Origin),
     /// Hosts that end with a dot and this one's.
     Below(Origin),
@@ -63,15 +76,27 @@ impl OriginPattern {
         if text == "*" {
             return Some(Self(Pattern::Any));
         }
+        if text.eq_ignore_ascii_case(FILE) || text.eq_ignore_ascii_case(NULL) {
+            return Some(Self(if text.eq_ignore_ascii_case(FILE) { Pattern::File } else { Pattern::Null }));
+        }
         let Some((scheme, rest)) = text.split_once("://*.") else { return Origin::parse(text).map(Pattern::Exactly).map(Self) };
         let parent = Origin::parse(&format!("{scheme}://{rest}"))?;
         let is_name = ip(&parent.host).is_none() && (parent.host.contains('.') || parent.host == "localhost");
         is_name.then_some(Self(Pattern::Below(parent)))
     }
 
+    fn allows(&self, text: &str) -> bool {
+        match (&self.0, text) {
+            (Pattern::Any | Pattern::File | Pattern::Null, FILE) => true,
+            (Pattern::Null, NULL) => true,
+            _ => Origin::parse(text).is_some_and(|origin| self.matches(&origin)),
+        }
+    }
+
     fn matches(&self, origin: &Origin) -> bool {
         match &self.0 {
             Pattern::Any => true,
+            Pattern::File | Pattern::Null => false,
             Pattern::Exactly(one) => one == origin,
             Pattern::Below(parent) => {
                 let below = origin.host.strip_suffix(parent.host.as_str()).and_then(|rest| rest.strip_suffix('.'));
@@ -108,8 +133,8 @@ impl Origin {
     }
 
     /// Whether the request is for the page's own host, whatever the port.
-    fn is_of_host(&self, headers: &HeaderMap) -> bool {
-        requested_host(headers).is_some_and(|here| here == self.host)
+    fn is_of_host(&self, headers: &HeaderMap, trusted: bool) -> bool {
+        requested_host(headers, trusted).is_some_and(|here| here == self.host)
     }
 }
 
@@ -124,12 +149,16 @@ fn is_host(host: &str) -> bool {
 /// Whether the request is for this machine by name or by address: a page elsewhere whose name was made to point
 /// here is not.
 pub fn asks_for_this_machine(headers: &HeaderMap) -> bool {
-    requested_host(headers).is_some_and(|host| is_localhost(&host) || ip(&host).is_some())
+    requested_host(headers, false).is_some_and(|host| is_localhost(&host) || ip(&host).is_some())
 }
 
-fn requested_host(headers: &HeaderMap) -> Option<String> {
-    let host = headers.get(HOST)?.to_str().ok()?.to_ascii_lowercase();
-    Some(without_port(&host).to_owned())
+/// The host that the request is for, without its port. A trusted proxy may tell it by `X-Forwarded-Host`, whose first entry is
+/// what the browser asked for; that a page could have written it does not matter, since browsers let none do so.
+pub fn requested_host(headers: &HeaderMap, trusted: bool) -> Option<String> {
+    let forwarded = headers.get(FORWARDED_HOST).filter(|_| trusted);
+    let host = forwarded.or_else(|| headers.get(HOST))?.to_str().ok()?.to_ascii_lowercase();
+    let first = host.split(',').next().unwrap_or_default().trim();
+    Some(without_port(first).to_owned())
 }
 
 fn without_port(authority: &str) -> &str {
@@ -163,12 +192,12 @@ mod tests {
     }
 
     fn check(policy: &OriginPolicy, host: &str, allowed: &[&str], refused: &[&str]) {
-        assert!(policy.allows(&headers(host, None)), "no Origin: not a browser");
+        assert!(policy.allows(&headers(host, None), false), "no Origin: not a browser");
         for origin in allowed {
-            assert!(policy.allows(&headers(host, Some(origin))), "{origin} should be allowed for {host}");
+            assert!(policy.allows(&headers(host, Some(origin)), false), "{origin} should be allowed for {host}");
         }
         for origin in refused {
-            assert!(!policy.allows(&headers(host, Some(origin))), "{origin} should be refused for {host}");
+            assert!(!policy.allows(&headers(host, Some(origin)), false), "{origin} should be refused for {host}");
         }
     }
 
@@ -215,7 +244,12 @@ mod tests {
             ],
         );
         let any = OriginPolicy::List(vec![OriginPattern::parse("*").unwrap()]);
-        check(&any, "x", &["https://anything.example", "capacitor://localhost"], &["null", "", "https://"]);
+        check(
+            &any,
+            "x",
+            &["https://anything.example", "capacitor://localhost", "file://"],
+            &["null", "", "https://", "file:///etc"],
+        );
     }
 
     #[test]
@@ -271,14 +305,14 @@ mod tests {
         // Not ASCII: a Cyrillic `о`.
         let mut headers = headers("x", None);
         headers.insert(ORIGIN, axum::http::HeaderValue::from_bytes("https://g\u{43e}od.example.com".as_bytes()).unwrap());
-        assert!(!policy.allows(&headers));
+        assert!(!policy.allows(&headers, false));
     }
 
     #[test]
     fn what_is_no_pattern_is_not_taken() {
         for bad in [
             "",
-            "null",
+            "file:",
             "a.example",
             "https://",
             "https://a.example/",
@@ -293,18 +327,45 @@ mod tests {
         ] {
             assert_eq!(OriginPattern::parse(bad), None, "{bad:?}");
         }
-        for good in
-            ["*", "https://A.example", "http://localhost:5173", "https://*.localhost", "http://[::1]:8080", "tauri://localhost"]
-        {
+        for good in [
+            "*",
+            "https://A.example",
+            "http://localhost:5173",
+            "https://*.localhost",
+            "http://[::1]:8080",
+            "tauri://localhost",
+            "file://",
+            "null",
+        ] {
             assert!(OriginPattern::parse(good).is_some(), "{good:?}");
         }
+    }
+
+    #[test]
+    fn local_pages_connect_where_they_are_named() {
+        let of = |text: &str| OriginPolicy::List(vec![OriginPattern::parse(text).unwrap()]);
+        let others = ["", "file:", "file:///", "file:///x", "file://evil.example", "https://file", "nulL", "https://null"];
+        check(&of("file://"), "x", &["file://"], &[&["null"][..], &others[..]].concat());
+        check(&of("null"), "x", &["file://", "null"], &others);
+        check(&of("https://app.example.com"), "x", &[], &["file://", "null"]);
+        check(&OriginPolicy::SameHost, "localhost", &[], &["file://", "null"]);
+    }
+
+    #[test]
+    fn a_trusted_proxy_tells_the_host_and_nobody_else_does() {
+        let mut request = headers("127.0.0.1:8082", Some("https://app.example.com"));
+        request.insert("x-forwarded-host", "App.example.com:443, inner.example".parse().unwrap());
+        assert!(OriginPolicy::SameHost.allows(&request, true));
+        assert!(!OriginPolicy::SameHost.allows(&request, false));
+        request.insert("x-forwarded-host", "evil.example, app.example.com".parse().unwrap());
+        assert!(!OriginPolicy::SameHost.allows(&request, true));
     }
 
     #[test]
     fn two_origins_are_none() {
         let mut two = headers("a.example", Some("http://a.example"));
         two.append(ORIGIN, "http://a.example".parse().unwrap());
-        assert!(!OriginPolicy::SameHost.allows(&two));
+        assert!(!OriginPolicy::SameHost.allows(&two, false));
     }
 
     #[test]

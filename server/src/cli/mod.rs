@@ -67,6 +67,8 @@ enum Command {
 /// Runs the command that this process was started with. 0: done; 1: it failed, and stderr says why and what to do;
 /// 2: the command line or a setting is wrong.
 pub fn run() -> ExitCode {
+    // Before the settings are looked at: one of them depends on it.
+    crate::limits::files::raise();
     match Cli::parse().command {
         Command::Serve(args) => match serve::run(*args) {
             Ok(()) => ExitCode::SUCCESS,

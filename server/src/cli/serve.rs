@@ -9,9 +9,9 @@ use super::listen::{ListenError, Listeners, Routers, Tls};
 use super::signals::StopSignals;
 use super::{dev, pages, say};
 use crate::auth::api_key::generate;
-use crate::auth::mint::{MintError, random_secret};
+use crate::auth::mint::MintError;
 use crate::auth::{Authenticator, SetupError};
-use crate::config::{Config, SettingFlags, SettingsError, not_there_yet};
+use crate::config::{Config, Secret, SettingFlags, SettingsError, not_there_yet};
 use crate::demo_feed::{self, Feed};
 use crate::hooks::Hooks;
 use crate::metrics::postgres;
@@ -102,20 +102,22 @@ pub(super) fn run(args: Args) -> Result<(), ServeError> {
     for name in not_there_yet(|name| std::env::var(name).ok()) {
         tracing::warn!("{name} is set, but this version has no such setting yet: it has no effect");
     }
-    let own_secret = config.auth.jwt_secret.is_some();
-    if !own_secret && args.dev {
-        config.auth.jwt_secret = Some(random_secret().map_err(ServeError::Random)?);
-    }
+    // Beside a real source of users it must not be possible to become an admin by asking for it.
+    let dev_secret = match args.dev && !config.auth.accepts_tokens() {
+        true => Some(dev::secret().map_err(ServeError::Random)?),
+        false => None,
+    };
+    config.auth.jwt_secret = config.auth.jwt_secret.or_else(|| dev_secret.clone());
     let policy = file.policy().cloned().unwrap_or_default();
     check(&config, &policy)?;
     let page = pages::find(args.demo_dir)?;
     let mut dev_key = None;
-    if args.dev {
+    if dev_secret.is_some() {
         let made = generate("dev").map_err(ServeError::Random)?;
         config.auth.api_keys.push(made.setting);
         dev_key = Some(made.key);
     }
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(config, policy, own_secret, dev_key, page))
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(config, policy, dev_secret, dev_key, page))
 }
 
 /// Refuses what no server can be started with, by looking at nothing but the settings and the files that they name: no port is taken,
@@ -142,7 +144,7 @@ pub(super) fn check(config: &Config, policy: &Policy) -> Result<(), ServeError> 
 async fn serve(
     config: Config,
     policy: Policy,
-    own_secret: bool,
+    dev_secret: Option<Secret>,
     dev_key: Option<String>,
     page: Option<PathBuf>,
 ) -> Result<(), ServeError> {
@@ -171,11 +173,19 @@ async fn serve(
         routers.legacy = realtime.legacy_router();
     }
     let mut feed = None;
-    if let Some(secret) = config.auth.jwt_secret.clone().filter(|_| config.dev) {
-        let dev = dev::router(&config, secret.clone());
-        (routers.http, routers.ws) = (routers.http.merge(dev.clone()), routers.ws.merge(dev));
+    if config.dev {
+        let mut tokens = None;
+        if let Some(secret) = dev_secret {
+            let dev = dev::router(&config, secret.clone());
+            (routers.http, routers.ws) = (routers.http.merge(dev.clone()), routers.ws.merge(dev));
+            tokens = Some(dev::Tokens::sign(&secret, None)?);
+        }
         let shown = dev::Shown { api_key: dev_key.unwrap_or_default(), page: page.is_some() };
-        say(&dev::banner(http, ws, tls, own_secret, &dev::Tokens::sign(&secret, None)?, &shown));
+        say(&dev::banner(http, ws, tls, tokens.as_ref(), &shown));
+        if let Some(warning) = dev::warning(config.listen.host) {
+            tracing::warn!("{warning}");
+            say(&format!("WARNING: {warning}\n"));
+        }
         let mut business = Feed::new(now_seed());
         demo_feed::fill_in(&handle, &mut business).await;
         feed = Some(tokio::spawn(demo_feed::run(handle.clone(), business)));

@@ -57,7 +57,13 @@ impl SettingFlags {
                 || file.get(setting.name).filter(|value| !value.is_empty()).map(|value| (Some(value.to_owned()), Source::File));
             let (value, source) =
                 given.or_else(in_file).unwrap_or_else(|| (setting.default_for(dev).map(str::to_owned), Source::Default));
-            let value = value.map(|value| if setting.secret { "[redacted]".to_owned() } else { super::without_secrets(&value) });
+            let value = value.map(|value| match setting.name {
+                _ if setting.secret => "[redacted]".to_owned(),
+                "MAX_CONNECTIONS" if value.eq_ignore_ascii_case("auto") => {
+                    format!("{} (auto)", crate::limits::files::connections())
+                }
+                _ => super::without_secrets(&value),
+            });
             Effective { setting, value, source }
         };
         Ok(SETTINGS.iter().map(of).collect())

@@ -81,7 +81,7 @@ pub struct Listen {
     pub tls_cert: Option<PathBuf>,
     /// PEM file of the private key.
     pub tls_key: Option<PathBuf>,
-    /// Proxies whose `X-Forwarded-For` is believed.
+    /// Proxies whose `X-Forwarded-For` and `X-Forwarded-Host` are believed.
     pub trusted_proxies: Vec<IpNet>,
 }
 
@@ -171,7 +171,7 @@ pub enum EngineKind {
 /// Bounds on clients; `None` lifts one, where nothing else is said. The rates are of WebSocket connections, but for those of the API.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Connections of the whole server.
+    /// Connections of the whole server. The default fits the files that this process may open when it is made.
     pub max_connections: Option<usize>,
     /// Connections of one IP address.
     pub max_connections_per_ip: Option<usize>,
@@ -187,6 +187,8 @@ pub struct Limits {
     pub http_keep_alive: Option<Duration>,
     /// How long an HTTP client may not read its answer.
     pub http_write_timeout: Option<Duration>,
+    /// New connections a second of one IP address; five times as many at once.
+    pub connect_rate_per_ip: Option<u32>,
     /// New connections a second.
     pub connect_rate: Option<u32>,
     /// Size of one incoming message in bytes; more: close 1009.
@@ -389,6 +391,7 @@ impl Config {
                 api_rate_per_ip: None,
                 http_keep_alive: None,
                 http_write_timeout: None,
+                connect_rate_per_ip: None,
                 connect_rate: None,
                 max_message_bytes: None,
                 max_rooms: None,

@@ -2,8 +2,8 @@
 
 use super::setting::{Setting, setting};
 use super::value::{
-    address, any_text, api_keys, at_least, choice, duration, flag, host, limit, limit_from, log_filter, networks, number,
-    optional_port, origins, pause, words,
+    address, any_text, api_keys, at_least, choice, connections, duration, flag, host, limit, limit_from, log_filter, networks,
+    number, optional_port, origins, pause, some_path, some_secret, some_text, words,
 };
 use super::{Config, EngineKind, HookEvent, LogFormat, Secret};
 use crate::engine::sqlite::SyncMode;
@@ -82,7 +82,7 @@ pub const SETTINGS: &[Setting] = &[
         "TRUSTED_PROXIES",
         None,
         "IP addresses or networks with commas between, such as 10.0.0.0/8,::1",
-        "Proxies whose `X-Forwarded-For` tells the client's address.",
+        "Proxies whose `X-Forwarded-For` tells the client's address, and `X-Forwarded-Host` the host that it asked for.",
         into!(listen.trusted_proxies, networks),
     ),
     setting(
@@ -157,7 +157,7 @@ pub const SETTINGS: &[Setting] = &[
         "auth",
         "ALLOWED_ORIGINS",
         None,
-        "origins with commas between, such as https://app.example.com,https://*.example.org, or * for any",
+        "origins with commas between, such as https://app.example.com,https://*.example.org, or * for any; file:// and null for local pages",
         "Origins that browsers may connect from. Unset: the same host; with `--dev`: any localhost.",
         into!(auth.allowed_origins, |v| origins(v).map(Some)),
     ),
@@ -249,10 +249,10 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "limits",
         "MAX_CONNECTIONS",
-        Some("0"),
-        NUMBER,
-        "Connections of the whole server.",
-        into!(limits.max_connections, limit),
+        Some("auto"),
+        "a whole number, or auto; 0 lifts the limit",
+        "Connections of the whole server. `auto`: three quarters of the files that the process may open (`ulimit -Hn`).",
+        into!(limits.max_connections, connections),
     ),
     setting(
         "limits",
@@ -270,6 +270,15 @@ pub const SETTINGS: &[Setting] = &[
         NUMBER,
         "Connections of one user.",
         into!(limits.max_connections_per_user, limit),
+    )
+    .dev("0"),
+    setting(
+        "limits",
+        "CONNECT_RATE_PER_IP",
+        Some("20"),
+        NUMBER,
+        "New connections a second of one IP address or IPv6 network of 64 bits (five seconds' worth at once); more wait up to 8 s for their turn.",
+        into!(limits.connect_rate_per_ip, limit),
     )
     .dev("0"),
     setting("limits", "CONNECT_RATE", Some("500"), NUMBER, "New connections a second; more wait up to 8 s for their turn.", into!(limits.connect_rate, limit)),
@@ -480,15 +489,3 @@ pub const SETTINGS: &[Setting] = &[
         into!(logs.metrics_addr, |v| number(v).map(Some)),
     ),
 ];
-
-fn some_text(value: &str) -> Option<Option<String>> {
-    any_text(value).map(|value| Some(value.to_owned()))
-}
-
-fn some_secret(value: &str) -> Option<Option<Secret>> {
-    any_text(value).map(|value| Some(Secret::from(value)))
-}
-
-fn some_path(value: &str) -> Option<Option<std::path::PathBuf>> {
-    any_text(value).map(|value| Some(value.into()))
-}

@@ -17,7 +17,8 @@ fn the_defaults_are_those_of_section_10() {
     assert_eq!(config.engine.history_size, Some(1000));
     assert_eq!(config.engine.history_ttl, Some(Duration::from_secs(3600)));
     let limits = &config.limits;
-    assert_eq!(limits.max_connections, None);
+    assert_eq!(limits.max_connections, Some(crate::limits::files::connections()));
+    assert_eq!(limits.connect_rate_per_ip, Some(20));
     assert_eq!((limits.max_connections_per_ip, limits.max_connections_per_user), (Some(100), Some(20)));
     assert_eq!((limits.connect_rate, limits.max_message_bytes), (Some(500), Some(65536)));
     assert_eq!((limits.max_rooms, limits.message_rate, limits.message_burst), (Some(100), Some(50), Some(100)));
@@ -37,6 +38,7 @@ fn dev_is_local_patient_and_without_limits_on_one_person() {
     assert_eq!(config.listen.host.to_string(), "127.0.0.1");
     assert_eq!(config.auth.timeout, Some(Duration::from_secs(300)));
     assert_eq!((config.limits.max_connections_per_ip, config.limits.max_connections_per_user), (None, None));
+    assert_eq!(config.limits.connect_rate_per_ip, None);
     assert_eq!(config.limits.max_rooms, Some(100), "the other limits stay");
 }
 

@@ -1,12 +1,13 @@
 //! Parsers of setting values: text in, a typed value or `None` out. Knows nothing of which setting it is for.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::ApiKey;
+use super::{ApiKey, Secret};
 use crate::auth::origin::OriginPattern;
 
 /// `true` or `false`, and the other spellings that people use in environments.
@@ -40,6 +41,11 @@ pub(super) fn number<T: FromStr>(value: &str) -> Option<T> {
 pub(super) fn limit<T: FromStr + Default + PartialEq>(value: &str) -> Option<Option<T>> {
     let number: T = value.parse().ok()?;
     Some((number != T::default()).then_some(number))
+}
+
+/// As [`limit`], or `auto`: what the process's limit of open files leaves room for.
+pub(super) fn connections(value: &str) -> Option<Option<usize>> {
+    if value.eq_ignore_ascii_case("auto") { Some(Some(crate::limits::files::connections())) } else { limit(value) }
 }
 
 /// As [`limit`], but a limit below `least` would make the server useless and is refused.
@@ -92,10 +98,29 @@ pub(super) fn any_text(value: &str) -> Option<&str> {
     (!value.is_empty()).then_some(value)
 }
 
+/// Any text, for a setting that may be unset.
+pub(super) fn some_text(value: &str) -> Option<Option<String>> {
+    any_text(value).map(|value| Some(value.to_owned()))
+}
+
+/// As [`some_text`], never shown.
+pub(super) fn some_secret(value: &str) -> Option<Option<Secret>> {
+    any_text(value).map(|value| Some(Secret::from(value)))
+}
+
+/// A path, for a setting that may be unset.
+pub(super) fn some_path(value: &str) -> Option<Option<PathBuf>> {
+    any_text(value).map(|value| Some(value.into()))
+}
+
 /// Origins with commas between.
 pub(super) fn origins(value: &str) -> Option<Vec<String>> {
-    let list: Vec<String> =
-        value.split(',').map(|one| one.trim().trim_end_matches('/').to_ascii_lowercase()).filter(|one| !one.is_empty()).collect();
+    let one = |one: &str| match one.trim().trim_end_matches('/').to_ascii_lowercase() {
+        // A local page's origin is nothing but slashes behind the colon.
+        file if file == "file:" => "file://".to_owned(),
+        other => other,
+    };
+    let list: Vec<String> = value.split(',').map(one).filter(|one| !one.is_empty()).collect();
     (!list.is_empty() && list.iter().all(|one| OriginPattern::parse(one).is_some())).then_some(list)
 }
 
@@ -186,6 +211,7 @@ mod tests {
     #[test]
     fn origins_are_listed_without_a_trailing_slash() {
         assert_eq!(origins("https://A.example/, http://localhost:5173").unwrap(), ["https://a.example", "http://localhost:5173"]);
+        assert_eq!(origins("file:///,NULL,file://").unwrap(), ["file://", "null", "file://"]);
         for bad in ["", ",", "a.example", "https://", "https://a.example/path"] {
             assert_eq!(origins(bad), None, "{bad:?}");
         }

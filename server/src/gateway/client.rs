@@ -10,7 +10,7 @@ use crate::{
     handlers,
     hub::outbox::{Item, Outbox, QueueLook},
     legacy,
-    limits::Place,
+    limits::{NotAdmitted, Place, Seated, address},
     realtime::Handle,
     session::{Mode, Refusal, Traffic, Verdict},
     telemetry::meters::{ABNORMAL, EndedBy, Via},
@@ -22,7 +22,7 @@ use std::{
     future::Future,
     panic::AssertUnwindSafe,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll},
     time::Instant,
 };
@@ -35,13 +35,27 @@ const MAX_RUNNING: usize = 32;
 /// When a question that went wrong is to be asked again, in milliseconds.
 const ASK_AGAIN_MS: u64 = 1_000;
 
+/// Kinds of log lines, by close code.
+const CLOSED_BY_THE_SERVER: [(u16, &str); 8] = [
+    (1009, "closed, 1009"),
+    (1013, "closed, 1013"),
+    (4003, "closed, 4003"),
+    (4005, "closed, 4005"),
+    (4500, "closed, 4500"),
+    (4501, "closed, 4501"),
+    (4502, "closed, 4502"),
+    (4505, "closed, 4505"),
+];
+
 type Verifying = Pin<Box<dyn Future<Output = Result<Verified, AuthError>> + Send>>;
 
 struct Client {
     connection: Connection,
     handle: Handle,
     /// Counts this connection for as long as it lives.
-    place: Option<Place>,
+    place: Place,
+    /// Its address is at its limit, and it has taken over no older place yet.
+    at_the_door: bool,
     verifying: Option<Verifying>,
     /// Handlers, and questions with their tickets.
     running: JoinSet<Option<(u64, Verdict)>>,
@@ -55,34 +69,50 @@ pub(super) fn run(
     mut socket: Socket,
     handle: Handle,
     bounds: Bounds,
-    place: Option<Place>,
+    place: Place,
+    at_the_door: bool,
     mode: Mode,
     token: Result<Option<String>, Refusal>,
 ) -> impl Future<Output = ()> + Send {
     let clock = handle.clock();
     let since_ms = clock.now_ms();
-    if let Err(refusal) = &token {
-        tracing::info!(address = place.as_ref().and_then(Place::ip).map(display), reason = %refusal, "refused at the door");
+    if let Err(refusal) = &token
+        && let Some(left_out) = admits(&handle, "refused at the door", &place, since_ms)
+    {
+        tracing::info!(address = place.ip().map(display), reason = %refusal, left_out, "refused at the door");
     }
-    let address = place.as_ref().and_then(Place::ip);
-    let connection = Connection::of(handle.shared().clone(), mode, token, address, since_ms);
+    let mut connection = Connection::of(handle.shared().clone(), mode, token, place.ip(), since_ms);
+    connection.handle().place.store(place.number(), Ordering::Relaxed);
+    if at_the_door {
+        connection.only_in_place_of_an_older(Refusal::AddressLimit, since_ms);
+    }
     tracing::debug!(
         client = connection.session().client_id().as_ref(),
-        address = place.as_ref().and_then(Place::ip).map(display),
+        address = place.ip().map(display),
         ?mode,
         "connection opened"
     );
-    let mut client = Client { connection, handle, place, verifying: None, running: JoinSet::new(), since_ms, ended: None };
+    let mut client =
+        Client { connection, handle, place, at_the_door, verifying: None, running: JoinSet::new(), since_ms, ended: None };
     // Not an `async fn`: it would hold what it was called with a second time, in every connection's task.
     async move { socket::serve(&mut socket, &mut client, &clock, bounds).await }
 }
 
+/// Whether a line of this kind about this client's address is to be logged now, and how many were left out.
+fn admits(handle: &Handle, kind: &'static str, place: &Place, now_ms: u64) -> Option<u64> {
+    handle.shared().meters.seldom.admits(kind, place.ip().map(address::group), now_ms)
+}
+
 impl Client {
-    fn start_work(&mut self) {
+    fn start_work(&mut self, now_ms: u64) {
         while self.running.len() < MAX_RUNNING
             && let Some(work) = self.connection.poll_work()
         {
             match work {
+                Work::Claim => {
+                    let result = self.sit(None, now_ms);
+                    self.connection.on_claimed(result, now_ms);
+                }
                 Work::Verify(token) => {
                     let authenticator = self.handle.authenticator().clone();
                     let meters = self.handle.shared().meters.clone();
@@ -118,31 +148,54 @@ impl Client {
     }
 
     /// The outcome of a check, with the user's connections counted at the first one.
-    fn admitted(&mut self, result: Result<Verified, AuthError>) -> Result<Verified, Refusal> {
-        let verified = result.inspect_err(|error| self.log_refused(error))?;
-        if self.connection.session().identity().is_none()
-            && let Some(place) = &mut self.place
-        {
-            place.assign(&verified.identity.sub).map_err(|reason| {
-                self.handle.shared().meters.not_admitted("user_limit");
-                let client = self.connection.session().client_id().as_ref();
-                tracing::info!(client, user = verified.identity.sub, %reason, "connection refused");
-                Refusal::UserLimit
-            })?;
+    fn admitted(&mut self, result: Result<Verified, AuthError>, now_ms: u64) -> Result<Verified, Refusal> {
+        let verified = result.inspect_err(|error| self.log_refused(error, now_ms))?;
+        if self.connection.session().identity().is_none() {
+            self.sit(Some(&verified.identity.sub), now_ms)?;
         }
         Ok(verified)
+    }
+
+    /// Counts the client as one of `user`. Where a limit is reached and it resumes the session of an older connection, which
+    /// may be dead without anybody knowing, it takes over that one's place.
+    fn sit(&mut self, user: Option<&str>, now_ms: u64) -> Result<(), Refusal> {
+        let client = self.connection.session().resumed_client(user, now_ms);
+        let older = client.and_then(|client| self.handle.shared().hub.registry.of_client(client));
+        let number = older.as_ref().map(|older| older.place.load(Ordering::Relaxed)).filter(|number| *number > 0);
+        match self.place.sit(user, number) {
+            Ok(Seated::Free) => {}
+            Ok(Seated::TakenOver) => {
+                // As at its greeting, where the newer of two connections of one client stays.
+                if let Some(older) = older {
+                    older.outbox.close(CloseCode::NoHeartbeat);
+                }
+            }
+            Err(NotAdmitted::User) => {
+                self.handle.shared().meters.not_admitted("user_limit");
+                if let Some(left_out) = self.handle.shared().meters.seldom.admits("user_limit", user, now_ms) {
+                    let address = self.place.ip().map(display);
+                    tracing::info!(reason = "user_limit", user, address, left_out, "connection refused");
+                }
+                return Err(Refusal::UserLimit);
+            }
+            Err(_) => return Err(Refusal::AddressLimit),
+        }
+        self.at_the_door = false;
+        Ok(())
     }
 }
 
 impl Client {
     /// An `AuthError` tells what was wrong and never holds the token.
-    fn log_refused(&self, reason: &AuthError) {
+    fn log_refused(&self, reason: &AuthError, now_ms: u64) {
         let client = self.connection.session().client_id().as_ref();
-        let address = self.place.as_ref().and_then(Place::ip).map(display);
-        if *reason == AuthError::Unavailable {
-            tracing::warn!(client, address, %reason, "token not checked");
-        } else {
-            tracing::info!(client, address, %reason, "token refused");
+        let address = self.place.ip().map(display);
+        let unavailable = *reason == AuthError::Unavailable;
+        let kind = if unavailable { "token not checked" } else { "token refused" };
+        match admits(&self.handle, kind, &self.place, now_ms) {
+            Some(left_out) if unavailable => tracing::warn!(client, address, %reason, left_out, "token not checked"),
+            Some(left_out) => tracing::info!(client, address, %reason, left_out, "token refused"),
+            None => {}
         }
     }
 
@@ -152,7 +205,7 @@ impl Client {
         let session = self.connection.session();
         let client = session.client_id().as_ref();
         let user = session.identity().map(|identity| identity.sub.as_str());
-        let address = self.place.as_ref().and_then(Place::ip).map(display);
+        let address = self.place.ip().map(display);
         let ms = now_ms.saturating_sub(self.since_ms);
         let rooms = session.rooms().count();
         match (by, code) {
@@ -160,11 +213,27 @@ impl Client {
                 tracing::error!(client, user, address, code, ms, rooms, "connection closed: internal error")
             }
             (EndedBy::Server, 4002) => {
+                let Some(left_out) = admits(&self.handle, "slow consumer closed", &self.place, now_ms) else { return };
                 let QueueLook { bytes, conflated, .. } = self.connection.outbox().look();
-                tracing::warn!(client, user, address, code, ms, rooms, queue_bytes = bytes, conflated, "slow consumer closed");
+                tracing::warn!(
+                    client,
+                    user,
+                    address,
+                    code,
+                    ms,
+                    rooms,
+                    queue_bytes = bytes,
+                    conflated,
+                    left_out,
+                    "slow consumer closed"
+                );
             }
-            (EndedBy::Server, 1002 | 1003 | 1007 | 1009 | 1013 | 4003 | 4500..) => {
-                tracing::info!(client, user, address, code, ms, rooms, "connection closed by the server");
+            (EndedBy::Server, 1002 | 1003 | 1007 | 1009 | 1013 | 4003 | 4005 | 4500..) => {
+                // Of one address many for one reason are one line a second; the codes are counted.
+                let kind = CLOSED_BY_THE_SERVER.iter().find(|(of, _)| *of == code).map_or("closed, other", |(_, kind)| kind);
+                if let Some(left_out) = admits(&self.handle, kind, &self.place, now_ms) {
+                    tracing::info!(client, user, address, code, ms, rooms, left_out, "connection closed by the server");
+                }
             }
             _ => tracing::debug!(client, user, address, code, ?by, ms, rooms, "connection closed"),
         }
@@ -221,12 +290,12 @@ impl Handler for Client {
         self.connection.resume(now_ms);
         // What one brings about may start another.
         loop {
-            self.start_work();
+            self.start_work(now_ms);
             if let Some(verifying) = &mut self.verifying
                 && let Poll::Ready(result) = verifying.as_mut().poll(cx)
             {
                 self.verifying = None;
-                let result = self.admitted(result);
+                let result = self.admitted(result, now_ms);
                 self.connection.on_verified(result, now_ms);
                 continue;
             }
@@ -259,6 +328,9 @@ impl Handler for Client {
     fn on_gone(&mut self, now_ms: u64) {
         let (by, code) = self.ended.unwrap_or((EndedBy::Client, ABNORMAL));
         self.handle.shared().meters.closed(by, code);
+        if self.at_the_door {
+            self.handle.shared().meters.not_admitted("address_limit");
+        }
         self.log_gone(now_ms);
         // A handler that was begun is finished: what it does is not undone by a closed tab.
         self.running.detach_all();

@@ -1,17 +1,19 @@
 //! The gateway: from an HTTP request for `/ws` to a running connection (§1).
 
 mod client;
+mod door;
 pub mod frames;
+mod hints;
 pub mod meter;
 pub mod socket;
 pub mod upgrade;
 
 use crate::{
     auth::{extract, origin::OriginPolicy},
-    limits::{Admission, NotAdmitted, Place, address},
+    limits::{FULL_RETRY_MS, NotAdmitted, address},
     realtime::Handle,
     session::{Mode, Refusal},
-    telemetry::meters::{Meters, Via},
+    telemetry::meters::Via,
 };
 use axum::{
     Json, Router,
@@ -20,14 +22,12 @@ use axum::{
     response::{IntoResponse, Response},
     routing::any,
 };
+pub(crate) use door::Door;
+use door::Entered;
+pub(crate) use hints::Hints;
 use ipnet::IpNet;
 use osbackend_protocol::{ErrorCode, SUBPROTOCOL};
-use std::{
-    convert::Infallible,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 use upgrade::{Bounds, Upgrade};
 
 /// When a client that comes during a drain is to try again, in milliseconds.
@@ -37,7 +37,8 @@ const DRAINING_RETRY_MS: u64 = 1_000;
 #[derive(Clone)]
 pub(crate) struct Gateway {
     pub(crate) handle: Handle,
-    pub(crate) admission: Admission,
+    pub(crate) door: Door,
+    pub(crate) hints: Hints,
     pub(crate) origins: OriginPolicy,
     pub(crate) bounds: Bounds,
     pub(crate) trusted_proxies: Arc<[IpNet]>,
@@ -68,52 +69,52 @@ impl<S: Sync> FromRequestParts<S> for Address {
 
 async fn serve(
     State(gateway): State<Gateway>,
-    Address(address): Address,
+    Address(peer): Address,
     headers: HeaderMap,
     uri: Uri,
     mut socket: Upgrade,
 ) -> Response {
-    let meters = &gateway.handle.shared().meters;
-    let address = address.map(|peer| address::of_client(peer.ip(), &headers, &gateway.trusted_proxies));
-    if !gateway.origins.allows(&headers) {
-        not_admitted(meters, "origin", address);
+    let now_ms = gateway.handle.now_ms();
+    let peer = peer.map(|peer| peer.ip().to_canonical());
+    let address = peer.map(|peer| address::of_client(peer, &headers, &gateway.trusted_proxies));
+    let trusted = peer.is_some_and(|peer| address::is_trusted(peer, &gateway.trusted_proxies));
+    if let Some(peer) = peer.filter(|_| !trusted && address::is_forwarded(&headers)) {
+        gateway.hints.forwards(peer);
+    }
+    if !gateway.origins.allows(&headers, trusted) {
+        gateway.origin_refused(address, &headers, trusted, now_ms);
         return refusal(StatusCode::FORBIDDEN, ErrorCode::Forbidden, "this origin may not connect: see ALLOWED_ORIGINS", None);
     }
     let going_away = || {
-        not_admitted(meters, "draining", address);
+        gateway.not_admitted("draining", address, now_ms);
         let message = "the server is going away: connect again";
         refusal(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, message, Some(DRAINING_RETRY_MS))
     };
     if gateway.handle.is_draining() {
         return going_away();
     }
-    let now_ms = gateway.handle.now_ms();
-    // Browsers can't see an HTTP status: who is over its address's limit is let in, and told so (§6).
-    let (place, refused) = match gateway.admission.admit(address, now_ms) {
-        Ok(place) => (Some(place), None),
+    // A client that goes away while it waits drops this, and place and turn with it.
+    let entered = gateway.door.enter(address).await;
+    if gateway.handle.is_draining() {
+        return going_away();
+    }
+    let (place, at_limit) = match entered {
+        Ok(Entered::In(place)) => (place, false),
+        Ok(Entered::AtTheDoor(place)) => (place, true),
         Err(NotAdmitted::Full { retry_after_ms }) => {
-            not_admitted(meters, "full", address);
+            gateway.not_admitted("full", address, now_ms);
             let message = "the server takes no more connections now: try again later";
             return refusal(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, message, Some(retry_after_ms));
         }
+        Err(NotAdmitted::AddressRate { retry_after_ms }) => {
+            gateway.not_admitted("address_rate", address, now_ms);
+            let message = "this address opens connections too fast (CONNECT_RATE_PER_IP): try again later";
+            return refusal(StatusCode::TOO_MANY_REQUESTS, ErrorCode::RateLimited, message, Some(retry_after_ms));
+        }
         Err(NotAdmitted::Address | NotAdmitted::User) => {
-            not_admitted(meters, "address_limit", address);
-            (None, Some(Refusal::AddressLimit))
-        }
-    };
-    if let Some(wait_ms) = place.as_ref().map(Place::wait_ms).filter(|wait_ms| *wait_ms > 0) {
-        // A client that goes away meanwhile drops this, and its place with it.
-        tokio::time::sleep(Duration::from_millis(wait_ms)).await;
-        if gateway.handle.is_draining() {
-            return going_away();
-        }
-    }
-    let token = match (refused, extract::token(&headers, uri.query())) {
-        (Some(refusal), _) => Err(refusal),
-        (None, Ok(token)) => Ok(token.map(|token| token.as_str().to_owned())),
-        (None, Err(error)) => {
-            meters.token_refused(Via::Socket, &error);
-            Err(Refusal::Token(error))
+            gateway.address_full(address, now_ms);
+            let message = Refusal::AddressLimit.to_string();
+            return refusal(StatusCode::TOO_MANY_REQUESTS, ErrorCode::LimitReached, &message, Some(FULL_RETRY_MS));
         }
     };
     let mode = match gateway.mode {
@@ -121,16 +122,30 @@ async fn serve(
         None if socket.choose(SUBPROTOCOL) => Mode::V1,
         None => Mode::Plain,
     };
+    // Browsers can't see an HTTP status: who is over its address's limit is let in, and told so (§6). Who speaks first may
+    // say that it comes in place of an older connection.
+    let may_resume = mode == Mode::V1;
+    let refused = (at_limit && !may_resume).then_some(Refusal::AddressLimit);
+    if at_limit {
+        gateway.crowded(address, now_ms);
+    }
+    if refused.is_some() {
+        gateway.not_admitted("address_limit", address, now_ms);
+    }
+    let token = match (refused, extract::token(&headers, uri.query())) {
+        (Some(refusal), _) => Err(refusal),
+        (None, Ok(token)) => Ok(token.map(|token| token.as_str().to_owned())),
+        (None, Err(error)) => {
+            gateway.handle.shared().meters.token_refused(Via::Socket, &error);
+            Err(Refusal::Token(error))
+        }
+    };
     if mode == Mode::Legacy {
         tracing::debug!(?address, "a client on the deprecated METRICS_WS_PORT");
     }
     let bounds = gateway.bounds;
-    socket.on_upgrade(bounds, move |socket| client::run(socket, gateway.handle, bounds, place, mode, token))
-}
-
-fn not_admitted(meters: &Meters, reason: &'static str, address: Option<IpAddr>) {
-    meters.not_admitted(reason);
-    tracing::info!(reason, address = address.map(tracing::field::display), "connection refused");
+    socket
+        .on_upgrade(bounds, move |socket| client::run(socket, gateway.handle, bounds, place, at_limit && may_resume, mode, token))
 }
 
 /// An error of the HTTP API (§9).

@@ -30,6 +30,8 @@ pub struct ConnectionHandle {
     pub outbox: Arc<Outbox>,
     /// What it read and wrote; its own task counts.
     pub traffic: Traffic,
+    /// The number of its place, where it is counted (see `limits`); 0: nowhere.
+    pub place: AtomicU64,
     /// Set by a drain: how long this client waits, in milliseconds; 0 for none. The connection's task is woken by `control`.
     drain_after_ms: AtomicU64,
     draining: AtomicBool,
@@ -49,6 +51,7 @@ impl ConnectionHandle {
             id,
             outbox,
             traffic: Traffic::default(),
+            place: AtomicU64::new(0),
             drain_after_ms: AtomicU64::new(0),
             draining: AtomicBool::new(false),
             control: Mutex::new(None),

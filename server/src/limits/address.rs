@@ -5,6 +5,16 @@ use std::net::{IpAddr, Ipv6Addr};
 use axum::http::HeaderMap;
 use ipnet::IpNet;
 
+/// Whether this peer's headers about where a request comes from are believed.
+pub fn is_trusted(peer: IpAddr, trusted: &[IpNet]) -> bool {
+    trusted.iter().any(|network| network.contains(&peer.to_canonical()))
+}
+
+/// Whether whoever sent this says for whom.
+pub fn is_forwarded(headers: &HeaderMap) -> bool {
+    headers.contains_key(FORWARDED_FOR)
+}
+
 /// One header name for what every common proxy appends the address of its peer to.
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
@@ -23,9 +33,8 @@ pub fn group(ip: IpAddr) -> IpAddr {
 /// isn't. Read from the right, because what stands left of the last trusted proxy's entry is whatever the client made up.
 /// An entry that is no address ends the search at the proxy that passed it on.
 pub fn of_client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    let is_trusted = |ip: IpAddr| trusted.iter().any(|network| network.contains(&ip));
     let mut client = peer.to_canonical();
-    if !is_trusted(client) {
+    if !is_trusted(client, trusted) {
         return client;
     }
     // Several headers are one list, in their order (RFC 9110, 5.3).
@@ -36,7 +45,7 @@ pub fn of_client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr
                 Some(ip) => client = ip,
                 None => return client,
             }
-            if !is_trusted(client) {
+            if !is_trusted(client, trusted) {
                 return client;
             }
         }

@@ -1,10 +1,10 @@
-//! Who is let in: counts of the open connections, in all, by address and by user, and the rate of new ones.
+//! How many are in: places in all, by address and by user, and whose place a client that resumes takes over.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Gcra, Quota, address};
+use super::address;
 use crate::config::Limits;
 
 /// Why a connection is not let in.
@@ -14,6 +14,12 @@ pub enum NotAdmitted {
     /// [`CONNECT_PATIENCE_MS`]: not this client's fault, try later.
     #[error("the server has no room for another connection now")]
     Full {
+        /// When to try again, in milliseconds.
+        retry_after_ms: u64,
+    },
+    /// This address opens connections faster than `CONNECT_RATE_PER_IP`.
+    #[error("this address opens connections too fast")]
+    AddressRate {
         /// When to try again, in milliseconds.
         retry_after_ms: u64,
     },
@@ -34,21 +40,46 @@ pub struct Admission {
 #[derive(Debug)]
 struct Counts {
     limits: Limits,
-    rate: Quota,
-    new: Gcra,
-    total: usize,
-    /// By [`address::group`].
-    by_ip: HashMap<IpAddr, usize>,
+    /// What each counted connection counts for, by its number.
+    places: HashMap<u64, Held>,
+    next: u64,
+    /// Of the places, those at the door.
+    at_the_door: usize,
+    by_ip: HashMap<IpAddr, ByIp>,
     by_user: HashMap<String, usize>,
+}
+
+/// Of one address group.
+#[derive(Clone, Copy, Debug, Default)]
+struct ByIp {
+    open: usize,
+    at_the_door: usize,
+}
+
+/// What one connection counts for, beside the total.
+#[derive(Debug, Default)]
+struct Held {
+    ip: Option<IpAddr>,
+    /// Over the limit of its address: see [`Admission::at_the_door`].
+    at_the_door: bool,
+    user: Option<String>,
 }
 
 /// One counted connection; dropping it gives the place back.
 #[derive(Debug)]
 pub struct Place {
     counts: Arc<Mutex<Counts>>,
+    number: u64,
     ip: Option<IpAddr>,
-    user: Option<String>,
-    wait_ms: u64,
+}
+
+/// What became of a client that took its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seated {
+    /// There was room.
+    Free,
+    /// It took over the place of the older connection, which is to be closed.
+    TakenOver,
 }
 
 /// How long a connection that comes faster than `CONNECT_RATE` is kept waiting at most, in milliseconds. A client that is
@@ -59,12 +90,22 @@ pub const CONNECT_PATIENCE_MS: u64 = 8_000;
 /// After how long to try again when all places are taken, in milliseconds: nobody knows when one becomes free.
 pub const FULL_RETRY_MS: u64 = 5_000;
 
+/// Connections over their address's limit that are let in at the same time, to be told so or to take over a place of their own.
+const AT_THE_DOOR: usize = 32;
+/// Of one address.
+const AT_THE_DOOR_PER_IP: usize = 8;
+
 impl Admission {
     /// No connection counted yet.
     pub fn new(limits: &Limits) -> Self {
-        let rate = Quota::new(limits.connect_rate, limits.connect_rate.unwrap_or(1));
-        let (limits, new) = (limits.clone(), Gcra::default());
-        let counts = Counts { limits, rate, new, total: 0, by_ip: HashMap::new(), by_user: HashMap::new() };
+        let counts = Counts {
+            limits: limits.clone(),
+            places: HashMap::new(),
+            next: 0,
+            at_the_door: 0,
+            by_ip: HashMap::new(),
+            by_user: HashMap::new(),
+        };
         Self { counts: Arc::new(Mutex::new(counts)) }
     }
 
@@ -72,35 +113,98 @@ impl Admission {
     ///
     /// # Errors
     /// A limit is reached; nothing is counted.
-    pub fn admit(&self, ip: Option<IpAddr>, now_ms: u64) -> Result<Place, NotAdmitted> {
-        let counted = ip.map(address::group);
-        let mut guard = lock(&self.counts);
-        let counts = &mut *guard;
-        if counts.limits.max_connections.is_some_and(|most| counts.total >= most) {
-            return Err(NotAdmitted::Full { retry_after_ms: FULL_RETRY_MS });
-        }
-        if let (Some(ip), Some(most)) = (counted, counts.limits.max_connections_per_ip)
-            && counts.by_ip.get(&ip).is_some_and(|open| *open >= most)
+    pub fn admit(&self, ip: Option<IpAddr>) -> Result<Place, NotAdmitted> {
+        let mut counts = lock(&self.counts);
+        counts.has_room()?;
+        let group = ip.map(address::group);
+        if let (Some(group), Some(most)) = (group, counts.limits.max_connections_per_ip)
+            && counts.by_ip.get(&group).is_some_and(|of| of.open >= most)
         {
             return Err(NotAdmitted::Address);
         }
-        let wait_ms = counts
-            .new
-            .reserve(&counts.rate, CONNECT_PATIENCE_MS, now_ms)
-            .map_err(|retry_after_ms| NotAdmitted::Full { retry_after_ms })?;
-        counts.total += 1;
-        if let Some(ip) = counted {
-            *counts.by_ip.entry(ip).or_default() += 1;
+        Ok(self.take(&mut counts, ip, Held { ip: group, ..Held::default() }))
+    }
+
+    /// Counts a connection from an address that has reached its limit, so that it can be told, or can show that it comes in
+    /// place of an older one ([`Place::sit`]). A few at a time may, and they count for the total as all do.
+    ///
+    /// # Errors
+    /// Too many are at the door, or the server is full; nothing is counted.
+    pub fn at_the_door(&self, ip: IpAddr) -> Result<Place, NotAdmitted> {
+        let mut counts = lock(&self.counts);
+        counts.has_room()?;
+        let group = address::group(ip);
+        let here = counts.by_ip.get(&group).map_or(0, |of| of.at_the_door);
+        if counts.at_the_door >= AT_THE_DOOR || here >= AT_THE_DOOR_PER_IP {
+            return Err(NotAdmitted::Address);
         }
-        Ok(Place { counts: self.counts.clone(), ip, user: None, wait_ms })
+        Ok(self.take(&mut counts, Some(ip), Held { ip: Some(group), at_the_door: true, user: None }))
+    }
+
+    /// Whether every connection that is open comes from this address, and it has as many as it may.
+    pub fn is_all_of(&self, ip: IpAddr) -> bool {
+        let counts = lock(&self.counts);
+        let of = counts.by_ip.get(&address::group(ip)).copied().unwrap_or_default();
+        of.open > 1 && of.open + of.at_the_door == counts.places.len()
+    }
+
+    fn take(&self, counts: &mut Counts, ip: Option<IpAddr>, held: Held) -> Place {
+        counts.next += 1;
+        let number = counts.next;
+        counts.count(&held);
+        counts.places.insert(number, held);
+        Place { counts: self.counts.clone(), number, ip }
+    }
+}
+
+impl Counts {
+    fn has_room(&self) -> Result<(), NotAdmitted> {
+        match self.limits.max_connections {
+            Some(most) if self.places.len() >= most => Err(NotAdmitted::Full { retry_after_ms: FULL_RETRY_MS }),
+            _ => Ok(()),
+        }
+    }
+
+    fn count(&mut self, held: &Held) {
+        self.at_the_door += usize::from(held.at_the_door);
+        if let Some(ip) = held.ip {
+            let of = self.by_ip.entry(ip).or_default();
+            if held.at_the_door { of.at_the_door += 1 } else { of.open += 1 }
+        }
+        if let Some(user) = &held.user {
+            *self.by_user.entry(user.clone()).or_default() += 1;
+        }
+    }
+
+    fn uncount(&mut self, held: &Held) {
+        self.at_the_door -= usize::from(held.at_the_door);
+        if let Some(ip) = held.ip
+            && let Some(of) = self.by_ip.get_mut(&ip)
+        {
+            if held.at_the_door {
+                of.at_the_door -= 1
+            } else {
+                of.open -= 1
+            }
+            if of.open + of.at_the_door == 0 {
+                self.by_ip.remove(&ip);
+            }
+        }
+        if let Some(user) = &held.user
+            && let Some(open) = self.by_user.get_mut(user)
+        {
+            *open -= 1;
+            if *open == 0 {
+                self.by_user.remove(user);
+            }
+        }
     }
 }
 
 impl Place {
-    /// After how many milliseconds the connection may be opened, so that new ones come at `CONNECT_RATE`; 0: now. It is
-    /// counted meanwhile.
-    pub fn wait_ms(&self) -> u64 {
-        self.wait_ms
+    /// Its number among all places of this server, from 1.
+    pub fn number(&self) -> u64 {
+        self.number
     }
 
     /// The client's address, where it is known.
@@ -108,36 +212,55 @@ impl Place {
         self.ip
     }
 
-    /// Counts the connection as one of `user`, and no longer as one of whom it was before.
+    /// Counts the connection as one of `user`, where there is one; from the door it goes in. Where a limit is reached, and
+    /// `older` is the place of a connection of the same client (the caller knows, by a resume token) that counts for that same
+    /// limit, it takes that place over: the older connection counts for the total only from then on, and is to be closed.
     ///
     /// # Errors
-    /// The user has too many; the connection stays counted as before.
-    pub fn assign(&mut self, user: &str) -> Result<(), NotAdmitted> {
-        if self.user.as_deref() == Some(user) {
-            return Ok(());
+    /// A limit is reached, and `older` is none that could be taken over; everything stays counted as before.
+    pub fn sit(&self, user: Option<&str>, older: Option<u64>) -> Result<Seated, NotAdmitted> {
+        let mut guard = lock(&self.counts);
+        let counts = &mut *guard;
+        let Some(held) = counts.places.get(&self.number) else { return Ok(Seated::Free) };
+        let older = older.filter(|number| *number != self.number).and_then(|number| Some((number, counts.places.get(&number)?)));
+        let new_user = user.filter(|user| held.user.as_deref() != Some(*user));
+        let mut take_over = false;
+        if let (true, Some(ip), Some(most)) = (held.at_the_door, held.ip, counts.limits.max_connections_per_ip)
+            && counts.by_ip.get(&ip).is_some_and(|of| of.open >= most)
+        {
+            if !older.is_some_and(|(_, older)| !older.at_the_door && older.ip == held.ip) {
+                return Err(NotAdmitted::Address);
+            }
+            take_over = true;
         }
-        let mut counts = lock(&self.counts);
-        let open = counts.by_user.get(user).copied().unwrap_or(0);
-        if counts.limits.max_connections_per_user.is_some_and(|most| open >= most) {
-            return Err(NotAdmitted::User);
+        if let (Some(user), Some(most)) = (new_user, counts.limits.max_connections_per_user)
+            && counts.by_user.get(user).is_some_and(|open| *open >= most)
+        {
+            if !older.is_some_and(|(_, older)| older.user.as_deref() == Some(user)) {
+                return Err(NotAdmitted::User);
+            }
+            take_over = true;
         }
-        if let Some(before) = self.user.replace(user.to_owned()) {
-            decrement(&mut counts.by_user, &before);
+        let older = older.map(|(number, _)| number).filter(|_| take_over);
+        if let Some(older) = older.and_then(|number| counts.places.get_mut(&number)).map(std::mem::take) {
+            counts.uncount(&older);
         }
-        *counts.by_user.entry(user.to_owned()).or_default() += 1;
-        Ok(())
+        if let Some(before) = counts.places.remove(&self.number) {
+            counts.uncount(&before);
+            let user = new_user.map(str::to_owned).or_else(|| before.user.clone());
+            let held = Held { at_the_door: false, user, ..before };
+            counts.count(&held);
+            counts.places.insert(self.number, held);
+        }
+        Ok(if take_over { Seated::TakenOver } else { Seated::Free })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut counts = lock(&self.counts);
-        counts.total -= 1;
-        if let Some(ip) = self.ip {
-            decrement(&mut counts.by_ip, &address::group(ip));
-        }
-        if let Some(user) = &self.user {
-            decrement(&mut counts.by_user, user);
+        if let Some(held) = counts.places.remove(&self.number) {
+            counts.uncount(&held);
         }
     }
 }
@@ -145,19 +268,6 @@ impl Drop for Place {
 /// A panic elsewhere must not stop new connections: the counts are whole at every unlock.
 fn lock(counts: &Mutex<Counts>) -> std::sync::MutexGuard<'_, Counts> {
     counts.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn decrement<K, Q>(counts: &mut HashMap<K, usize>, key: &Q)
-where
-    K: std::borrow::Borrow<Q> + Eq + std::hash::Hash,
-    Q: Eq + std::hash::Hash + ?Sized,
-{
-    if let Some(open) = counts.get_mut(key) {
-        *open -= 1;
-        if *open == 0 {
-            counts.remove(key);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -171,13 +281,19 @@ mod tests {
         Admission::new(&limits)
     }
 
+    fn ip(text: &str) -> Option<IpAddr> {
+        Some(text.parse().unwrap())
+    }
+
     #[test]
     fn places_are_given_back_when_dropped() {
         let admission = admission(|limits| limits.max_connections = Some(1));
-        let place = admission.admit(None, 0).unwrap();
-        assert_eq!(admission.admit(None, 0).unwrap_err(), NotAdmitted::Full { retry_after_ms: 5_000 });
+        let place = admission.admit(None).unwrap();
+        assert_eq!(admission.admit(None).unwrap_err(), NotAdmitted::Full { retry_after_ms: 5_000 });
         drop(place);
-        assert!(admission.admit(None, 0).is_ok());
+        assert!(admission.admit(None).is_ok());
+        let counts = lock(&admission.counts);
+        assert!(counts.places.is_empty() && counts.by_ip.is_empty() && counts.by_user.is_empty());
     }
 
     #[test]
@@ -186,54 +302,90 @@ mod tests {
             limits.max_connections_per_ip = Some(2);
             limits.max_connections_per_user = Some(1);
         });
-        let (one, two) = (Some(IpAddr::from([1, 1, 1, 1])), Some(IpAddr::from([2, 2, 2, 2])));
-        let mut first = admission.admit(one, 0).unwrap();
-        let mut second = admission.admit(one, 0).unwrap();
-        assert_eq!(admission.admit(one, 0).unwrap_err(), NotAdmitted::Address);
-        assert!(admission.admit(two, 0).is_ok());
-        assert_eq!(first.assign("ada"), Ok(()));
-        assert_eq!(first.assign("ada"), Ok(()), "the same again is no second one");
-        assert_eq!(second.assign("ada"), Err(NotAdmitted::User));
+        let first = admission.admit(ip("1.1.1.1")).unwrap();
+        let second = admission.admit(ip("1.1.1.1")).unwrap();
+        assert_eq!(admission.admit(ip("1.1.1.1")).unwrap_err(), NotAdmitted::Address);
+        assert!(admission.admit(ip("2.2.2.2")).is_ok());
+        assert_eq!(first.sit(Some("ada"), None), Ok(Seated::Free));
+        assert_eq!(first.sit(Some("ada"), None), Ok(Seated::Free), "the same again is no second one");
+        assert_eq!(second.sit(Some("ada"), None), Err(NotAdmitted::User));
         drop(first);
-        assert_eq!(second.assign("ada"), Ok(()));
+        assert_eq!(second.sit(Some("ada"), None), Ok(Seated::Free));
     }
 
     #[test]
     fn an_ipv6_network_of_64_bits_is_one_address() {
         let admission = admission(|limits| limits.max_connections_per_ip = Some(1));
-        let ip = |text: &str| Some(text.parse::<IpAddr>().unwrap());
-        let _v6 = admission.admit(ip("2001:db8:0:1::1"), 0).unwrap();
-        assert_eq!(admission.admit(ip("2001:db8:0:1:ffff::2"), 0).unwrap_err(), NotAdmitted::Address);
-        assert!(admission.admit(ip("2001:db8:0:2::1"), 0).is_ok());
-        let _v4 = admission.admit(ip("::ffff:192.0.2.1"), 0).unwrap();
-        assert_eq!(admission.admit(ip("192.0.2.1"), 0).unwrap_err(), NotAdmitted::Address);
-        assert!(admission.admit(ip("192.0.2.2"), 0).is_ok());
+        let _v6 = admission.admit(ip("2001:db8:0:1::1")).unwrap();
+        assert_eq!(admission.admit(ip("2001:db8:0:1:ffff::2")).unwrap_err(), NotAdmitted::Address);
+        assert!(admission.admit(ip("2001:db8:0:2::1")).is_ok());
+        let _v4 = admission.admit(ip("::ffff:192.0.2.1")).unwrap();
+        assert_eq!(admission.admit(ip("192.0.2.1")).unwrap_err(), NotAdmitted::Address);
+        assert!(admission.admit(ip("192.0.2.2")).is_ok());
     }
 
     #[test]
-    fn new_connections_come_at_the_connect_rate_and_wait_for_their_turn() {
-        let admission = admission(|limits| limits.connect_rate = Some(2));
-        let mut places: Vec<_> = (0..2 + 16).map(|_| admission.admit(None, 0).unwrap()).collect();
-        let waits: Vec<u64> = places.iter().map(Place::wait_ms).collect();
-        let expected: Vec<u64> = [0, 0].into_iter().chain((1..=16).map(|n| n * 500)).collect();
-        assert_eq!(waits, expected, "the burst at once, the others at the rate");
-        assert_eq!(admission.admit(None, 0).unwrap_err(), NotAdmitted::Full { retry_after_ms: 8_500 });
-        // A client that doesn't wait gives its place back, and not its turn.
-        places.clear();
-        assert_eq!(admission.admit(None, 500).unwrap().wait_ms(), 8_000);
-        assert_eq!(admission.admit(None, 60_000).unwrap().wait_ms(), 0);
+    fn few_are_at_the_door_at_once_and_they_count_for_the_total() {
+        let admission = admission(|limits| {
+            limits.max_connections_per_ip = Some(1);
+            limits.max_connections = Some(100);
+        });
+        let here: IpAddr = [1, 1, 1, 1].into();
+        let inside = admission.admit(Some(here)).unwrap();
+        let door: Vec<_> = (0..AT_THE_DOOR_PER_IP).map(|_| admission.at_the_door(here).unwrap()).collect();
+        assert_eq!(admission.at_the_door(here).unwrap_err(), NotAdmitted::Address);
+        let others: Vec<_> = (2..=200).map_while(|n| admission.at_the_door([1, 1, 1, n].into()).ok()).collect();
+        assert_eq!(door.len() + others.len(), AT_THE_DOOR);
+        let more: Vec<_> = (2..=200).map_while(|n| admission.admit(ip(&format!("2.2.2.{n}"))).ok()).collect();
+        assert_eq!(1 + AT_THE_DOOR + more.len(), 100);
+        drop((inside, door));
+        assert!(admission.at_the_door(here).is_ok());
     }
 
     #[test]
-    fn five_thousand_at_once_are_let_in_at_the_rate_as_far_as_the_patience_goes() {
-        let admission = admission(|limits| limits.max_connections_per_ip = None);
-        let (let_in, refused): (Vec<_>, Vec<_>) = (0..5_000).map(|_| admission.admit(None, 0)).partition(Result::is_ok);
-        assert_eq!((let_in.len(), refused.len()), (4_500, 500));
-        let waits: Vec<u64> = let_in.into_iter().map(|place| place.unwrap().wait_ms()).collect();
-        assert_eq!(waits.iter().filter(|wait| **wait == 0).count(), 500);
-        for second in 0..8 {
-            let within = waits.iter().filter(|wait| **wait > second * 1000 && **wait <= (second + 1) * 1000).count();
-            assert_eq!(within, 500, "in the second {second}");
-        }
+    fn from_the_door_one_goes_in_when_a_place_is_free_or_in_place_of_its_own() {
+        let admission = admission(|limits| {
+            limits.max_connections_per_ip = Some(1);
+            limits.max_connections_per_user = Some(1);
+        });
+        let here: IpAddr = [1, 1, 1, 1].into();
+        let old = admission.admit(Some(here)).unwrap();
+        old.sit(Some("ada"), None).unwrap();
+        let elsewhere = admission.admit(ip("2.2.2.2")).unwrap();
+        let new = admission.at_the_door(here).unwrap();
+        assert_eq!(new.sit(Some("ada"), None), Err(NotAdmitted::Address));
+        assert_eq!(new.sit(Some("ada"), Some(elsewhere.number())), Err(NotAdmitted::Address), "another address's place");
+        assert_eq!(new.sit(Some("eve"), Some(99)), Err(NotAdmitted::Address), "nobody's place");
+        assert_eq!(elsewhere.sit(Some("ada"), Some(new.number())), Err(NotAdmitted::User), "a place that is not ada's");
+        assert_eq!(new.sit(Some("ada"), Some(old.number())), Ok(Seated::TakenOver));
+        // The older one counts for nothing any more, now or when it is gone.
+        assert_eq!(admission.admit(Some(here)).unwrap_err(), NotAdmitted::Address);
+        drop(old);
+        assert_eq!(admission.admit(Some(here)).unwrap_err(), NotAdmitted::Address);
+        drop(new);
+        assert!(admission.admit(Some(here)).is_ok());
+        assert_eq!(elsewhere.sit(Some("ada"), None), Ok(Seated::Free));
+    }
+
+    #[test]
+    fn a_client_at_its_users_limit_takes_over_its_own_older_place() {
+        let admission = admission(|limits| limits.max_connections_per_user = Some(2));
+        let places: Vec<_> = (0..4).map(|n| admission.admit(ip(&format!("1.1.1.{n}"))).unwrap()).collect();
+        places[0].sit(Some("ada"), None).unwrap();
+        places[1].sit(Some("ada"), None).unwrap();
+        assert_eq!(places[2].sit(Some("ada"), Some(places[3].number())), Err(NotAdmitted::User), "not ada's");
+        assert_eq!(places[2].sit(Some("ada"), Some(places[0].number())), Ok(Seated::TakenOver), "from another address, too");
+        assert_eq!(places[3].sit(Some("ada"), Some(places[0].number())), Err(NotAdmitted::User), "once only");
+    }
+
+    #[test]
+    fn it_is_known_when_all_come_from_one_address() {
+        let admission = admission(|limits| limits.max_connections_per_ip = Some(2));
+        let here: IpAddr = [1, 1, 1, 1].into();
+        let _both = [admission.admit(Some(here)).unwrap(), admission.admit(Some(here)).unwrap()];
+        let _door = admission.at_the_door(here).unwrap();
+        assert!(admission.is_all_of(here));
+        let _other = admission.admit(ip("2.2.2.2")).unwrap();
+        assert!(!admission.is_all_of(here));
     }
 }

@@ -86,19 +86,9 @@ impl Gcra {
         self.arrival_ns > now_ms.saturating_mul(NS_PER_MS)
     }
 
-    /// Takes one in advance, unless it would have to be waited for longer than `patience_ms`: after so many milliseconds, 0 for
-    /// now, it is there. Who is told to wait has it, and those who ask next wait behind.
-    ///
-    /// # Errors
-    /// The wait would be longer, and nothing was taken; this is how long.
-    pub fn reserve(&mut self, quota: &Quota, patience_ms: u64, now_ms: u64) -> Result<u64, u64> {
-        let Some((arrival_ns, over_ns)) = self.after(quota, 1, now_ms) else { return Ok(0) };
-        let wait_ms = over_ns.div_ceil(NS_PER_MS);
-        if wait_ms > patience_ms {
-            return Err(wait_ms);
-        }
-        self.arrival_ns = arrival_ns;
-        Ok(wait_ms)
+    /// How long until `units` more can be taken, in milliseconds; 0: now. Nothing is taken.
+    pub fn wait(&self, quota: &Quota, units: u64, now_ms: u64) -> u64 {
+        self.after(quota, units, now_ms).map_or(0, |(_, over_ns)| over_ns.div_ceil(NS_PER_MS))
     }
 
     /// Charges for `units` that have come already, whether the quota allows them or not.
@@ -144,13 +134,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_reserved_comes_at_the_rate_and_not_after_the_patience() {
+    fn a_look_tells_the_wait_and_takes_nothing() {
         let (quota, mut limit) = (Quota::new(Some(10), 2), Gcra::default());
-        let waits = [0; 6].map(|_| limit.reserve(&quota, 300, NOW));
-        assert_eq!(waits, [Ok(0), Ok(0), Ok(100), Ok(200), Ok(300), Err(400)]);
-        assert_eq!(limit.reserve(&quota, 300, NOW + 100), Ok(300), "who was refused took nothing");
-        assert_eq!(limit.reserve(&quota, 0, NOW + 10_000), Ok(0));
-        assert_eq!(Gcra::default().reserve(&Quota::new(None, 1), 0, NOW), Ok(0));
+        assert_eq!([1, 2, 3, 4].map(|units| limit.wait(&quota, units, NOW)), [0, 0, 100, 200]);
+        assert!(!limit.is_in_use(NOW) && limit.take(&quota, NOW).is_ok() && limit.take(&quota, NOW).is_ok());
+        assert_eq!((limit.wait(&quota, 1, NOW), limit.wait(&quota, 1, NOW + 60), limit.wait(&quota, 1, NOW + 100)), (100, 40, 0));
+        assert!(limit.is_in_use(NOW + 199) && !limit.is_in_use(NOW + 200));
+        assert_eq!(limit.wait(&Quota::new(None, 1), 1, NOW), 0);
     }
 
     #[test]

@@ -82,6 +82,8 @@ pub enum Effect {
     },
     /// Check a token and call [`super::Session::on_verified`].
     Verify(VerifyFor),
+    /// Look for an older connection whose place this one takes over, and call [`super::Session::on_claimed`].
+    Claim,
     /// Ask the backend and call [`super::Session::on_answer`] with the ticket.
     Ask {
         /// Tells the answer's question.

@@ -43,7 +43,7 @@ impl Session {
         }
     }
 
-    pub(super) fn connect(&mut self, mut connect: Connect, id: Option<RequestId>, now: u64) {
+    pub(super) fn connect(&mut self, connect: Connect, id: Option<RequestId>, now: u64) {
         if connect.protocol != PROTOCOL_VERSION {
             let message = format!("payload.protocol: this server speaks version {PROTOCOL_VERSION}: update the client");
             self.send_error(id, ErrorBody::new(ErrorCode::BadRequest, message), now);
@@ -56,6 +56,7 @@ impl Session {
         }
         self.connected = true;
         self.deadlines.stop(Timer::Handshake);
+        let Some((mut connect, id)) = self.claim(connect, id, now) else { return };
         match (connect.token.take(), self.token.take()) {
             (Some(inside), Some(outside)) if inside != outside => {
                 let refusal = Refusal::Token(crate::auth::AuthError::Conflicting);
@@ -77,6 +78,11 @@ impl Session {
 
     /// The token was checked.
     pub fn on_verified(&mut self, result: Result<Verified, Refusal>, now: u64) {
+        self.after_check(now, |session, purpose| session.verified(purpose, result, now));
+    }
+
+    /// What was waited for is known, and decides; then what the client sent meanwhile is looked at.
+    pub(super) fn after_check(&mut self, now: u64, decide: impl FnOnce(&mut Self, Purpose)) {
         let (purpose, held) = match std::mem::replace(&mut self.state, State::Open) {
             State::Verifying { purpose, held } => (purpose, held),
             other => {
@@ -85,7 +91,7 @@ impl Session {
             }
         };
         // What waits already was sent after the token.
-        self.in_front(|session| session.verified(purpose, result, now));
+        self.in_front(|session| decide(session, purpose));
         self.take_turns(now);
         for message in held {
             match &mut self.state {
@@ -141,7 +147,7 @@ impl Session {
         self.settings.asks.connect.then_some(Question::Connect { resumed: self.resumed })
     }
 
-    fn greet(&mut self, connect: Option<Connect>, id: Option<RequestId>, now: u64) {
+    pub(super) fn greet(&mut self, connect: Option<Connect>, id: Option<RequestId>, now: u64) {
         self.state = State::Open;
         let (mut wanted, mut refused) = (Vec::new(), Vec::new());
         if let Some(connect) = connect {

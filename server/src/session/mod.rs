@@ -10,6 +10,7 @@ mod handshake;
 mod legacy;
 mod order;
 mod requests;
+mod resuming;
 mod settings;
 mod usage;
 
@@ -97,6 +98,8 @@ pub struct Session {
     admitted: bool,
     /// See [`Self::is_introduced`].
     introduced: bool,
+    /// Why it is refused where it doesn't resume: see [`Self::only_in_place_of_an_older`].
+    unless_resumed: Option<Refusal>,
     effects: VecDeque<Effect>,
 }
 
@@ -129,6 +132,7 @@ impl Session {
             next_ticket: 0,
             admitted: false,
             introduced: false,
+            unless_resumed: None,
             effects: VecDeque::new(),
             settings,
         };
@@ -234,7 +238,10 @@ impl Session {
         while let Some(timer) = self.deadlines.take_due(now) {
             match timer {
                 // Not a protocol error (4500): the network may have been slow, and the client should try again.
-                Timer::Handshake => self.close(CloseCode::NoHeartbeat),
+                Timer::Handshake => match self.unless_resumed.take() {
+                    Some(refusal) => self.refuse(None, &refusal, now),
+                    None => self.close(CloseCode::NoHeartbeat),
+                },
                 Timer::Authenticate => self.close(CloseCode::AuthTimeout),
                 Timer::Ping => self.ping(now),
                 Timer::Heartbeat => self.heartbeat(now),

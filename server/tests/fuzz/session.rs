@@ -258,6 +258,7 @@ impl Run {
                     assert!(!self.verifying, "two checks at once");
                     self.verifying = true;
                 }
+                Effect::Claim => unreachable!("it was let in"),
                 Effect::Ask { ticket, .. } => self.questions.push_back(ticket),
                 Effect::Ping => {}
                 Effect::Close(code) => {

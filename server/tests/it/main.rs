@@ -5,6 +5,7 @@
 
 mod support;
 
+mod admission;
 mod anonymous;
 mod answers;
 mod api;

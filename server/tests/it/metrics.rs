@@ -195,6 +195,7 @@ async fn a_reader_that_stops_is_seen_in_the_queues_and_then_in_drops() {
 async fn a_thousand_rooms_users_paths_and_codes_add_no_series() {
     let server = TestServer::with(|config| {
         config.limits.connect_rate = None;
+        config.limits.connect_rate_per_ip = None;
         config.limits.max_connections_per_ip = None;
     })
     .await;

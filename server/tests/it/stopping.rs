@@ -81,7 +81,11 @@ async fn a_second_signal_ends_it_at_once() {
 
 #[tokio::test]
 async fn many_clients_of_a_drained_server_get_slots_that_no_second_has_too_many_of() {
-    let server = crate::support::TestServer::with(|config| config.limits.max_connections_per_ip = None).await;
+    let server = crate::support::TestServer::with(|config| {
+        config.limits.max_connections_per_ip = None;
+        config.limits.connect_rate_per_ip = None;
+    })
+    .await;
     let mut clients = Vec::new();
     for number in 0..150 {
         clients.push(server.user(&format!("u{number}")).await);

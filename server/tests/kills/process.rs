@@ -37,7 +37,9 @@ impl Server {
         let mut command = Command::new(env!("CARGO_BIN_EXE_osbackend"));
         command.env_clear().args(["serve", "--host", "127.0.0.1", "--port", "0", "--ws-port", "0"]);
         command.env("JWT_SECRET", SECRET).env("ENGINE", self.engine).env("DATA_DIR", &self.dir);
-        command.envs([("MAX_CONNECTIONS_PER_IP", "0"), ("MESSAGE_RATE", "0")]).env("CONNECT_RATE", self.connect_rate.to_string());
+        command
+            .envs([("MAX_CONNECTIONS_PER_IP", "0"), ("CONNECT_RATE_PER_IP", "0"), ("MESSAGE_RATE", "0")])
+            .env("CONNECT_RATE", self.connect_rate.to_string());
         command.envs([("HISTORY_SIZE", "0"), ("RUST_LOG", "warn")]);
         command.stdout(Stdio::piped()).stderr(Stdio::inherit()).kill_on_drop(true);
         let mut child = command.spawn().unwrap();

@@ -137,6 +137,7 @@ impl Node {
                     self.verifying = true;
                     out.push_back(Step::Verify(token));
                 }
+                Work::Claim => unreachable!("no limit is reached"),
                 Work::Custom(running) => out.push_back(Step::Handle(running)),
                 Work::Ask { ticket, .. } => out.push_back(Step::Ask(ticket)),
             }

@@ -136,6 +136,7 @@ impl Programs {
                 // One address and one publisher stand for many: what is limited by them is not measured here.
                 .env("MAX_CONNECTIONS_PER_IP", "0")
                 .env("CONNECT_RATE", "0")
+                .env("CONNECT_RATE_PER_IP", "0")
                 .env("MESSAGE_RATE", "0")
                 .env("BYTE_RATE", "0"),
             Server::Ws => shell.arg("node").arg(self.node_peers.join("ws.mjs")),

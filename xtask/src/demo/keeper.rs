@@ -70,9 +70,14 @@ fn flag(signal: i32) -> Result<Arc<AtomicBool>> {
     Ok(raised)
 }
 
+/// What a development server takes its secret from, where it is started again.
+const DEV_SECRET: &str = "OSBACKEND_DEV_SECRET";
+/// With one of these the server has real users, and gives out no session for the demo's page.
+const REAL_SECRETS: [&str; 3] = ["JWT_SECRET", "SUPABASE_URL", "SUPABASE_JWT_SECRET"];
+
 /// The same over restarts, so that tokens and sessions of before are good after them.
 fn secret() -> Result<String> {
-    match std::env::var("JWT_SECRET") {
+    match std::env::var(DEV_SECRET) {
         Ok(secret) => Ok(secret),
         Err(_) => Ok(control::random_key()? + &control::random_key()?),
     }
@@ -111,7 +116,8 @@ impl Keeper<'_> {
 
     fn command(&self) -> Command {
         let command = cmd(self.server).args(["serve", "--dev"]).dir(&self.project.root);
-        let command = command.env("JWT_SECRET", &self.secret).env("OSBACKEND_OUTAGE_CONTROL", &self.control);
+        let command = REAL_SECRETS.iter().fold(command, |command, name| command.env_remove(name));
+        let command = command.env(DEV_SECRET, &self.secret).env("OSBACKEND_OUTAGE_CONTROL", &self.control);
         match self.ports.get() {
             None => command.into_inner(),
             Some(Ports { ws, http }) => command.env("WS_PORT", ws).env("PORT", http).into_inner_quietly(),

@@ -42,7 +42,7 @@ const TICK: Duration = Duration::from_millis(100);
 #[command(after_help = "Events are published by the HTTP API as an admin or with an API key, one after the other in each room, \
     and each member checks by their numbers and the room's offsets that it gets every one of them once and in order.\n\n\
     Against a server with --dev:   osbackend load --dev --clients 200 --rooms 4 --rate 100 --seconds 10\n\
-    Against one with JWT_SECRET:   JWT_SECRET=… osbackend load   (a user for each client; see MAX_CONNECTIONS_PER_IP)\n\n\
+    Against one with JWT_SECRET:   JWT_SECRET=… osbackend load   (a user for each client; see MAX_CONNECTIONS_PER_IP and CONNECT_RATE_PER_IP)\n\n\
     Exit status: 0 every event reached every member once; 1 something was lost, doubled or refused; 2 the command line is wrong.")]
 pub(super) struct Args {
     /// Members, 1 to 10000.

@@ -10,7 +10,8 @@ use anyhow::{Context, Result, bail};
 use crate::process::Process;
 
 /// Limits that are lifted where one address and one publisher stand for many.
-const FOR_MANY: [(&str, &str); 3] = [("MAX_CONNECTIONS_PER_IP", "0"), ("MESSAGE_RATE", "0"), ("BYTE_RATE", "0")];
+const FOR_MANY: [(&str, &str); 4] =
+    [("MAX_CONNECTIONS_PER_IP", "0"), ("CONNECT_RATE_PER_IP", "0"), ("MESSAGE_RATE", "0"), ("BYTE_RATE", "0")];
 
 /// How a server is started.
 #[derive(Clone)]
