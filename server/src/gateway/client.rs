@@ -116,7 +116,7 @@ impl Client {
                 Work::Verify(token) => {
                     let authenticator = self.handle.authenticator().clone();
                     let meters = self.handle.shared().meters.clone();
-                    let address = self.place.as_ref().and_then(Place::ip);
+                    let address = self.place.ip();
                     self.verifying = Some(Box::pin(async move {
                         let began = Instant::now();
                         let result = authenticator.verify_from(&token, address).await;
