@@ -3,6 +3,8 @@
 //! The gateway drives it with a WebSocket and real time, the simulation with neither. What has to wait (checking a token,
 //! a custom handler) is handed out as [`Work`].
 
+mod ending;
+
 use crate::{
     auth::Verified,
     config::HookEvent,
@@ -22,9 +24,10 @@ use crate::{
     telemetry::meters::Meters,
 };
 use osbackend_protocol::{
-    CloseCode, ErrorBody, ErrorCode, Reconnect, RequestId, RoomName, RoomResult, ServerFrame, ServerMessage, SystemFrame,
-    Timestamp, encode_server,
-    server_msg::{Published, RoomLeft, RoomRefused},
+    CloseCode, ErrorBody, ErrorCode, RequestId, RoomName, RoomResult, ServerFrame, ServerMessage, SystemFrame, Timestamp,
+    encode_server,
+    limits::MAX_PAGE_BYTES,
+    server_msg::{History, Published, RoomLeft, RoomRefused},
 };
 use std::{collections::VecDeque, net::IpAddr, sync::Arc, time::Instant};
 
@@ -84,6 +87,8 @@ pub struct Connection {
     work: VecDeque<Work>,
     /// Accepted, and published with what else the client sent at once.
     publishes: Vec<Pending>,
+    /// See [`Self::on_ending`].
+    ending: bool,
 }
 
 impl Connection {
@@ -117,6 +122,7 @@ impl Connection {
             address,
             work: VecDeque::new(),
             publishes: Vec::new(),
+            ending: false,
         };
         connection.carry_out(now);
         connection
@@ -225,40 +231,6 @@ impl Connection {
         self.carry_out(now);
     }
 
-    /// The client closed with 4000 (`goodbye`): its user is gone from presence at once (§5).
-    pub fn on_goodbye(&mut self) {
-        self.said_goodbye = true;
-    }
-
-    /// The socket is gone: leaves every room.
-    pub fn on_gone(&mut self, now: u64) {
-        self.flush();
-        self.shared.meters.disconnected(self.mode);
-        self.session.on_closed();
-        // Who is told not to reconnect, or says goodbye, is not missed.
-        let how = match self.handle.outbox.ending() {
-            _ if self.said_goodbye => Departure::Left,
-            Some(code) if CloseCode::reconnect(code.code()) == Reconnect::No => Departure::Left,
-            _ => Departure::Lost,
-        };
-        self.handle.outbox.abandon();
-        // In an order that is the same in every run: others are told of it.
-        let mut rooms: Vec<_> = self.session.rooms().collect();
-        rooms.sort_unstable();
-        for room in rooms {
-            self.shared.hub.leave(self.handle.id, room, how, now);
-        }
-        let user = self.person.as_ref().map(|person| &person.user);
-        self.shared.hub.registry.remove(self.handle.id, self.named.as_ref(), user, now);
-        if let Some(hooks) = &self.shared.hooks
-            && hooks.takes(HookEvent::Disconnect)
-            && self.session.is_introduced()
-        {
-            let hooks = hooks.clone();
-            hooks.notify(&self.call(Topic::Disconnect));
-        }
-    }
-
     /// What the backend is told about this client.
     fn call(&mut self, topic: Topic) -> Call {
         let connection_id = self.id.get_or_insert_with(|| self.shared.hub.new_id("s")).clone();
@@ -287,6 +259,11 @@ impl Connection {
     /// What is to be done now. A request with a large answer waits while many answers do, and what came after it waits with
     /// it; once the session is over nobody will read its answer.
     fn next_effect(&mut self) -> Option<Effect> {
+        if self.ending {
+            // A join would be left by nobody.
+            while self.session.poll_effect().is_some() {}
+            return None;
+        }
         while self.session.next_asks_much() && self.handle.outbox.is_holding() {
             if !self.session.is_closed() {
                 return None;
@@ -318,7 +295,10 @@ impl Connection {
                 Effect::Send(frame) => self.send(frame),
                 Effect::Welcome(welcome) => self.welcome(welcome, now),
                 Effect::Ping => self.handle.outbox.push(Item::Ping),
-                Effect::Close(code) => self.handle.outbox.close(code),
+                Effect::Close(code) => {
+                    self.handle.outbox.close(code);
+                    self.on_ending(now);
+                }
                 Effect::Verify(verify) => self.work.push_back(Work::Verify(verify.token)),
                 Effect::Claim => self.work.push_back(Work::Claim),
                 Effect::Join { request, id } => {

@@ -8,7 +8,11 @@ use crate::{
     handlers::{Answer, CustomRequest},
     history,
     hooks::Hooks,
-    hub::{RoomStatus, event::NewEvent, registry::drain_slots},
+    hub::{
+        RoomStatus,
+        event::NewEvent,
+        registry::{drain_slots, drain_window},
+    },
     metrics::{MetricQuery, MetricsError},
     publisher::Publisher,
     telemetry::{Exposition, meters::Via},
@@ -124,11 +128,17 @@ pub struct Handle {
     shared: Arc<Shared>,
     authenticator: Arc<Authenticator>,
     clock: Clock,
+    /// New connections a second that a successor is taken to let in; `None`: any number.
+    connect_rate: Option<u32>,
 }
 
 impl Handle {
     pub(crate) fn new(shared: Arc<Shared>, authenticator: Authenticator, clock: Clock) -> Self {
-        Self { shared, authenticator: Arc::new(authenticator), clock }
+        Self { shared, authenticator: Arc::new(authenticator), clock, connect_rate: None }
+    }
+
+    pub(crate) fn with_connect_rate(self, connect_rate: Option<u32>) -> Self {
+        Self { connect_rate, ..self }
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -441,10 +451,17 @@ impl Handle {
         connection.inspect(|connection| connection.outbox.close(CloseCode::Disconnected)).is_some()
     }
 
-    /// Tells every client when to reconnect, spread over `window`, closes each with 1012 at its time, and returns when all
-    /// are gone. From its beginning on `/ws` answers new ones with 503: who comes back goes to a successor, or tries again.
-    pub async fn drain(&self, window: Duration) {
+    /// How long [`Self::drain`] would spread the clients that are connected now.
+    pub fn drain_window(&self, most: Duration) -> Duration {
+        drain_window(self.shared.hub.registry.counts().total, self.connect_rate, most)
+    }
+
+    /// Tells every client when to reconnect, closes each with 1012 at its time, and returns when all are gone. They are spread over
+    /// `most`, or over less where there are few: by half of `CONNECT_RATE`. From its beginning on `/ws` and the API answer with 503:
+    /// who comes back goes to a successor, or tries again.
+    pub async fn drain(&self, most: Duration) {
         let connections = self.shared.hub.registry.begin_drain();
+        let window = drain_window(connections.len(), self.connect_rate, most);
         let window_ms = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
         tracing::info!(clients = connections.len(), window_ms, "draining");
         for (connection, slot) in connections.iter().zip(drain_slots(connections.len(), window_ms)) {

@@ -165,7 +165,7 @@ impl Builder {
             started_ms: clock.now_ms(),
         };
         let door = Door::new(&config.limits, clock.clone());
-        let handle = Handle::new(Arc::new(shared), authenticator, clock);
+        let handle = Handle::new(Arc::new(shared), authenticator, clock).with_connect_rate(config.limits.connect_rate);
         let call_limits = CallLimits::from_config(&config);
         Ok(Realtime { handle, door, hints: Hints::default(), call_limits, config })
     }

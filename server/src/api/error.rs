@@ -96,6 +96,11 @@ impl ApiError {
         Self { retry_after_seconds, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, message) }
     }
 
+    /// Tells when to call again.
+    pub(super) fn retry_after(self, seconds: u64) -> Self {
+        Self { retry_after_seconds: Some(seconds), ..self }
+    }
+
     /// The error of one of an array's events, whose place it names where it doesn't yet; `prefix` as in [`Self::of_event`].
     pub(super) fn within(mut self, prefix: &str) -> Self {
         if self.path.is_none() && !prefix.is_empty() {

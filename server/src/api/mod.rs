@@ -17,6 +17,7 @@ mod body;
 mod caller;
 mod cors;
 mod disconnect;
+mod draining;
 mod error;
 mod events;
 mod limits;
@@ -92,6 +93,7 @@ pub(crate) fn router(handle: Handle, options: Options) -> Router {
     });
     router
         .nest("/api/ws", fallback)
+        .layer(from_fn_with_state(handle.clone(), draining::refuse))
         .layer(from_fn_with_state((handle.clone(), limits.clone()), telemetry::http::observe))
         .layer(cors::layer(origins, trusted_proxies))
         .with_state(Api { node: handle.shared().hub.new_id("node"), handle, keys, limits, body_timeout })

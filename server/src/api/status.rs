@@ -62,7 +62,7 @@ pub(super) async fn healthz() -> Json<Value> {
 /// New connections are welcome; 503 once the server is going away, and while the event store can't serve.
 pub(super) async fn readyz(State(api): State<Api>) -> Result<Json<Value>, ApiError> {
     if api.handle.is_draining() {
-        return Err(ApiError::unavailable("the server is going away"));
+        return Err(ApiError::unavailable("the server is going away").retry_after(1));
     }
     api.handle.engine_ready()?;
     Ok(Json(json!({"status": "ready"})))

@@ -66,9 +66,14 @@ async fn serve(config: &Config, proxy: Proxy) -> Result<(), GatewayError> {
     let serving = tokio::spawn(listeners.serve(proxy.router().merge(proxy.health_router()), stopped));
     signals.next().await;
     tracing::info!(connections = proxy.connections(), "stopping: connections end one by one; a second signal stops at once");
-    drop(stop);
+    // The port answers until the last connection is gone, with 503.
+    let leave = async {
+        proxy.drain(config.liveness.drain).await;
+        drop(stop);
+        let _ = serving.await;
+    };
     tokio::select! {
-        _ = async { tokio::join!(serving, proxy.drain(config.liveness.drain)) } => {}
+        () = leave => {}
         () = signals.next() => {}
     }
     Ok(())

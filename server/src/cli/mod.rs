@@ -23,6 +23,7 @@ mod signals;
 mod status;
 mod terminal;
 mod token;
+mod waiting;
 
 /// Realtime rooms for dashboards: a WebSocket server with an HTTP API.
 #[derive(Parser)]

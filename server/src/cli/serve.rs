@@ -1,12 +1,15 @@
 //! `osbackend serve`: settings, ports, the server, and a stop that loses nobody.
 
 use std::path::PathBuf;
+use std::pin::pin;
+use std::time::Duration;
 
 use osbackend_protocol::Policy;
 use tokio::sync::watch;
 
-use super::listen::{ListenError, Listeners, Routers, Tls};
+use super::listen::{Handover, ListenError, Listeners, Routers, Tls};
 use super::signals::StopSignals;
+use super::waiting::{self, Late};
 use super::{dev, pages, say};
 use crate::auth::api_key::generate;
 use crate::auth::mint::MintError;
@@ -22,6 +25,10 @@ use crate::telemetry;
 
 /// HS256 is as strong as its secret, up to this many bytes.
 const GOOD_SECRET_BYTES: usize = 32;
+
+/// Before the end of a drain a process stops to accept on ports that a service manager keeps: who comes then waits for the next
+/// process, which takes less time than coming again.
+const LEFT_TO_NEXT: Duration = Duration::from_secs(1);
 
 /// How to serve.
 #[derive(clap::Args)]
@@ -160,7 +167,24 @@ async fn serve(
     if let Some(url) = storage::database(&config)? {
         postgres::prepare(&url).await?;
     }
-    let realtime = Realtime::builder().config(config.clone()).policy(policy).build()?;
+    let (handover, legacy_address) = (listeners.handover, listeners.legacy_address);
+    let (stop, stopped) = watch::channel(());
+    let mut ports = Some(listeners);
+    let build = || Realtime::builder().config(config.clone()).policy(policy.clone()).build();
+    let wait = config.engine.wait_for_data_dir;
+    let mut early = None;
+    let realtime = match build() {
+        Err(error) if !wait.is_zero() && waiting::is_in_use(&error) => {
+            tracing::info!(%http, %ws, most_ms = wait.as_millis(), "waiting for the data directory: another osbackend has it");
+            let late = Late::default();
+            early = ports.take().map(|ports| (tokio::spawn(ports.serve(late.routers(), stopped.clone())), late));
+            tokio::select! {
+                built = waiting::until_free(wait, build) => built?,
+                () = signals.next() => return Ok(()),
+            }
+        }
+        built => built?,
+    };
     let handle = realtime.handle();
     let pages = pages::router(page.as_deref());
     let proxy = Proxy::from_config(&config)?;
@@ -168,7 +192,7 @@ async fn serve(
     if let Some(proxy) = &proxy {
         routers.http = realtime.api_router().merge(proxy.router()).merge(pages);
     }
-    if let Some(address) = listeners.legacy_address {
+    if let Some(address) = legacy_address {
         tracing::warn!(%address, "METRICS_WS_PORT is deprecated: let clients join dashboard:overview on WS_PORT instead");
         routers.legacy = realtime.legacy_router();
     }
@@ -208,25 +232,46 @@ async fn serve(
     tracing::info!(version = env!("CARGO_PKG_VERSION"), %ws, %http, engine = handle.stats().engine, dev = config.dev, "listening");
     // For programs that start this one: the real ports, whatever the log's form and filter.
     let secure = if tls { "s" } else { "" };
-    let legacy = listeners.legacy_address.map(|address| format!(" metrics-ws{secure}={address}")).unwrap_or_default();
+    let legacy = legacy_address.map(|address| format!(" metrics-ws{secure}={address}")).unwrap_or_default();
     say(&format!("listening ws{secure}={ws} http{secure}={http}{legacy}{metrics_at}"));
 
-    let (stop, stopped) = watch::channel(());
-    let serving = tokio::spawn(listeners.serve(routers, stopped));
+    let serving = match (early, ports) {
+        (Some((serving, late)), _) => {
+            late.set(routers);
+            Some(serving)
+        }
+        (None, Some(ports)) => Some(tokio::spawn(ports.serve(routers, stopped))),
+        (None, None) => None,
+    };
     signals.next().await;
     tracing::info!("stopping: clients are told when to reconnect; a second signal stops at once");
-    // The ports are free from here on: a successor may take them while clients are still being sent there.
-    drop(stop);
     let window = config.liveness.drain;
+    // Until the drain ends the ports answer, with 503: a successor can't serve before. But where it shares them, they are its own
+    // from here on.
+    let closes_after = match handover {
+        Handover::Shared => Some(Duration::ZERO),
+        Handover::Kept => Some(handle.drain_window(window).saturating_sub(LEFT_TO_NEXT)),
+        Handover::Close => None,
+    };
     let passed_on = async {
         if let Some(proxy) = &proxy {
             proxy.drain(window).await;
         }
     };
     // All at once: together they end within the window, which a service manager was told (deploy/).
-    let leave = async { tokio::join!(serving, handle.drain(window), passed_on) };
+    let leave = async {
+        let mut drained = pin!(async { tokio::join!(handle.drain(window), passed_on) });
+        let is_over = tokio::time::timeout(closes_after.unwrap_or(Duration::MAX), drained.as_mut()).await.is_ok();
+        drop(stop);
+        if !is_over {
+            drained.await;
+        }
+        if let Some(serving) = serving {
+            let _ = serving.await;
+        }
+    };
     tokio::select! {
-        _ = leave => {}
+        () = leave => {}
         () = signals.next() => {}
     }
     // It would go on to publish into an engine that is stopping.

@@ -81,6 +81,8 @@ pub struct Listen {
     pub tls_cert: Option<PathBuf>,
     /// PEM file of the private key.
     pub tls_key: Option<PathBuf>,
+    /// Whether other processes may listen on the same ports: a successor that is started before this one is stopped.
+    pub reuse_port: bool,
     /// Proxies whose `X-Forwarded-For` and `X-Forwarded-Host` are believed.
     pub trusted_proxies: Vec<IpNet>,
 }
@@ -139,6 +141,8 @@ pub struct Engine {
     pub kind: EngineKind,
     /// Directory of the durable engine's file; made if it doesn't exist.
     pub data_dir: PathBuf,
+    /// How long a start waits for the directory while another process has it.
+    pub wait_for_data_dir: Duration,
     /// What an acknowledged publish survives.
     pub sync: SyncMode,
     /// Events kept per room; `None`: bounded by `history_ttl` only.
@@ -352,6 +356,7 @@ impl Config {
                 ws_upstream: None,
                 tls_cert: None,
                 tls_key: None,
+                reuse_port: false,
                 trusted_proxies: Vec::new(),
             },
             auth: Auth {
@@ -372,6 +377,7 @@ impl Config {
             engine: Engine {
                 kind: EngineKind::Sqlite,
                 data_dir: PathBuf::new(),
+                wait_for_data_dir: Duration::ZERO,
                 sync: SyncMode::Normal,
                 history_size: None,
                 history_ttl: None,

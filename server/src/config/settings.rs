@@ -79,6 +79,14 @@ pub const SETTINGS: &[Setting] = &[
     setting("listen", "TLS_KEY", None, "the path of a PEM file", "Private key of `TLS_CERT`.", into!(listen.tls_key, some_path)),
     setting(
         "listen",
+        "REUSE_PORT",
+        Some("false"),
+        "true or false",
+        "Lets a successor listen on the same ports before this process is stopped (`SO_REUSEPORT`); both need it.",
+        into!(listen.reuse_port, flag),
+    ),
+    setting(
+        "listen",
         "TRUSTED_PROXIES",
         None,
         "IP addresses or networks with commas between, such as 10.0.0.0/8,::1",
@@ -187,6 +195,14 @@ pub const SETTINGS: &[Setting] = &[
         into!(engine.data_dir, |v| any_text(v).map(std::path::PathBuf::from)),
     )
     .dev("./data/dev"),
+    setting(
+        "engine",
+        "WAIT_FOR_DATA_DIR",
+        Some("0"),
+        PAUSE,
+        "How long a start waits for `DATA_DIR` while another process has it: a successor that begins before this one has ended.",
+        into!(engine.wait_for_data_dir, pause),
+    ),
     setting(
         "engine",
         "SQLITE_SYNC",
@@ -411,7 +427,7 @@ pub const SETTINGS: &[Setting] = &[
         "DRAIN",
         Some("20s"),
         PAUSE,
-        "Over how long a shutdown spreads the reconnects of its clients.",
+        "Over how long a shutdown spreads the reconnects of its clients, at most: few clients take less, by half of `CONNECT_RATE`.",
         into!(liveness.drain, pause),
     ),
     setting(

@@ -318,6 +318,11 @@ impl Handler for Client {
         }
     }
 
+    fn on_ending(&mut self, now_ms: u64) {
+        self.verifying = None;
+        self.connection.on_ending(now_ms);
+    }
+
     fn on_end(&mut self, by: EndedBy, code: u16) {
         if by == EndedBy::Client && code == CloseCode::Goodbye.code() {
             self.connection.on_goodbye();

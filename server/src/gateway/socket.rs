@@ -32,7 +32,8 @@ use tungstenite::{
     protocol::{CloseFrame, frame::coding::CloseCode as WsCloseCode},
 };
 
-/// How long a close waits for the peer's answer before the socket is dropped.
+/// From the decision to end a connection to the drop of its socket, however slowly the peer reads; half of it for what is left to
+/// be said, the rest for the close frame and the peer's answer.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long a socket that can't be read any more stays open for the peer to read the close frame.
@@ -66,6 +67,8 @@ pub trait Handler: Send {
     fn poll_work(&mut self, cx: &mut Context<'_>, now_ms: u64) -> bool;
     /// So many messages of so many bytes are being written.
     fn on_write(&mut self, _messages: usize, _bytes: usize) {}
+    /// The end is decided; what is queued is still written.
+    fn on_ending(&mut self, _now_ms: u64) {}
     /// The connection ends with this close code, of the server's or the client's; not called where it is just cut.
     fn on_end(&mut self, _by: EndedBy, _code: u16) {}
     /// The socket is gone.
@@ -84,11 +87,24 @@ impl<H: Handler> Drop for Gone<'_, H> {
     }
 }
 
-/// Code and reason of a close frame.
-type End = (u16, &'static str);
+/// How the server ends a connection.
+struct End {
+    code: u16,
+    reason: &'static str,
+    /// What the queue is closed with.
+    close: CloseCode,
+    /// Taken from the queue, and not written yet.
+    unwritten: VecDeque<Message>,
+}
+
+impl End {
+    fn after(close: CloseCode, unwritten: VecDeque<Message>) -> Self {
+        Self { code: close.code(), reason: close.reason(), close, unwritten }
+    }
+}
 
 fn end(code: CloseCode) -> End {
-    (code.code(), code.reason())
+    End::after(code, VecDeque::new())
 }
 
 /// Serves a socket until it ends.
@@ -100,7 +116,7 @@ pub async fn serve<H: Handler>(socket: &mut Socket, handler: &mut H, clock: &Clo
     let mut timer = Timer { sleep: Box::pin(tokio::time::sleep(Duration::ZERO)), at_ms: None };
     // Who reads slowly always has something waiting: writing and reading take turns, or it would never be heard.
     let mut read_first = false;
-    let (code, reason) = loop {
+    let end = loop {
         let handler = &mut *gone.handler;
         let event = next_event(socket, handler, &outbox, &mut timer, clock, timeout_ms, read_first).await;
         read_first = matches!(event, Event::Write);
@@ -108,19 +124,19 @@ pub async fn serve<H: Handler>(socket: &mut Socket, handler: &mut H, clock: &Clo
             Event::Write => {
                 // Who publishes and is written to all the time must not wait for a pause.
                 handler.on_read();
-                let Taken { items, close } = outbox.take();
+                let Taken { items, ending, .. } = outbox.take();
                 let items = handler.on_taken(items);
+                if ending && let Some(code) = outbox.ending() {
+                    break End::after(code, framed(handler, items));
+                }
                 if !items.is_empty() {
                     let audible = items.iter().any(|item| !matches!(item, Item::Ping));
                     match write(socket, handler, &outbox, &mut timer, clock, items).await {
                         Written::All if audible => handler.on_sent(clock.now_ms()),
                         Written::All => {}
                         Written::Failed => return,
-                        Written::Ending(code) => break end(code),
+                        Written::Ending(end) => break end,
                     }
-                }
-                if let Some(code) = close {
-                    break end(code);
                 }
             }
             Event::Message(Ok(Message::Text(text))) if text.len() > max_message_bytes => break end(CloseCode::TooBig),
@@ -145,15 +161,41 @@ pub async fn serve<H: Handler>(socket: &mut Socket, handler: &mut H, clock: &Clo
             Event::End => return,
         }
     };
-    gone.handler.on_end(EndedBy::Server, code);
-    let frame = CloseFrame { code: WsCloseCode::from(code), reason: Utf8Bytes::from_static(reason) };
+    // Boxed: every connection's task would have room for it at all times.
+    Box::pin(close(socket, &mut *gone.handler, &outbox, clock, end)).await;
+}
+
+/// Ends the connection: what is left to be said, the close frame and the peer's answer, all of it within [`CLOSE_TIMEOUT`].
+async fn close<H: Handler>(socket: &mut Socket, handler: &mut H, outbox: &Outbox, clock: &Clock, end: End) {
+    let decided_at = Instant::now();
+    outbox.close(end.close);
+    handler.on_ending(clock.now_ms());
+    let mut messages = end.unwritten;
+    let rest = async {
+        // A queue that was too long is not written; it stays for the log to tell of.
+        while end.close != CloseCode::SlowConsumer {
+            poll_fn(|cx| poll_write(socket, &mut messages, cx)).await?;
+            let items = handler.on_taken(outbox.take().items);
+            if items.is_empty() {
+                return Ok::<_, Error>(());
+            }
+            messages = framed(handler, items);
+        }
+        Ok(())
+    };
+    let written = tokio::time::timeout_at(decided_at + CLOSE_TIMEOUT / 2, rest).await;
+    handler.on_end(EndedBy::Server, end.code);
+    if matches!(written, Ok(Err(_))) {
+        return;
+    }
+    let frame = CloseFrame { code: WsCloseCode::from(end.code), reason: Utf8Bytes::from_static(end.reason) };
     let closing = async {
         if socket.send(Message::Close(Some(frame))).await.is_ok() {
             finish(socket).await;
         }
     };
-    // A peer that reads nothing would hold the task for ever.
-    let _ = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
+    // A peer that reads nothing, or slowly, would hold the task and the place of this connection.
+    let _ = tokio::time::timeout_at(decided_at + CLOSE_TIMEOUT, closing).await;
 }
 
 /// Reads until the peer has closed too, so that it sees the close frame and not a reset. After a read error nothing more can
@@ -246,7 +288,14 @@ fn read<H: Handler>(socket: &mut Socket, handler: &mut H, now_ms: u64, cx: &mut 
 enum Written {
     All,
     Failed,
-    Ending(CloseCode),
+    Ending(End),
+}
+
+/// The items as WebSocket messages, which are counted as written.
+fn framed<H: Handler>(handler: &mut H, items: Vec<Item>) -> VecDeque<Message> {
+    let messages = if handler.batch() { frames::batched(items) } else { frames::single(items) };
+    handler.on_write(messages.len(), messages.iter().map(length).sum());
+    messages
 }
 
 /// Writes `items` and flushes once. The peer may read slowly: meanwhile deadlines count, and the queue may go over its bound.
@@ -258,9 +307,8 @@ async fn write<H: Handler>(
     clock: &Clock,
     items: Vec<Item>,
 ) -> Written {
-    let mut messages = if handler.batch() { frames::batched(items) } else { frames::single(items) };
-    handler.on_write(messages.len(), messages.iter().map(length).sum());
-    let mut patience: Option<Pin<Box<Sleep>>> = None;
+    let answers = items.iter().any(|item| matches!(item, Item::Text(_) | Item::Binary(_)));
+    let mut messages = framed(handler, items);
     poll_fn(|cx| {
         if let Poll::Ready(result) = poll_write(socket, &mut messages, cx) {
             return Poll::Ready(if result.is_ok() { Written::All } else { Written::Failed });
@@ -268,17 +316,13 @@ async fn write<H: Handler>(
         while timer.poll(cx, handler.next_deadline(), clock).is_ready() {
             handler.on_timer(clock.now_ms());
         }
-        match outbox.poll_ending(cx) {
-            // What must not wait for a reader that doesn't read; any other end lets the write finish first, if it does soon.
-            Poll::Ready(code @ (CloseCode::SlowConsumer | CloseCode::NoHeartbeat | CloseCode::Restart)) => {
-                Poll::Ready(Written::Ending(code))
+        outbox.poll_ending(cx).map(|code| {
+            // As in the queue: before an end that is not graceful, events are dropped.
+            if !answers && code != CloseCode::Restart {
+                messages.clear();
             }
-            Poll::Ready(code) => {
-                let patience = patience.get_or_insert_with(|| Box::pin(tokio::time::sleep(CLOSE_TIMEOUT)));
-                patience.as_mut().poll(cx).map(|()| Written::Ending(code))
-            }
-            Poll::Pending => Poll::Pending,
-        }
+            Written::Ending(End::after(code, std::mem::take(&mut messages)))
+        })
     })
     .await
 }
@@ -332,7 +376,7 @@ fn end_after(error: &Error) -> Option<End> {
         Error::Utf8(_) => Some(end(CloseCode::BadUtf8)),
         Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
         // RFC 6455: what breaks WebSocket's own framing, below this protocol, is 1002.
-        Error::Protocol(_) => Some((1002, "websocket_protocol_error")),
+        Error::Protocol(_) => Some(End { code: 1002, reason: "websocket_protocol_error", ..end(CloseCode::BadUtf8) }),
         _ => None,
     }
 }

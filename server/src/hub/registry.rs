@@ -13,6 +13,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 /// Departed clients that are remembered for `downtimeMs`.
@@ -37,6 +38,16 @@ pub struct ConnectionHandle {
     draining: AtomicBool,
     /// Wakes the connection's task to look at the drain.
     control: Mutex<Option<Waker>>,
+}
+
+/// `CONNECT_RATE` where there is no limit.
+const USUAL_CONNECT_RATE: u32 = 500;
+
+/// How long a drain of so many clients takes: at most `most`, and no longer than it takes to send them to the successor at half of
+/// the rate at which that lets them in.
+pub fn drain_window(clients: usize, connect_rate: Option<u32>, most: Duration) -> Duration {
+    let rate = connect_rate.unwrap_or(USUAL_CONNECT_RATE).max(1);
+    Duration::from_secs_f64(2.0 * clients as f64 / f64::from(rate)).min(most)
 }
 
 /// The slots of a drain (§4): how long each of `count` clients waits, in milliseconds, evenly spread over the window.
@@ -83,6 +94,8 @@ impl ConnectionHandle {
 #[derive(Default)]
 struct Inner {
     connections: HashMap<ConnectionId, Arc<ConnectionHandle>>,
+    /// Those whose end is decided, and whose sockets are still there.
+    leaving: HashMap<ConnectionId, Arc<ConnectionHandle>>,
     clients: HashMap<Arc<str>, ConnectionId>,
     users: HashMap<Arc<str>, HashSet<ConnectionId>>,
     departed: HashMap<Arc<str>, u64>,
@@ -91,6 +104,12 @@ struct Inner {
     /// What the queues of connections that are gone came to.
     gone: QueueLook,
     gone_traffic: TrafficTotals,
+}
+
+impl Inner {
+    fn is_empty(&self) -> bool {
+        self.connections.is_empty() && self.leaving.is_empty()
+    }
 }
 
 /// All live connections.
@@ -105,7 +124,7 @@ pub struct Registry {
 /// How many there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConnectionCounts {
-    /// Connections that were greeted.
+    /// Connections whose end is not decided.
     pub total: usize,
     /// Those with a user.
     pub authenticated: usize,
@@ -178,19 +197,11 @@ impl Registry {
         self.inner.lock().users.entry(user.clone()).or_default().insert(id);
     }
 
-    /// Removes a connection.
-    pub fn remove(&self, id: ConnectionId, client: Option<&Arc<str>>, user: Option<&Arc<str>>, now_ms: u64) {
+    /// The end of a connection is decided: it is nobody's any more and counts no more, but its socket is still there.
+    pub fn retire(&self, id: ConnectionId, client: Option<&Arc<str>>, user: Option<&Arc<str>>, now_ms: u64) {
         let mut inner = self.inner.lock();
         if let Some(handle) = inner.connections.remove(&id) {
-            let QueueLook { conflated, dropped, .. } = handle.outbox.look();
-            inner.gone.conflated += conflated;
-            inner.gone.dropped += dropped;
-            inner.gone_traffic.add(&handle.traffic);
-        }
-        if inner.connections.is_empty()
-            && let Some(waker) = self.empty.lock().take()
-        {
-            waker.wake();
+            inner.leaving.insert(id, handle);
         }
         if let Some(user) = user
             && let Some(connections) = inner.users.get_mut(user)
@@ -214,6 +225,22 @@ impl Registry {
         }
     }
 
+    /// Removes a connection that was retired: its socket is gone.
+    pub fn remove(&self, id: ConnectionId) {
+        let mut inner = self.inner.lock();
+        if let Some(handle) = inner.leaving.remove(&id) {
+            let QueueLook { conflated, dropped, .. } = handle.outbox.look();
+            inner.gone.conflated += conflated;
+            inner.gone.dropped += dropped;
+            inner.gone_traffic.add(&handle.traffic);
+        }
+        if inner.is_empty()
+            && let Some(waker) = self.empty.lock().take()
+        {
+            waker.wake();
+        }
+    }
+
     /// Connections of a user.
     pub fn of_user(&self, user: &str) -> Vec<Arc<ConnectionHandle>> {
         let inner = self.inner.lock();
@@ -230,7 +257,7 @@ impl Registry {
     /// Ready once no connection is left; for one waiter at a time.
     pub fn poll_empty(&self, cx: &mut Context<'_>) -> Poll<()> {
         let inner = self.inner.lock();
-        if inner.connections.is_empty() {
+        if inner.is_empty() {
             return Poll::Ready(());
         }
         *self.empty.lock() = Some(cx.waker().clone());
@@ -242,7 +269,11 @@ impl Registry {
     pub fn queues(&self) -> QueueTotals {
         let (gone, traffic, handles) = {
             let inner = self.inner.lock();
-            (inner.gone, inner.gone_traffic, inner.connections.values().cloned().collect::<Vec<_>>())
+            (
+                inner.gone,
+                inner.gone_traffic,
+                inner.connections.values().chain(inner.leaving.values()).cloned().collect::<Vec<_>>(),
+            )
         };
         let mut totals = QueueTotals { conflated: gone.conflated, dropped: gone.dropped, traffic, ..QueueTotals::default() };
         for handle in handles {
@@ -269,6 +300,16 @@ mod tests {
     use osbackend_protocol::Reconnect;
 
     #[test]
+    fn a_drain_is_as_long_as_its_clients_need() {
+        let most = Duration::from_secs(20);
+        for (clients, ms) in [(0, 0), (1, 4), (30, 120), (2_500, 10_000), (5_000, 20_000), (50_000, 20_000)] {
+            assert_eq!(drain_window(clients, Some(500), most), Duration::from_millis(ms), "{clients} clients");
+        }
+        assert_eq!(drain_window(5_000, None, most), most, "who lifts the limit is not stormed either");
+        assert_eq!(drain_window(30, Some(500), Duration::ZERO), Duration::ZERO);
+    }
+
+    #[test]
     fn who_is_let_in_just_before_a_drain_is_sent_away_too() {
         let registry = Registry::default();
         let early = registry.add(Arc::new(Outbox::new(0)));
@@ -288,7 +329,8 @@ mod tests {
         assert_eq!(registry.name_client(late.id, &client, 7), Some(7), "not away at all");
         let code = lives.outbox.ending().map(CloseCode::code);
         assert_eq!(code.map(CloseCode::reconnect), Some(Reconnect::Yes), "{code:?}");
-        registry.remove(lives.id, Some(&client), None, 5);
+        registry.retire(lives.id, Some(&client), None, 5);
+        registry.remove(lives.id);
         assert!(registry.of_client("c-1").is_some_and(|handle| handle.id == late.id));
     }
 }

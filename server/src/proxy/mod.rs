@@ -29,6 +29,7 @@ use self::tunnels::Tunnels;
 use self::upstream::{Reply, Upstream};
 pub use self::upstream::{Unreachable, UpstreamError};
 use crate::config::Config;
+use crate::hub::registry::drain_window;
 
 /// When a client that found no upstream is to try again, in seconds.
 const RETRY_AFTER_SECONDS: &str = "2";
@@ -56,6 +57,7 @@ struct Inner {
     /// Tells this process's own requests from others': who passes on to itself would never end.
     via: String,
     tunnels: Tunnels,
+    connect_rate: Option<u32>,
 }
 
 impl Proxy {
@@ -72,6 +74,7 @@ impl Proxy {
             trusted: config.listen.trusted_proxies.clone(),
             via: format!("1.1 osbackend-{:x}", u64::from_le_bytes(random)),
             tunnels: Tunnels::default(),
+            connect_rate: config.limits.connect_rate,
         };
         Ok(Some(Self { inner: Arc::new(inner) }))
     }
@@ -92,9 +95,11 @@ impl Proxy {
         self.inner.tunnels.count()
     }
 
-    /// Ends every connection, each at its time within `window`, and returns when all are gone. From its beginning on `/ws`
+    /// Ends every connection, each at its time within `most` (less where there are few, see [`drain_window`]), and returns when all
+    /// are gone. From its beginning on `/ws`
     /// takes nobody. The connections end without a close frame: between whose bytes it would go is not known here.
-    pub async fn drain(&self, window: Duration) {
+    pub async fn drain(&self, most: Duration) {
+        let window = drain_window(self.inner.tunnels.count(), self.inner.connect_rate, most);
         self.inner.tunnels.drain(window).await;
     }
 }

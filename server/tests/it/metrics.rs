@@ -14,9 +14,13 @@ use serde_json::json;
 
 use crate::support::{Connecting, Scrape, TestServer, admin_token, request, soon, user_token};
 
-/// Until so many connections are left; what they counted is counted then.
+/// Until so many sockets are left; what they counted is counted then.
 async fn clients(handle: &Handle, count: usize) {
-    until("the connections to go", || handle.stats().total_clients == count).await;
+    let sockets = || {
+        let now = Scrape::parse(&handle.exposition().text());
+        ["plain", "v1"].iter().map(|mode| now.get(&format!("osbackend_connections{{mode=\"{mode}\"}}"))).sum::<f64>()
+    };
+    until("the connections to go", || sockets() == count as f64).await;
 }
 
 async fn until(what: &str, mut done: impl FnMut() -> bool) {

@@ -97,10 +97,9 @@ impl Node {
             }
             if self.writing.is_some() {
                 if now < self.stalled_until {
-                    // What must not wait for a reader that doesn't read.
-                    let ending = self.connection.outbox().ending();
-                    if let Some(code @ (CloseCode::SlowConsumer | CloseCode::NoHeartbeat | CloseCode::Restart)) = ending {
-                        self.close(code, true, out);
+                    // No end waits for a reader that doesn't read.
+                    if let Some(code) = self.connection.outbox().ending() {
+                        self.close(code, true, now, out);
                     }
                     return;
                 }
@@ -145,7 +144,7 @@ impl Node {
     }
 
     fn write(&mut self, now: u64, out: &mut VecDeque<Step>) {
-        let Some(Taken { items, close }) = self.writing.take() else { return };
+        let Some(Taken { items, close, .. }) = self.writing.take() else { return };
         let audible = items.iter().any(|item| !matches!(item, Item::Ping));
         let messages = if self.connection.session().batch() { frames::batched(items) } else { frames::single(items) };
         out.extend(messages.into_iter().map(|message| match message {
@@ -157,11 +156,12 @@ impl Node {
             self.connection.on_sent(now);
         }
         if let Some(code) = close {
-            self.close(code, false, out);
+            self.close(code, false, now, out);
         }
     }
 
-    fn close(&mut self, code: CloseCode, late: bool, out: &mut VecDeque<Step>) {
+    fn close(&mut self, code: CloseCode, late: bool, now: u64, out: &mut VecDeque<Step>) {
+        self.connection.on_ending(now);
         self.over = true;
         out.push_back(Step::Close(code, late));
     }

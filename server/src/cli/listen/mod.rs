@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, watch};
 
 use self::accept::{Bounds, Service, accept};
 pub use self::bind::BindError;
-use self::bind::{Bound, bind};
+use self::bind::{Bound, Ports};
 use self::patience::Patience;
 pub use self::tls::{Reloaded, Tls, TlsError};
 use crate::config::Config;
@@ -74,6 +74,19 @@ pub struct Listeners {
     pub ws_address: SocketAddr,
     /// The legacy port, the real one; `None`: off.
     pub legacy_address: Option<SocketAddr>,
+    /// Who has the ports after this process.
+    pub handover: Handover,
+}
+
+/// How the ports go over to the next process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handover {
+    /// They are closed, and the next process takes them.
+    Close,
+    /// A service manager keeps them: what this process doesn't accept waits for the next one.
+    Kept,
+    /// The next process listens beside this one (`REUSE_PORT`).
+    Shared,
 }
 
 impl Listeners {
@@ -83,18 +96,19 @@ impl Listeners {
     /// A port is in use or not allowed; TLS is asked for and can't be had.
     pub async fn bind(config: &Config) -> Result<Self, ListenError> {
         let listen = &config.listen;
-        let mut listeners = Self::bind_gateway(config).await?;
+        let mut ports = Ports::new(listen.reuse_port)?;
+        let mut listeners = Self::first(config, &mut ports)?;
         if listen.ws_port != listen.port || listen.port == 0 {
-            let ws = bind(listen.host, listen.ws_port, "WS_PORT", "ws-port").await?;
+            let ws = ports.bind(listen.host, listen.ws_port, "WS_PORT", "ws-port")?;
             listeners.ws_address = ws.address;
             listeners.ws = Some(ws);
         }
         if let Some(port) = listen.metrics_ws_port {
-            let legacy = bind(listen.host, port, "METRICS_WS_PORT", "metrics-ws-port").await?;
+            let legacy = ports.bind(listen.host, port, "METRICS_WS_PORT", "metrics-ws-port")?;
             listeners.legacy_address = Some(legacy.address);
             listeners.legacy = Some(legacy);
         }
-        Ok(listeners)
+        Ok(listeners.with(&ports))
     }
 
     /// Binds `PORT` alone.
@@ -102,12 +116,32 @@ impl Listeners {
     /// # Errors
     /// See [`Self::bind`].
     pub async fn bind_gateway(config: &Config) -> Result<Self, ListenError> {
+        let mut ports = Ports::new(config.listen.reuse_port)?;
+        Ok(Self::first(config, &mut ports)?.with(&ports))
+    }
+
+    fn with(self, ports: &Ports) -> Self {
+        ports.warn_of_unused();
+        if ports.handed_over { Self { handover: Handover::Kept, ..self } } else { self }
+    }
+
+    fn first(config: &Config, ports: &mut Ports) -> Result<Self, ListenError> {
         let listen = &config.listen;
         let tls = Tls::from_config(listen)?;
-        let http = bind(listen.host, listen.port, "PORT", "port").await?;
+        let http = ports.bind(listen.host, listen.port, "PORT", "port")?;
         let address = http.address;
         let bounds = bounds(config);
-        Ok(Self { http, ws: None, legacy: None, tls, bounds, http_address: address, ws_address: address, legacy_address: None })
+        Ok(Self {
+            http,
+            ws: None,
+            legacy: None,
+            tls,
+            bounds,
+            http_address: address,
+            ws_address: address,
+            legacy_address: None,
+            handover: if listen.reuse_port { Handover::Shared } else { Handover::Close },
+        })
     }
 
     /// Whether all of them speak TLS.

@@ -52,6 +52,8 @@ pub struct Taken {
     pub items: Vec<Item>,
     /// The connection ends after the items.
     pub close: Option<CloseCode>,
+    /// The end is decided, though more than these items may be left to be written.
+    pub ending: bool,
 }
 
 impl Outbox {
@@ -141,16 +143,17 @@ impl Outbox {
         self.inner.lock().queue.seal(room);
     }
 
-    /// Ends the connection with `code` once what is queued is written; the first call decides.
+    /// Ends the connection with `code`; the first call decides. Queued events are dropped, unless the end is a graceful one
+    /// (1012): what answers requests is still written.
     pub fn close(&self, code: CloseCode) {
-        let waker = {
+        let (dropped, waker) = {
             let Inner { queue, waker, .. } = &mut *self.inner.lock();
             if queue.is_ending() {
                 return;
             }
-            queue.close = Some(code);
-            waker.take()
+            (queue.end(code), waker.take())
         };
+        drop(dropped);
         if let Some(waker) = waker {
             waker.wake();
         }

@@ -144,9 +144,25 @@ impl Queue {
         event.generation < self.all_sealed || of_room.is_some_and(|sealed| event.generation <= *sealed)
     }
 
+    /// The connection ends with `code`. Only a graceful end still delivers what is queued of rooms: before any other nothing but
+    /// what answers requests is written, however long the queue is. Gives back what has to be dropped.
+    pub(super) fn end(&mut self, code: CloseCode) -> VecDeque<Slot> {
+        self.close = Some(code);
+        if code == CloseCode::Restart {
+            return VecDeque::new();
+        }
+        let of_rooms =
+            |slot: &Slot| matches!(slot, Slot::Item(Item::Event(_) | Item::Run(_)) | Slot::Replay(_) | Slot::Gone { .. });
+        let (dropped, kept) = std::mem::take(&mut self.slots).into_iter().partition(of_rooms);
+        self.slots = kept;
+        (self.events, self.replays, self.gone, self.indexed) = (0, 0, 0, false);
+        self.latest = HashMap::new();
+        dropped
+    }
+
     /// Takes what is queued: all of a short queue, the first part of a long one. Beside it what has to be dropped.
     pub(super) fn take(&mut self) -> (Taken, VecDeque<Slot>) {
-        let mut taken = Taken::default();
+        let mut taken = Taken { ending: self.close.is_some(), ..Taken::default() };
         let mut dropped = VecDeque::new();
         if self.close == Some(CloseCode::SlowConsumer) {
             // The reader doesn't read: what is queued is not worth the wait. It recovers when it comes back.

@@ -121,6 +121,23 @@ fn the_writer_is_woken_once_until_it_looks_again() {
 }
 
 #[test]
+fn before_an_end_nothing_but_answers_is_written_unless_it_is_a_graceful_one() {
+    for (code, written) in [(CloseCode::Disconnected, 2), (CloseCode::TokenExpired, 2), (CloseCode::Restart, 5)] {
+        let outbox = Outbox::new(1 << 20);
+        outbox.push(Item::Text("an answer".into()));
+        outbox.push(live(event(1, 1, None, 10)));
+        outbox.replay(vec![event(1, 2, Some("k"), 10)], true);
+        outbox.push(live(event(2, 1, None, 10)));
+        outbox.push(Item::Text("another".into()));
+        outbox.close(code);
+        outbox.push(live(event(2, 2, None, 10)));
+        let taken = outbox.take();
+        assert_eq!((taken.items.len(), taken.close, taken.ending), (written, Some(code), true), "{code:?}");
+        assert_eq!(outbox.bytes(), 0);
+    }
+}
+
+#[test]
 fn a_marked_event_says_so_in_its_text() {
     let mut queued = QueuedEvent::replayed(event(1, 7, Some("k"), 1), true);
     queued.skipped = 3;

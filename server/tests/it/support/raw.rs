@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::soon;
 
@@ -23,7 +23,17 @@ pub(crate) struct RawSocket {
 impl RawSocket {
     /// Upgrades with this query, such as `?token=…`.
     pub(crate) async fn open(address: SocketAddr, query: &str) -> Self {
-        let mut socket = TcpStream::connect(address).await.unwrap();
+        Self::upgrade(TcpStream::connect(address).await.unwrap(), address, query).await
+    }
+
+    /// As [`Self::open`], with a receive buffer so small that the server notices soon when nothing is read.
+    pub(crate) async fn open_slow(address: SocketAddr, query: &str) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(8 * 1024).unwrap();
+        Self::upgrade(socket.connect(address).await.unwrap(), address, query).await
+    }
+
+    async fn upgrade(mut socket: TcpStream, address: SocketAddr, query: &str) -> Self {
         let head = format!(
             "GET /ws{query} HTTP/1.1\r\nhost: {address}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
              sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -51,6 +61,12 @@ impl RawSocket {
         frame.extend(payload);
         // The server may have closed already.
         let _ = self.socket.write_all(&frame).await;
+    }
+
+    /// Sends a message of the protocol with an id.
+    pub(crate) async fn ask(&mut self, kind: &str, payload: &serde_json::Value) {
+        let message = serde_json::json!({"type": kind, "payload": payload, "id": 1}).to_string();
+        self.send(true, opcode::TEXT, message.as_bytes()).await;
     }
 
     /// The next frame: opcode and payload.
