@@ -24,10 +24,8 @@ use crate::{
     telemetry::meters::Meters,
 };
 use osbackend_protocol::{
-    CloseCode, ErrorBody, ErrorCode, RequestId, RoomName, RoomResult, ServerFrame, ServerMessage, SystemFrame, Timestamp,
-    encode_server,
-    limits::MAX_PAGE_BYTES,
-    server_msg::{History, Published, RoomLeft, RoomRefused},
+    ErrorBody, ErrorCode, RequestId, RoomName, RoomResult, ServerFrame, ServerMessage, SystemFrame, Timestamp, encode_server,
+    server_msg::{Published, RoomLeft, RoomRefused},
 };
 use std::{collections::VecDeque, net::IpAddr, sync::Arc, time::Instant};
 

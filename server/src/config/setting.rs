@@ -68,3 +68,14 @@ pub(super) const fn setting(
 ) -> Setting {
     Setting { group, name, default, dev_default: None, allowed, about, secret: false, apply }
 }
+
+/// `into!(group.field, parser)`: puts what the parser makes of the text into that field.
+macro_rules! into {
+    ($group:ident . $field:ident, $parse:expr) => {
+        |config: &mut Config, value: &str| {
+            config.$group.$field = $parse(value)?;
+            Some(())
+        }
+    };
+}
+pub(super) use into;

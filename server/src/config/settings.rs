@@ -1,6 +1,6 @@
 //! The one table of settings: names, defaults, allowed values and what each is for.
 
-use super::setting::{Setting, setting};
+use super::setting::{Setting, into, setting};
 use super::value::{
     address, any_text, api_keys, at_least, choice, connections, duration, flag, host, limit, limit_from, log_filter, networks,
     number, optional_port, origins, pause, some_path, some_secret, some_text, words,
@@ -14,16 +14,6 @@ const TIME: &str = "a time such as 500ms, 25s, 5m, 1h or 2d; 0 lifts the limit";
 const PAUSE: &str = "a time such as 500ms, 25s, 5m, 1h or 2d; 0 for none";
 
 const PORT: &str = "a port, 0 to 65535; 0 takes a free one";
-
-/// `into!(group.field, parser)`: puts what the parser makes of the text into that field.
-macro_rules! into {
-    ($group:ident . $field:ident, $parse:expr) => {
-        |config: &mut Config, value: &str| {
-            config.$group.$field = $parse(value)?;
-            Some(())
-        }
-    };
-}
 
 /// Every setting, in the order of docs/PROTOCOL.md §10.
 pub const SETTINGS: &[Setting] = &[

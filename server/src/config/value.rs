@@ -176,21 +176,6 @@ pub(super) fn log_filter(value: &str) -> Option<String> {
     Some(value.to_owned())
 }
 
-/// Any text, for a setting that may be unset.
-pub(super) fn some_text(value: &str) -> Option<Option<String>> {
-    any_text(value).map(|value| Some(value.to_owned()))
-}
-
-/// As [`some_text`], never shown.
-pub(super) fn some_secret(value: &str) -> Option<Option<Secret>> {
-    any_text(value).map(|value| Some(Secret::from(value)))
-}
-
-/// As [`some_text`], the path of a file.
-pub(super) fn some_path(value: &str) -> Option<Option<PathBuf>> {
-    any_text(value).map(|value| Some(value.into()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
