@@ -1,6 +1,6 @@
 /** The fake server of `./testing` against the real client, and against the golden frames that the real server is held to. */
 import { describe, expect, onTestFinished, test, vi } from "vitest";
-import { createClient, type RealtimeEvent } from "../src/index.js";
+import { createClient, type Metrics, type RealtimeEvent } from "../src/index.js";
 import { createFakeServer, type FakeServerOptions } from "../src/testing/index.js";
 import type { ClientOptions } from "../src/types.js";
 import { type Golden, type GoldenFrame, golden } from "./golden.js";
@@ -53,6 +53,46 @@ test("who comes later gets the newest of each key, marked as a snapshot", async 
   ]);
   const { points } = await client.request("metrics:get", { type: "calls" });
   expect(points.map(({ values }) => values.active)).toEqual([1, 2, 3]);
+});
+
+test("stored metrics: pages go on where one was cut, days are those of the zone, and what is wrong is named", async () => {
+  const at = (timestamp: string, active: number) => ({ metric: "calls", timestamp, values: { active } });
+  const points = [
+    at("2026-03-28T22:30:00.000Z", 1),
+    at("2026-03-28T23:30:00.000Z", 2),
+    at("2026-03-29T21:30:00.000Z", 3),
+    at("2026-03-29T22:30:00.000Z", 4),
+  ];
+  const { client } = start({ metrics: points });
+  await client.connect("ann");
+  const values = (answer: Metrics) => answer.points.map((point) => point.values.active);
+  const range = { startDate: "2026-03-01", endDate: "2026-03-31" };
+  const newest = await client.request("metrics:get", { ...range, limit: 3 });
+  expect([values(newest), newest.truncated]).toEqual([[2, 3, 4], true]);
+  const rest = await client.request("metrics:get", { ...range, limit: 3, cursor: newest.cursor ?? "" });
+  expect([values(rest), rest.truncated, rest.cursor]).toEqual([[1], undefined, undefined]);
+  // The clocks go forward on that day: it ends two hours before UTC's.
+  const day = await client.request("metrics:get", {
+    startDate: "2026-03-29",
+    endDate: "2026-03-29",
+    interval: "1d",
+    tz: "Europe/Berlin",
+  });
+  expect([values(day), day.from, day.to, day.tz]).toEqual([
+    [2, 3],
+    "2026-03-28T23:00:00.000Z",
+    "2026-03-29T21:59:59.999Z",
+    "Europe/Berlin",
+  ]);
+  for (const [wrong, field] of [
+    [{ limit: 10_001 }, "limit"],
+    [{ tz: "Mars/Olympus", interval: "1d" }, "tz"],
+    [{ tz: "Europe/Berlin" }, "tz"],
+    [{ interval: "2m" as "1m" }, "interval"],
+    [{ cursor: "x" }, "cursor"],
+  ] as const) {
+    await expect(client.request("metrics:get", wrong)).rejects.toThrow(field);
+  }
 });
 
 test("a loss: the client comes back as the same one and gets what it missed; after a restart nothing is recovered", async () => {

@@ -69,6 +69,11 @@ test("an event of a room is a union that its type narrows", () => {
 test("requests take their payload and give their reply", () => {
   expectTypeOf(service.request("metrics:get", { type: "voice_call" })).toEqualTypeOf<Promise<Metrics>>();
   expectTypeOf(service.request("metrics:get")).toEqualTypeOf<Promise<Metrics>>();
+  void service.request("metrics:get", { interval: "1d", tz: "Europe/Berlin", cursor: "x" });
+  void service.request("metrics:get", { interval: "15m" });
+  expectTypeOf<Metrics["truncated"]>().toEqualTypeOf<boolean | undefined>();
+  // @ts-expect-error: there is no such interval
+  void service.request("metrics:get", { interval: "2m" });
   expectTypeOf(service.request("presence:get", { room: "agent:7" })).toEqualTypeOf<Promise<Presence>>();
   expectTypeOf(service.request("shop:stock", { sku: "1" })).toEqualTypeOf<Promise<Record<string, unknown>>>();
   expectTypeOf(service.request<{ stock: number }>("shop:stock")).toEqualTypeOf<Promise<{ stock: number }>>();

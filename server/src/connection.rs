@@ -18,7 +18,8 @@ use crate::{
         presence::{Departure, Person},
         registry::ConnectionHandle,
     },
-    metrics::MetricStore,
+    limits::address::group,
+    metrics::{Asker, Desk, MetricQuery},
     publisher::Publisher,
     session::{Effect, Mode, Refusal, RoomRequest, Session, SessionSettings, Traffic, Verdict, Welcome},
     telemetry::meters::Meters,
@@ -27,7 +28,7 @@ use osbackend_protocol::{
     ErrorBody, ErrorCode, RequestId, RoomName, RoomResult, ServerFrame, ServerMessage, SystemFrame, Timestamp, encode_server,
     server_msg::{Published, RoomLeft, RoomRefused},
 };
-use std::{collections::VecDeque, net::IpAddr, sync::Arc, time::Instant};
+use std::{collections::VecDeque, net::IpAddr, sync::Arc, task::Context, time::Instant};
 
 /// Events of one client that are published together, at most.
 const PUBLISHES_AT_ONCE: usize = 64;
@@ -38,9 +39,15 @@ pub enum Work {
     Verify(String),
     /// Look for an older connection whose place this one takes over, and call [`Connection::on_claimed`].
     Claim,
-    /// Run what has to be waited for, a custom handler or a question to the metrics, and send its answer; see
-    /// `handlers::answer`.
+    /// Run a custom handler, and send its answer; see `handlers::answer`.
     Custom(Running),
+    /// Answer a question to the metrics: see [`Connection::metrics`]. Nobody waits for it once the connection is gone.
+    Metrics {
+        /// What is asked.
+        query: MetricQuery,
+        /// The request.
+        id: Option<RequestId>,
+    },
     /// Ask the backend and call [`Connection::on_answer`] with the ticket.
     Ask {
         /// Tells the answer's question.
@@ -60,8 +67,8 @@ pub struct Shared {
     pub handlers: Handlers,
     /// The application's backend.
     pub hooks: Option<Hooks>,
-    /// Where metrics are read.
-    pub metrics: Arc<dyn MetricStore>,
+    /// Where metrics are asked for.
+    pub metrics: Desk,
     /// Bytes that may wait for one connection; 0 for no limit.
     pub outbox_bytes: usize,
     /// What is counted.
@@ -229,6 +236,21 @@ impl Connection {
         self.carry_out(now);
     }
 
+    /// The work of [`Work::Metrics`]: to be run by `handlers::answer`, and dropped with the connection.
+    pub fn metrics(&self, query: MetricQuery, id: Option<RequestId>, now: u64) -> Running {
+        let asker = match (self.session.identity(), self.address) {
+            (Some(identity), _) => Asker::User(identity.sub.as_str().into()),
+            (None, Some(address)) => Asker::Address(group(address)),
+            (None, None) => Asker::Anyone,
+        };
+        let shown = self.shared.settings.ahead.wall(now);
+        let outbox = self.handle.outbox.clone();
+        let has_room = move |cx: &mut Context<'_>| outbox.poll_answer(&mut None, cx);
+        let answer = self.shared.metrics.ask_with_room(asker, query, shown, has_room);
+        let reply = async move { CustomReply::json(&answer.await.map_err(ErrorBody::from)?) };
+        Running::new("metrics", reply, id, self.handle.outbox.clone())
+    }
+
     /// What the backend is told about this client.
     fn call(&mut self, topic: Topic) -> Call {
         let connection_id = self.id.get_or_insert_with(|| self.shared.hub.new_id("s")).clone();
@@ -341,16 +363,7 @@ impl Connection {
                     });
                     self.publishes.push(Pending { room, event, now_ms: now, place, done });
                 }
-                Effect::Metrics { query, id } => {
-                    let answer = self.shared.metrics.query(query, shown);
-                    let reply = async move {
-                        match answer.await {
-                            Ok(metrics) => CustomReply::json(&metrics),
-                            Err(error) => Err(ErrorBody::new(ErrorCode::Unavailable, error.to_string())),
-                        }
-                    };
-                    self.work.push_back(Work::Custom(Running::new("metrics", reply, id, self.handle.outbox.clone())));
-                }
+                Effect::Metrics { query, id } => self.work.push_back(Work::Metrics { query, id }),
                 Effect::Presence { room, id } => {
                     let outbox = &self.handle.outbox;
                     let answer = |presence| outbox.push(text(ServerMessage::Presence(presence), id, shown));

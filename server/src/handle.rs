@@ -13,7 +13,7 @@ use crate::{
         event::NewEvent,
         registry::{drain_slots, drain_window},
     },
-    metrics::{MetricQuery, MetricsError},
+    metrics::{Asker, MetricQuery, QueryError},
     publisher::Publisher,
     telemetry::{Exposition, meters::Via},
 };
@@ -430,12 +430,18 @@ impl Handle {
         history::page(&self.shared.hub, room, since, limit, reverse, self.now_ms())
     }
 
-    /// Stored points or aggregates of metrics, newest last; see `metrics:get` (§3).
+    /// Stored points or aggregates of metrics, newest last; see `metrics:get` (§3). The application's own questions wait for each
+    /// other, as those of a user do.
     ///
     /// # Errors
-    /// The store can't be read now.
-    pub async fn metrics(&self, query: MetricQuery) -> Result<Metrics, MetricsError> {
-        self.shared.metrics.query(query, self.wall_ms()).await
+    /// The store can't be read now, reading took too long, too many questions wait, or a point is larger than an answer.
+    pub async fn metrics(&self, query: MetricQuery) -> Result<Metrics, QueryError> {
+        self.metrics_for(Asker::Application, query).await
+    }
+
+    /// The same for someone.
+    pub(crate) async fn metrics_for(&self, asker: Asker, query: MetricQuery) -> Result<Metrics, QueryError> {
+        self.shared.metrics.ask(asker, query, self.wall_ms()).await
     }
 
     /// Closes every connection of a user with 4505; how many there were.

@@ -8,7 +8,7 @@ use crate::{
         sqlite::{DropThere, OpenError, SqliteOptions, read_only},
     },
     metrics::{
-        Backlog, Keep, MemoryBacklog, MetricStore,
+        Backlog, Desk, Keep, MemoryBacklog, MetricStore, TextNumbers, Watched,
         memory::MemoryMetrics,
         postgres::{ConnectError, DatabaseUrl, PostgresMetrics},
         sqlite::{InThisFile, PointSink, SqliteBacklog, SqliteMetrics},
@@ -37,7 +37,7 @@ pub fn database(config: &Config) -> Result<Option<DatabaseUrl>, ConnectError> {
 }
 
 /// Where events go, and where points are read.
-pub(crate) type Opened = (Box<dyn Engine>, Arc<dyn MetricStore>);
+pub(crate) type Opened = (Box<dyn Engine>, Desk);
 
 /// Opens both; to be called in a tokio runtime.
 pub(crate) fn open(config: &Config, process: &str, retentions: Retentions, clock: &Clock) -> Result<Opened, StorageError> {
@@ -57,27 +57,42 @@ pub(crate) fn open(config: &Config, process: &str, retentions: Retentions, clock
         let dir = engine.data_dir.clone();
         move || read_only(&dir)
     };
-    Ok(match (engine.kind, database) {
+    let text_numbers = Arc::new(TextNumbers::default());
+    let look = text_numbers.clone();
+    let (engine, metrics): (Box<dyn Engine>, Arc<dyn MetricStore>) = match (engine.kind, database) {
         (EngineKind::Memory, None) => {
             let metrics = MemoryMetrics::default();
             let points = metrics.clone();
-            (Box::new(memory().with_points(move |point| points.record(point))), Arc::new(metrics))
+            (
+                Box::new(memory().with_points(move |point| {
+                    look.look(&point);
+                    points.record(point);
+                })),
+                Arc::new(metrics),
+            )
         }
         (EngineKind::Memory, Some(url)) => {
             let backlog = Arc::new(MemoryBacklog::default());
             let points = backlog.clone();
             let metrics = PostgresMetrics::start(&url, backlog, keep)?;
-            (Box::new(memory().with_points(move |point| points.record(point))), Arc::new(metrics))
+            (
+                Box::new(memory().with_points(move |point| {
+                    look.look(&point);
+                    points.record(point);
+                })),
+                Arc::new(metrics),
+            )
         }
         (EngineKind::Sqlite, None) => {
-            let engine = sqlite(Arc::new(InThisFile::new(keep)))?;
+            let engine = sqlite(Arc::new(Watched(Arc::new(InThisFile::new(keep)), look)))?;
             (Box::new(engine), Arc::new(SqliteMetrics::new(reader(), keep)))
         }
         (EngineKind::Sqlite, Some(url)) => {
             let backlog = Arc::new(SqliteBacklog::new(reader()));
-            let engine = sqlite(backlog.clone())?;
+            let engine = sqlite(Arc::new(Watched(backlog.clone(), look)))?;
             let waiting: Arc<dyn Backlog> = backlog;
             (Box::new(engine), Arc::new(PostgresMetrics::start(&url, waiting, keep)?))
         }
-    })
+    };
+    Ok((engine, Desk::new(metrics, text_numbers)))
 }

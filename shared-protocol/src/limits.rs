@@ -24,10 +24,12 @@ pub const MAX_REQUEST_ID_BYTES: usize = 128;
 pub const MAX_TYPE_BYTES: usize = 128;
 /// Longest `idempotencyKey`, in bytes.
 pub const MAX_IDEMPOTENCY_KEY_BYTES: usize = 128;
-/// Most events or points that one answer holds.
+/// Most events that one answer holds.
 pub const MAX_PAGE: u32 = 1000;
 /// Bytes of events after which a page of history ends (§3); one event is always in it.
 pub const MAX_PAGE_BYTES: usize = 256 * 1024;
+/// Most points of metrics that one answer holds.
+pub const MAX_METRICS_PAGE: u32 = 10_000;
 
 /// What this connection may do, as the greeting tells it; 0 means without a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,18 +2,22 @@
 
 use crate::{
     event::MetricValue,
-    timestamp::{self, Timestamp},
+    timestamp::{DateOrTime, Timestamp},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// A span of time over which values are aggregated; spans begin at whole minutes, hours and days of UTC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// A span of time over which values are aggregated; spans begin at whole minutes, quarters of an hour, hours and days of UTC, days
+/// with a `tz` at that zone's midnight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub enum Interval {
     /// A minute.
     #[serde(rename = "1m")]
     Minute,
+    /// A quarter of an hour.
+    #[serde(rename = "15m")]
+    Quarter,
     /// An hour.
     #[serde(rename = "1h")]
     Hour,
@@ -23,10 +27,19 @@ pub enum Interval {
 }
 
 impl Interval {
-    /// Its length in milliseconds.
+    /// All of them, shortest first.
+    pub const ALL: [Self; 4] = [Self::Minute, Self::Quarter, Self::Hour, Self::Day];
+
+    /// The interval of this name on the wire.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|interval| interval.name() == name)
+    }
+
+    /// Its length in milliseconds; a day of a `tz` whose clocks change is an hour or so shorter or longer.
     pub const fn ms(self) -> u64 {
         match self {
             Self::Minute => 60_000,
+            Self::Quarter => 900_000,
             Self::Hour => 3_600_000,
             Self::Day => 86_400_000,
         }
@@ -36,6 +49,7 @@ impl Interval {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Minute => "1m",
+            Self::Quarter => "15m",
             Self::Hour => "1h",
             Self::Day => "1d",
         }
@@ -83,19 +97,29 @@ pub struct MetricsGet {
     /// From this time on (a date, or a full time).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(optional))]
-    pub start_date: Option<Timestamp>,
+    pub start_date: Option<DateOrTime>,
     /// Up to this time (a date: to the end of that day).
-    #[serde(default, deserialize_with = "timestamp::range_end", skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(optional))]
-    pub end_date: Option<Timestamp>,
+    pub end_date: Option<DateOrTime>,
     /// Aggregates of each numeric value over such spans of time, instead of the points themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(optional))]
     pub interval: Option<Interval>,
-    /// The most points, newest kept; 1 to 1000, 1000 when left out.
+    /// With the interval `1d`: whose days, by the name of an IANA zone such as `Europe/Berlin`; UTC when left out. Dates are days of
+    /// this zone, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub tz: Option<String>,
+    /// The most points, newest kept; 1 to 10000; as many as the answer holds when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(optional))]
     pub limit: Option<u32>,
+    /// The `cursor` of a truncated answer to this question: what comes before its points. The dates are then those of the first
+    /// question, whatever is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub cursor: Option<String>,
 }
 
 /// A stored value of a metric.
@@ -126,13 +150,34 @@ pub struct Metrics {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(optional))]
     pub interval: Option<Interval>,
+    /// The zone that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub tz: Option<String>,
     /// The points, newest last.
     pub points: Vec<MetricPoint>,
+    /// There are older points in the range than these: `cursor` says where to go on. Left out where these are all.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "ts", ts(optional, as = "Option<bool>"))]
+    pub truncated: bool,
+    /// With `truncated`: the same question with this `cursor` is answered with the points before these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub cursor: Option<String>,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_interval_is_found_by_its_name() {
+        for interval in Interval::ALL {
+            assert_eq!(Interval::of_name(interval.name()), Some(interval));
+            assert_eq!(serde_json::to_string(&interval).unwrap(), format!("\"{}\"", interval.name()));
+        }
+        assert_eq!(Interval::of_name("2m"), None);
+    }
 
     #[test]
     fn a_value_is_plain_or_an_aggregate() {

@@ -16,14 +16,10 @@ pub struct TimestampError;
 
 const LAST_MS: u64 = 253_402_300_799_999; // 9999-12-31T23:59:59.999Z
 const DAY_MS: u64 = 86_400_000;
+/// `2026-11-23`
+const DATE_LEN: usize = 10;
 
 impl Timestamp {
-    /// Parses the end of a range: a date means all of that day.
-    pub fn parse_end(text: &str) -> Result<Self, TimestampError> {
-        let Self(at_ms) = Self::parse(text)?;
-        Ok(Self(if text.contains('T') { at_ms } else { at_ms + DAY_MS - 1 }))
-    }
-
     /// Parses a full time or a date (midnight UTC).
     pub fn parse(text: &str) -> Result<Self, TimestampError> {
         let bytes = text.as_bytes();
@@ -42,7 +38,7 @@ impl Timestamp {
             return Err(TimestampError);
         }
         let midnight = days_from_civil(year, month, day) * DAY_MS;
-        if bytes.len() == 10 {
+        if bytes.len() == DATE_LEN {
             return Ok(Self(midnight));
         }
         let (hour, minute, second) = (number(11, 2)?, number(14, 2)?, number(17, 2)?);
@@ -154,10 +150,54 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
-/// The end of a range: a date means all of that day, as whoever writes one means it.
-pub(crate) fn range_end<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
-    let Some(text) = Option::<std::borrow::Cow<'de, str>>::deserialize(deserializer)? else { return Ok(None) };
-    Timestamp::parse_end(&text).map(Some).map_err(D::Error::custom)
+/// A begin or an end of a range, as it was written: a date's day begins at midnight of a zone, which the reader knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DateOrTime {
+    /// A date, by its midnight in UTC.
+    Date(Timestamp),
+    /// A full time.
+    Time(Timestamp),
+}
+
+impl DateOrTime {
+    /// Parses a full time or a date.
+    ///
+    /// # Errors
+    /// It is neither.
+    pub fn parse(text: &str) -> Result<Self, TimestampError> {
+        let at = Timestamp::parse(text)?;
+        Ok(if text.len() == DATE_LEN { Self::Date(at) } else { Self::Time(at) })
+    }
+
+    /// Where a range that begins so begins, with days of UTC.
+    pub const fn begin(self) -> Timestamp {
+        match self {
+            Self::Date(at) | Self::Time(at) => at,
+        }
+    }
+
+    /// The last millisecond of a range that ends so, with days of UTC: a date means all of its day.
+    pub const fn end(self) -> Timestamp {
+        match self {
+            Self::Date(Timestamp(at_ms)) => Timestamp(at_ms + DAY_MS - 1),
+            Self::Time(at) => at,
+        }
+    }
+}
+
+impl Serialize for DateOrTime {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = self.begin().text();
+        let len = if matches!(self, Self::Date(_)) { DATE_LEN } else { text.len() };
+        serializer.serialize_str(std::str::from_utf8(&text[..len]).unwrap_or_default())
+    }
+}
+
+impl<'de> Deserialize<'de> for DateOrTime {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Self::parse(&text).map_err(D::Error::custom)
+    }
 }
 
 #[cfg(test)]
@@ -181,7 +221,16 @@ mod tests {
         assert_eq!(Timestamp::parse("2024-01-01T00:00:01.5+00:00"), Ok(Timestamp(1_704_067_201_500)));
         assert_eq!(Timestamp::parse("2024-01-01T02:00:01+02:00"), Ok(Timestamp(1_704_067_201_000)));
         assert_eq!(Timestamp::parse("2023-12-31T18:30:01.25-05:30"), Ok(Timestamp(1_704_067_201_250)));
-        assert_eq!(Timestamp::parse_end("2024-01-01T02:00:01+02:00"), Ok(Timestamp(1_704_067_201_000)));
+    }
+
+    #[test]
+    fn a_date_is_all_of_its_day_and_stays_a_date() {
+        let date = DateOrTime::parse("2024-01-01").unwrap();
+        assert_eq!((date.begin(), date.end()), (Timestamp(1_704_067_200_000), Timestamp(1_704_153_599_999)));
+        assert_eq!(serde_json::to_string(&date).unwrap(), "\"2024-01-01\"");
+        let time = DateOrTime::parse("2024-01-01T02:00:01+02:00").unwrap();
+        assert_eq!((time.begin(), time.end()), (Timestamp(1_704_067_201_000), Timestamp(1_704_067_201_000)));
+        assert_eq!(serde_json::to_string(&time).unwrap(), "\"2024-01-01T00:00:01.000Z\"");
     }
 
     #[test]

@@ -22,7 +22,7 @@ macro_rules! string_on_the_wire {
     };
 }
 
-string_on_the_wire!(crate::room::RoomName, crate::timestamp::Timestamp);
+string_on_the_wire!(crate::room::RoomName, crate::timestamp::Timestamp, crate::timestamp::DateOrTime);
 
 /// All declarations as one TypeScript module, without header. The same text on every machine.
 pub fn declarations() -> String {

@@ -203,9 +203,10 @@ after?: string,
 ephemeral?: boolean, };
 
 /**
- * A span of time over which values are aggregated; spans begin at whole minutes, hours and days of UTC.
+ * A span of time over which values are aggregated; spans begin at whole minutes, quarters of an hour, hours and days of UTC, days
+ * with a `tz` at that zone's midnight.
  */
-export type Interval = "1m" | "1h" | "1d";
+export type Interval = "1m" | "15m" | "1h" | "1d";
 
 /**
  * `metrics:get`: points of the stored metrics.
@@ -228,9 +229,19 @@ endDate?: string,
  */
 interval?: Interval, 
 /**
- * The most points, newest kept; 1 to 1000, 1000 when left out.
+ * With the interval `1d`: whose days, by the name of an IANA zone such as `Europe/Berlin`; UTC when left out. Dates are days of
+ * this zone, too.
  */
-limit?: number, };
+tz?: string, 
+/**
+ * The most points, newest kept; 1 to 10000; as many as the answer holds when left out.
+ */
+limit?: number, 
+/**
+ * The `cursor` of a truncated answer to this question: what comes before its points. The dates are then those of the first
+ * question, whatever is given.
+ */
+cursor?: string, };
 
 /**
  * `history:get`: events that a room still holds.
@@ -752,9 +763,21 @@ to: string,
  */
 interval?: Interval, 
 /**
+ * The zone that was asked for.
+ */
+tz?: string, 
+/**
  * The points, newest last.
  */
-points: Array<MetricPoint>, };
+points: Array<MetricPoint>, 
+/**
+ * There are older points in the range than these: `cursor` says where to go on. Left out where these are all.
+ */
+truncated?: boolean, 
+/**
+ * With `truncated`: the same question with this `cursor` is answered with the points before these.
+ */
+cursor?: string, };
 
 /**
  * `published`: an event was taken; it has this place in its room.

@@ -1,7 +1,6 @@
 /** One client of the fake server: its messages (§3) are answered as the contract says. */
 import type {
   Connect,
-  ErrorCode,
   Greeting,
   History,
   HistoryGet,
@@ -11,21 +10,10 @@ import type {
   Publish,
   RoomResult,
 } from "../generated/protocol.js";
+import { Refusal } from "./refusal.js";
 import type { Member } from "./room.js";
 import type { FakeServer, FakeUser, ReceivedFrame } from "./server.js";
 import type { FakeSocket } from "./socket.js";
-
-/** A request that is refused. */
-class Refusal extends Error {
-  readonly code: ErrorCode;
-  readonly room: string | undefined;
-
-  constructor(code: ErrorCode, message: string, room?: string) {
-    super(message);
-    this.code = code;
-    this.room = room;
-  }
-}
 
 const now = () => new Date().toISOString();
 const ROOM = /^[a-z][a-z0-9_-]{0,31}:[A-Za-z0-9\-_.@|+=~%]{1,128}$/;

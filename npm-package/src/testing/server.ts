@@ -12,6 +12,7 @@ import type {
   ResumeGrant,
 } from "../generated/protocol.js";
 import { FakeConnection } from "./connection.js";
+import { metricsIn } from "./metrics.js";
 import { FakeRoom } from "./room.js";
 import { FakeSocket } from "./socket.js";
 
@@ -276,23 +277,8 @@ export class FakeServer {
   }
 
   /** @internal */
-  metricsOf({ type, startDate, endDate, interval, limit = 1000 }: MetricsGet): Metrics {
-    const from = new Date(startDate ?? Date.now() - 86_400_000);
-    const to =
-      endDate === undefined
-        ? new Date()
-        : new Date(endDate.length === 10 ? `${endDate}T23:59:59.999Z` : endDate);
-    const inRange = this.#points.filter(({ metric, timestamp }) => {
-      const at = new Date(timestamp);
-      return (type === undefined || metric === type) && at >= from && at <= to;
-    });
-    return {
-      ...(type === undefined ? {} : { type }),
-      from: from.toISOString(),
-      to: to.toISOString(),
-      ...(interval === undefined ? {} : { interval }),
-      points: inRange.slice(-limit),
-    };
+  metricsOf(get: MetricsGet): Metrics {
+    return metricsIn(this.#points, get);
   }
 
   #store(

@@ -12,6 +12,7 @@ use serde_json::json;
 use super::limits::Anyone;
 use crate::auth::AuthError;
 use crate::engine::EngineError;
+use crate::metrics::QueryError;
 use crate::realtime::PublishError;
 
 /// The answer to a call that failed.
@@ -144,6 +145,18 @@ impl From<RoomNameError> for ApiError {
 impl From<EngineError> for ApiError {
     fn from(error: EngineError) -> Self {
         Self::unavailable(error)
+    }
+}
+
+impl From<QueryError> for ApiError {
+    fn from(error: QueryError) -> Self {
+        match &error {
+            QueryError::Unavailable(_) | QueryError::TooSlow(_) => Self::unavailable(error),
+            QueryError::TooLarge { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, error.code(), error),
+            QueryError::Busy { retry_after_ms } => {
+                Self::rate_limited("too many questions for metrics are waiting; ask fewer at once", *retry_after_ms)
+            }
+        }
     }
 }
 

@@ -101,7 +101,7 @@ mod tests {
             settings: Arc::new(settings),
             handlers: Default::default(),
             hooks: None,
-            metrics: Arc::new(crate::metrics::memory::MemoryMetrics::default()),
+            metrics: crate::metrics::Desk::new(Arc::new(crate::metrics::memory::MemoryMetrics::default()), Arc::default()),
             outbox_bytes: 0,
             meters: Arc::default(),
             started_ms: 0,

@@ -10,7 +10,7 @@ use osbackend_protocol::event::MetricValue;
 use osbackend_protocol::metrics::{Metrics, PointValue};
 
 use super::{Feed, calls};
-use crate::metrics::{MetricQuery, MetricsError};
+use crate::metrics::{MetricQuery, QueryError};
 use crate::realtime::{Handle, PublishError};
 
 /// As far back as points are kept by default.
@@ -28,7 +28,7 @@ const AT_ONCE: usize = 2_000;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PastError {
     #[error(transparent)]
-    Read(#[from] MetricsError),
+    Read(#[from] QueryError),
     #[error(transparent)]
     Publish(#[from] PublishError),
 }
@@ -39,7 +39,7 @@ pub(super) async fn play(handle: &Handle, feed: &mut Feed) -> Result<(), PastErr
     let from_ms = now_ms.saturating_sub(REACH.as_millis() as u64);
     let mut newest_ms = None;
     for name in calls::NAMES {
-        let query = MetricQuery { metric: Some(name.to_owned()), from_ms, to_ms: now_ms, limit: 1, interval: None };
+        let query = MetricQuery { limit: 1, ..MetricQuery::of_range(Some(name), from_ms, now_ms) };
         let found = handle.metrics(query).await?;
         feed.calls.resume(&numbers(&found));
         newest_ms = newest_ms.max(found.points.last().map(|point| point.timestamp.0));

@@ -59,6 +59,8 @@ struct Client {
     verifying: Option<Verifying>,
     /// Handlers, and questions with their tickets.
     running: JoinSet<Option<(u64, Verdict)>>,
+    /// Questions to the metrics: they end with the connection. Reading goes on meanwhile, so that its end is seen.
+    questions: JoinSet<()>,
     since_ms: u64,
     /// Who ended it, with which code; nobody as long as it is just cut.
     ended: Option<(EndedBy, u16)>,
@@ -92,8 +94,17 @@ pub(super) fn run(
         ?mode,
         "connection opened"
     );
-    let mut client =
-        Client { connection, handle, place, at_the_door, verifying: None, running: JoinSet::new(), since_ms, ended: None };
+    let mut client = Client {
+        connection,
+        handle,
+        place,
+        at_the_door,
+        verifying: None,
+        running: JoinSet::new(),
+        questions: JoinSet::new(),
+        since_ms,
+        ended: None,
+    };
     // Not an `async fn`: it would hold what it was called with a second time, in every connection's task.
     async move { socket::serve(&mut socket, &mut client, &clock, bounds).await }
 }
@@ -131,6 +142,11 @@ impl Client {
                         handlers::answer(running, meters, move || clock.wall_ms()).await;
                         None
                     });
+                }
+                Work::Metrics { query, id } => {
+                    let (clock, meters) = (self.handle.clock(), self.handle.shared().meters.clone());
+                    let running = self.connection.metrics(query, id, clock.now_ms());
+                    self.questions.spawn(async move { handlers::answer(running, meters, move || clock.wall_ms()).await });
                 }
                 Work::Ask { ticket, call } => {
                     let hooks = self.handle.shared().hooks.clone();
@@ -305,6 +321,7 @@ impl Handler for Client {
                 Poll::Ready(None) | Poll::Pending => break,
             }
         }
+        while let Poll::Ready(Some(_)) = self.questions.poll_join_next(cx) {}
         self.verifying.is_some()
             || self.running.len() >= MAX_RUNNING
             || self.connection.session().is_held()
@@ -339,6 +356,7 @@ impl Handler for Client {
         self.log_gone(now_ms);
         // A handler that was begun is finished: what it does is not undone by a closed tab.
         self.running.detach_all();
+        self.questions.abort_all();
         self.connection.on_gone(now_ms);
     }
 }

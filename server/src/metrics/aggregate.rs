@@ -32,7 +32,7 @@ impl Sum {
         }
     }
 
-    fn aggregate(&self) -> Aggregate {
+    pub(super) fn aggregate(&self) -> Aggregate {
         let Self { min, max, sum, count, last, .. } = *self;
         // At least one value was added.
         Aggregate { min, max, avg: sum / count as f64, sum, last, count }
@@ -55,23 +55,6 @@ impl Sums {
                 names.insert(name.to_owned(), *sum);
             }
         }
-    }
-
-    /// How many spans there are.
-    pub(super) fn len(&self) -> usize {
-        self.spans.len()
-    }
-
-    /// Forgets all but the newest `limit` spans.
-    pub(super) fn keep_newest(&mut self, limit: usize) {
-        while self.spans.len() > limit {
-            self.spans.pop_first();
-        }
-    }
-
-    /// The spans, oldest first, each with its aggregates by name.
-    pub(super) fn spans(&self) -> impl Iterator<Item = (u64, impl Iterator<Item = (&str, Aggregate)>)> {
-        self.spans.iter().map(|(begin, names)| (*begin, names.iter().map(|(name, sum)| (name.as_str(), sum.aggregate()))))
     }
 
     /// Every sum with its span and name.
@@ -125,15 +108,5 @@ mod tests {
         assert_eq!(all.len(), 2);
         assert_eq!(all[0], (0, Aggregate { min: 1.0, max: 5.0, avg: 3.0, sum: 9.0, last: 3.0, count: 3 }));
         assert_eq!(all[1].0, 3_600_000);
-    }
-
-    #[test]
-    fn the_newest_spans_are_kept() {
-        let mut sums = Sums::default();
-        for minute in 0..5 {
-            sums.add(minute * 60_000, "a", &Sum::of(1.0, 0));
-        }
-        sums.keep_newest(2);
-        assert_eq!(sums.each().map(|(begin, ..)| begin).collect::<Vec<_>>(), [180_000, 240_000]);
     }
 }

@@ -5,23 +5,32 @@
 
 mod aggregate;
 mod backlog;
+mod blocking;
 mod bound;
+mod cursor;
+mod desk;
 pub mod memory;
+mod page;
 mod plan;
 pub mod postgres;
 mod query;
 pub mod sqlite;
+mod text_numbers;
+mod zone;
 
 pub use backlog::{Backlog, MemoryBacklog};
 pub use bound::{MOST_METRICS, refused_points};
-pub use query::{BadQuery, MetricQuery};
+pub use cursor::Cursor;
+pub use desk::{Asker, Desk};
+pub use query::{BadQuery, MetricQuery, Order, PAGE_BYTES};
+pub use text_numbers::{TextNumbers, Watched};
+pub use zone::Zone;
 
 use crate::hub::event::NewEvent;
-use aggregate::Sums;
 use osbackend_protocol::{
-    RoomName, Timestamp,
+    ErrorBody, ErrorCode, RoomName, Timestamp,
     event::{MetricUpdate, MetricValue},
-    metrics::{MetricPoint, Metrics, PointValue},
+    metrics::Metrics,
 };
 use std::{collections::BTreeMap, future::Future, pin::Pin, time::Duration};
 
@@ -54,10 +63,7 @@ impl Point {
 
     /// The values that can be aggregated.
     fn numbers(&self) -> impl Iterator<Item = (&str, f64)> {
-        self.values.iter().filter_map(|(name, value)| match value {
-            MetricValue::Number(number) => Some((name.as_str(), number.as_f64().filter(|number| number.is_finite())?)),
-            _ => None,
-        })
+        numbers(&self.values)
     }
 }
 
@@ -91,38 +97,75 @@ impl Keep {
 #[error("the metrics store is unavailable ({0}): try again later")]
 pub struct MetricsError(pub String);
 
-/// An answer that has to be waited for.
-pub type Answer = Pin<Box<dyn Future<Output = Result<Metrics, MetricsError>> + Send>>;
+/// A question that was not answered.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum QueryError {
+    /// The store can't be read.
+    #[error(transparent)]
+    Unavailable(#[from] MetricsError),
+    /// Reading took too long.
+    #[error("the question took longer than {0:?}: ask for one metric, for a shorter range, or by a longer interval")]
+    TooSlow(Duration),
+    /// One point is larger than an answer may be.
+    #[error("the point of {metric:?} at {at} alone is over the {bytes} bytes of an answer: ask for a range without it")]
+    TooLarge {
+        /// The metric.
+        metric: String,
+        /// When the point was, or its span begins.
+        at: Timestamp,
+        /// Bytes of an answer, at most.
+        bytes: usize,
+    },
+    /// The asker, or all together, have too many questions waiting.
+    #[error("too many questions for metrics are waiting: ask again in {retry_after_ms} ms, and fewer at once")]
+    Busy {
+        /// When to ask again, in milliseconds.
+        retry_after_ms: u64,
+    },
+}
 
-/// Where metrics are read.
+impl QueryError {
+    /// Its code on the wire.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Unavailable(_) | Self::TooSlow(_) => ErrorCode::Unavailable,
+            Self::TooLarge { .. } => ErrorCode::TooLarge,
+            Self::Busy { .. } => ErrorCode::RateLimited,
+        }
+    }
+}
+
+impl From<QueryError> for ErrorBody {
+    fn from(error: QueryError) -> Self {
+        let body = Self::new(error.code(), error.to_string());
+        match error {
+            QueryError::Busy { retry_after_ms } => Self { retry_after_ms: Some(retry_after_ms), ..body },
+            _ => body,
+        }
+    }
+}
+
+/// An answer that has to be waited for. Dropping it ends the work for it.
+pub type Answer = Pin<Box<dyn Future<Output = Result<Metrics, QueryError>> + Send>>;
+
+/// Where metrics are read. Questions come by a [`Desk`].
 pub trait MetricStore: Send + Sync + 'static {
     /// Its name, for logs.
     fn name(&self) -> &'static str;
 
-    /// The newest points (or aggregates) in range, newest last.
+    /// The points (or aggregates) in range from the end that the question names, newest last.
     fn query(&self, query: MetricQuery, now_ms: u64) -> Answer;
 }
 
-/// Puts what was found of each metric into an answer: at most `query.limit`, the newest, newest last.
-fn answer(query: MetricQuery, mut points: Vec<MetricPoint>) -> Metrics {
-    points.sort_by(|a, b| (a.timestamp, &a.metric).cmp(&(b.timestamp, &b.metric)));
-    points.drain(..points.len().saturating_sub(query.limit));
-    let MetricQuery { metric, from_ms, to_ms, interval, .. } = query;
-    Metrics { kind: metric, from: Timestamp(from_ms), to: Timestamp(to_ms), interval, points }
+/// The values of a stored text; what this server has encoded decodes, and what doesn't is left out rather than failing the answer.
+fn values_of(data: &str) -> BTreeMap<String, MetricValue> {
+    serde_json::from_str(data).unwrap_or_default()
 }
 
-/// A stored point as it is answered.
-fn plain(metric: &str, at_ms: u64, values: BTreeMap<String, MetricValue>) -> MetricPoint {
-    let values = values.into_iter().map(|(name, value)| (name, PointValue::Plain(value))).collect();
-    MetricPoint { metric: metric.to_owned(), timestamp: Timestamp(at_ms), values }
-}
-
-/// The spans of one metric as they are answered.
-fn spans(metric: &str, sums: &Sums) -> Vec<MetricPoint> {
-    sums.spans()
-        .map(|(begin, values)| {
-            let values = values.map(|(name, aggregate)| (name.to_owned(), PointValue::Aggregate(aggregate))).collect();
-            MetricPoint { metric: metric.to_owned(), timestamp: Timestamp(begin), values }
-        })
-        .collect()
+/// The values that can be aggregated.
+fn numbers(values: &BTreeMap<String, MetricValue>) -> impl Iterator<Item = (&str, f64)> {
+    values.iter().filter_map(|(name, value)| match value {
+        MetricValue::Number(number) => Some((name.as_str(), number.as_f64().filter(|number| number.is_finite())?)),
+        _ => None,
+    })
 }

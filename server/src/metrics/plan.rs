@@ -1,7 +1,10 @@
 //! From which stored data a range's aggregates are summed: whole hours from the hours, their edges from minutes, and what is
 //! left of those from points. Pure.
+//!
+//! Where a zone's days begin within an hour of UTC, the range is cut there, so that each of those hours is read from its minutes. Where
+//! the minutes are gone, such an hour counts wholly to the day in which it began.
 
-use super::{Keep, aggregate::floor};
+use super::{Keep, aggregate::floor, zone::Spans};
 use osbackend_protocol::metrics::Interval;
 
 const MINUTE: u64 = Interval::Minute.ms();
@@ -40,21 +43,37 @@ impl Kept {
 
 /// The segments of a range, newest first, without overlap. Where a finer source is no longer kept, the next coarser one stands
 /// in for it: then an edge is rounded to a whole minute or hour.
-pub(super) fn plan(from: u64, end: u64, interval: Interval, kept: Kept) -> Vec<Segment> {
+pub(super) fn plan(from: u64, end: u64, spans: &mut Spans, kept: Kept) -> Vec<Segment> {
     let mut plan = Vec::new();
-    if interval == Interval::Minute {
+    if spans.interval() < Interval::Hour {
         minutes(from, end, kept, &mut plan);
-    } else {
-        let (first, last) = (ceil(from, HOUR), floor(end, HOUR));
-        if first >= last {
-            edge(from, end, kept, &mut plan);
-        } else {
-            edge(last, end, kept, &mut plan);
-            push(Source::Sums(HOUR), first, last, &mut plan);
-            edge(from, first, kept, &mut plan);
+        return plan;
+    }
+    let mut end = end;
+    if spans.has_zone() {
+        let mut day = spans.of(end.saturating_sub(1)).0;
+        while from < day && floor(day, HOUR) >= kept.minutes_since {
+            if day % HOUR != 0 {
+                hours(day, end, kept, &mut plan);
+                end = day;
+            }
+            day = spans.of(day - 1).0;
         }
     }
+    hours(from, end, kept, &mut plan);
     plan
+}
+
+/// Whole hours, and their edges.
+fn hours(from: u64, end: u64, kept: Kept, plan: &mut Vec<Segment>) {
+    let (first, last) = (ceil(from, HOUR), floor(end, HOUR));
+    if first >= last {
+        edge(from, end, kept, plan);
+    } else {
+        edge(last, end, kept, plan);
+        push(Source::Sums(HOUR), first, last, plan);
+        edge(from, first, kept, plan);
+    }
 }
 
 /// Less than an hour on either side of whole ones.
@@ -98,13 +117,18 @@ const fn ceil(at: u64, length: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::zone::Zone;
     use super::*;
     use proptest::prelude::*;
 
     const ALL: Kept = Kept { raw_since: 0, minutes_since: 0 };
 
+    fn of(interval: Interval) -> Spans {
+        Spans::new(interval, None)
+    }
+
     fn sources(from: u64, end: u64, interval: Interval, kept: Kept) -> Vec<(Source, u64, u64)> {
-        plan(from, end, interval, kept).iter().map(|segment| (segment.source, segment.from, segment.end)).collect()
+        plan(from, end, &mut of(interval), kept).iter().map(|segment| (segment.source, segment.from, segment.end)).collect()
     }
 
     #[test]
@@ -136,15 +160,65 @@ mod tests {
         assert_eq!(sources(HOUR + 5, HOUR + 9, Interval::Minute, kept), [(Source::Sums(MINUTE), HOUR, HOUR + MINUTE)]);
     }
 
+    #[test]
+    fn days_that_begin_within_an_hour_are_cut_there_while_there_are_minutes() {
+        const HALF: u64 = HOUR / 2;
+        let mut kolkata = Spans::new(Interval::Day, Zone::named("Asia/Kolkata"));
+        let day = 24 * HOUR;
+        // 18:30 in UTC is midnight there.
+        let midnight = 18 * HOUR + HALF;
+        let (first, second) = (100 * day + midnight, 101 * day + midnight);
+        let shown = |plan: Vec<Segment>| plan.iter().map(|part| (part.source, part.from, part.end)).collect::<Vec<_>>();
+        assert_eq!(
+            shown(plan(first, second + day, &mut kolkata, ALL)),
+            [
+                (Source::Sums(MINUTE), second + day - HALF, second + day),
+                (Source::Sums(HOUR), second + HALF, second + day - HALF),
+                (Source::Sums(MINUTE), second, second + HALF),
+                (Source::Sums(MINUTE), second - HALF, second),
+                (Source::Sums(HOUR), first + HALF, second - HALF),
+                (Source::Sums(MINUTE), first, first + HALF),
+            ]
+        );
+        // The minutes of the first day are gone: its last hour is read once, and is its own.
+        let kept = Kept { raw_since: second + HOUR, minutes_since: second + HOUR };
+        assert_eq!(
+            shown(plan(first, second + day, &mut kolkata, kept)),
+            [
+                (Source::Sums(MINUTE), second + day - HALF, second + day),
+                (Source::Sums(HOUR), first + HALF, second + day - HALF),
+                (Source::Sums(HOUR), first - HALF, first + HALF),
+            ]
+        );
+    }
+
     proptest! {
         #[test]
-        fn while_all_is_kept_segments_meet_and_cover_exactly_the_range(
-            from in 0..10 * HOUR, length in 1..10 * HOUR, interval in 0..3_usize
+        fn whatever_the_zone_and_whatever_is_gone_segments_never_overlap_and_miss_nothing(
+            from in 0..90 * 24 * HOUR, length in 1..90 * 24 * HOUR, zone in 0..4_usize, minutes in 0..200 * 24 * HOUR
         ) {
-            let interval = [Interval::Minute, Interval::Hour, Interval::Day][interval];
+            let zone = ["Asia/Kolkata", "Asia/Kathmandu", "Australia/Lord_Howe", "Europe/Berlin"][zone];
+            let mut spans = Spans::new(Interval::Day, Zone::named(zone));
+            // In a year in which these zones are what they are today.
+            let from = 20_454 * 24 * HOUR + from;
+            let kept = Kept { raw_since: 0, minutes_since: 20_454 * 24 * HOUR + minutes };
+            let plan = plan(from, from + length, &mut spans, kept);
+            for pair in plan.windows(2) {
+                prop_assert_eq!(pair[1].end, pair[0].from, "{:?}", plan);
+            }
+            let (last, first) = (plan.first().unwrap(), plan.last().unwrap());
+            prop_assert!(first.from <= from && from + length <= last.end, "{:?}", plan);
+            prop_assert!(from - first.from < HOUR && last.end - from - length < HOUR, "{:?}", plan);
+        }
+
+        #[test]
+        fn while_all_is_kept_segments_meet_and_cover_exactly_the_range(
+            from in 0..10 * HOUR, length in 1..10 * HOUR, interval in 0..4_usize
+        ) {
+            let interval = Interval::ALL[interval];
             let end = from + length;
             let mut at = end;
-            for segment in plan(from, end, interval, ALL) {
+            for segment in plan(from, end, &mut of(interval), ALL) {
                 prop_assert_eq!(segment.end, at);
                 if let Source::Sums(length) = segment.source {
                     prop_assert_eq!((segment.from % length, segment.end % length), (0, 0));
@@ -156,11 +230,11 @@ mod tests {
 
         #[test]
         fn whatever_is_gone_segments_never_overlap(
-            from in 0..10 * HOUR, length in 1..10 * HOUR, interval in 0..3_usize, raw in 0..20 * HOUR, minutes in 0..20 * HOUR
+            from in 0..10 * HOUR, length in 1..10 * HOUR, interval in 0..4_usize, raw in 0..20 * HOUR, minutes in 0..20 * HOUR
         ) {
-            let interval = [Interval::Minute, Interval::Hour, Interval::Day][interval];
+            let interval = Interval::ALL[interval];
             let kept = Kept { raw_since: raw, minutes_since: minutes.min(raw) };
-            let plan = plan(from, from + length, interval, kept);
+            let plan = plan(from, from + length, &mut of(interval), kept);
             for pair in plan.windows(2) {
                 prop_assert!(pair[1].end <= pair[0].from, "{:?}", plan);
             }

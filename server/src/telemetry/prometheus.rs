@@ -67,7 +67,7 @@ impl fmt::Debug for Looked {
 
 impl Collector for Looked {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let Shared { hub, meters, hooks, .. } = &*self.0;
+        let Shared { hub, meters, hooks, metrics, .. } = &*self.0;
         let mut out = Out(encoder);
 
         let labels = [("version", env!("CARGO_PKG_VERSION")), ("engine", hub.engine_name())];
@@ -109,6 +109,12 @@ impl Collector for Looked {
         out.counters("frames", "WebSocket messages, without pings", frames)?;
         let bytes = [([("direction", "in")], traffic.bytes_in), ([("direction", "out")], traffic.bytes_out)];
         out.counters("frame_bytes", "Bytes of WebSocket messages", bytes)?;
+
+        let (running, waiting) = metrics.questions();
+        let questions = [([("state", "running")], running as i64), ([("state", "waiting")], waiting as i64)];
+        out.gauges("metric_questions", "Questions for stored metrics that are answered now, and that wait", questions)?;
+        let help = "Values of metrics that were published as text though they are numbers: they are in no sum";
+        out.counter("metric_text_numbers", help, metrics.text_numbers().count())?;
 
         let help = "From the decision to publish until the event is queued for every member";
         out.durations("publish_duration", help, meters.publish_time.read())?;

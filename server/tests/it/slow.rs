@@ -13,6 +13,7 @@ use osbackend_server::connection::{Connection, Shared, Work};
 use osbackend_server::engine::{MemoryEngine, Pending, Retention};
 use osbackend_server::gateway::frames;
 use osbackend_server::hub::{Hub, presence::PresenceOptions};
+use osbackend_server::metrics;
 use osbackend_server::session::{Mode, SessionSettings};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
@@ -38,7 +39,7 @@ fn server() -> Arc<Shared> {
         settings: Arc::new(SessionSettings::new(&config, Policy::default(), keys)),
         handlers: Default::default(),
         hooks: None,
-        metrics: Arc::new(osbackend_server::metrics::memory::MemoryMetrics::default()),
+        metrics: metrics::Desk::new(Arc::new(metrics::memory::MemoryMetrics::default()), Arc::default()),
         outbox_bytes: config.limits.outbox_bytes.unwrap(),
         started_ms: NOW,
         meters: Arc::default(),

@@ -138,6 +138,7 @@ impl Node {
                 }
                 Work::Claim => unreachable!("no limit is reached"),
                 Work::Custom(running) => out.push_back(Step::Handle(running)),
+                Work::Metrics { .. } => unreachable!("no client of the simulation asks for metrics"),
                 Work::Ask { ticket, .. } => out.push_back(Step::Ask(ticket)),
             }
         }

@@ -20,7 +20,7 @@ use osbackend_server::{
     handlers::{self, CustomReply, CustomRequest, Handlers, Running},
     hub::{Hub, presence::PresenceOptions},
     limits::Quota,
-    metrics::memory::MemoryMetrics,
+    metrics::{Desk, memory::MemoryMetrics},
     session::{Asks, Refusal, SessionSettings, Verdict},
 };
 use std::{collections::VecDeque, sync::Arc};
@@ -98,7 +98,7 @@ pub(crate) fn process(settings: &Settings, engine: Box<dyn Engine>, mutant: Muta
         settings: Arc::new(session),
         handlers,
         hooks: None,
-        metrics: Arc::new(MemoryMetrics::default()),
+        metrics: Desk::new(Arc::new(MemoryMetrics::default()), Arc::default()),
         outbox_bytes: settings.outbox_bytes,
         started_ms: now,
     })

@@ -98,7 +98,7 @@ impl World {
                 }
                 Work::Ask { ticket, .. } => connection.on_answer(ticket, Verdict::Allow, now),
                 Work::Claim => connection.on_claimed(Ok(()), now),
-                Work::Custom(_) => unreachable!("it sends no custom message"),
+                Work::Custom(_) | Work::Metrics { .. } => unreachable!("it sends no such message"),
             }
         }
         let mut said = String::new();

@@ -14,12 +14,13 @@ use osbackend_protocol::{
         PresenceChange, PresenceCounts, PresenceUser, Published, ResumeGrant, RoomError, RoomJoined, RoomLeft, RoomRefused,
         RoomResult, SYSTEM_TYPES, SystemFrame, TokenExpiring,
     },
+    timestamp::DateOrTime,
 };
 use proptest::{collection::btree_map, collection::vec, option, prelude::*, sample::select};
 use serde_json::{Map, Value};
 
 fn interval() -> impl Strategy<Value = Interval> {
-    select(vec![Interval::Minute, Interval::Hour, Interval::Day])
+    select(Interval::ALL.to_vec())
 }
 
 fn point_value() -> impl Strategy<Value = PointValue> {
@@ -48,6 +49,13 @@ pub(crate) fn room() -> impl Strategy<Value = RoomName> {
 
 pub(crate) fn timestamp() -> impl Strategy<Value = Timestamp> {
     (0..=253_402_300_799_999_u64).prop_map(Timestamp)
+}
+
+fn date_or_time() -> impl Strategy<Value = DateOrTime> {
+    prop_oneof![
+        timestamp().prop_map(DateOrTime::Time),
+        (0..=2_932_896_u64).prop_map(|day| DateOrTime::Date(Timestamp(day * 86_400_000))),
+    ]
 }
 
 pub(crate) fn id() -> impl Strategy<Value = RequestId> {
@@ -116,11 +124,18 @@ pub(crate) fn client_message() -> BoxedStrategy<ClientMessage> {
             ClientMessage::Publish(Publish { room, kind, data, idempotency_key, after, ephemeral })
         },
     );
-    let metrics =
-        (option::of(text()), option::of(timestamp()), option::of(timestamp()), option::of(interval()), option::of(any::<u32>()))
-            .prop_map(|(kind, start_date, end_date, interval, limit)| {
-                ClientMessage::MetricsGet(MetricsGet { kind, start_date, end_date, interval, limit })
-            });
+    let metrics = (
+        option::of(text()),
+        option::of(date_or_time()),
+        option::of(date_or_time()),
+        option::of(interval()),
+        option::of(text()),
+        option::of(any::<u32>()),
+        option::of(text()),
+    )
+        .prop_map(|(kind, start_date, end_date, interval, tz, limit, cursor)| {
+            ClientMessage::MetricsGet(MetricsGet { kind, start_date, end_date, interval, tz, limit, cursor })
+        });
     let history = (room(), option::of(integer()), option::of(any::<u32>()), any::<bool>())
         .prop_map(|(room, since, limit, reverse)| ClientMessage::HistoryGet(HistoryGet { room, since, limit, reverse }));
     prop_oneof![
@@ -262,8 +277,19 @@ pub(crate) fn server_message() -> BoxedStrategy<ServerMessage> {
     );
     let point = (text(), timestamp(), btree_map(text(), point_value(), 0..4))
         .prop_map(|(metric, timestamp, values)| MetricPoint { metric, timestamp, values });
-    let metrics = (option::of(text()), timestamp(), timestamp(), option::of(interval()), vec(point, 0..4))
-        .prop_map(|(kind, from, to, interval, points)| Metrics { kind, from, to, interval, points });
+    let rest = (option::of(text()), any::<bool>(), option::of(text()));
+    let metrics = (option::of(text()), timestamp(), timestamp(), option::of(interval()), vec(point, 0..4), rest).prop_map(
+        |(kind, from, to, interval, points, (tz, truncated, cursor))| Metrics {
+            kind,
+            from,
+            to,
+            interval,
+            tz,
+            points,
+            truncated,
+            cursor,
+        },
+    );
     let error = (error_code(), text(), option::of(integer()), option::of(text()))
         .prop_map(|(code, message, retry_after_ms, room)| ErrorBody { code, message, retry_after_ms, room });
     prop_oneof![

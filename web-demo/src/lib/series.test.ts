@@ -29,6 +29,7 @@ class Store {
       points: points
         .slice(-limit)
         .map(({ t, values }) => ({ metric: "calls", timestamp: new Date(t).toISOString(), values })),
+      ...(points.length > limit ? { truncated: true, cursor: "older" } : {}),
     };
   };
 

@@ -144,11 +144,11 @@ export class MetricSeries {
 }
 
 /** Where the sums end and the points begin: all before it is settled, and none of the points after it is left out. */
-function cutOf({ points, to }: Metrics): number {
+function cutOf({ points, to, truncated }: Metrics): number {
   const settled = Date.parse(to) - SETTLED_MS;
   const oldest = points[0];
   // More of the oldest point's millisecond may have been cut off.
-  return points.length < LIMIT || !oldest ? settled : Math.max(settled, Date.parse(oldest.timestamp));
+  return !truncated || !oldest ? settled : Math.max(settled, Date.parse(oldest.timestamp));
 }
 
 function sumsUpTo(

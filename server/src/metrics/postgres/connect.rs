@@ -5,7 +5,7 @@ use parking_lot::Mutex;
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use std::{path::Path, sync::Arc, time::Duration};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_postgres::{Client, Config};
+use tokio_postgres::{CancelToken, Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// How long connecting may take.
@@ -188,10 +188,40 @@ impl Taken {
         Ok(())
     }
 
+    /// Cancels what runs here when it is dropped, unless it was told before that nothing does. Nobody else uses the connection, so
+    /// that nothing else is cancelled.
+    pub(super) fn cancel_unless_done(&self) -> Cancel {
+        Cancel { what: Some((self.client.cancel_token(), self.of.tls.clone())) }
+    }
+
     /// Leaves the connection to the next: no transaction is open.
     pub(super) fn free(self) {
         self.of.free.lock().push(self.client);
         drop(self.turn);
+    }
+}
+
+/// See [`Taken::cancel_unless_done`].
+pub(super) struct Cancel {
+    what: Option<(CancelToken, MakeRustlsConnect)>,
+}
+
+impl Cancel {
+    /// Nothing runs any more.
+    pub(super) fn done(mut self) {
+        self.what = None;
+    }
+}
+
+impl Drop for Cancel {
+    fn drop(&mut self) {
+        let (Some((token, tls)), Ok(runtime)) = (self.what.take(), tokio::runtime::Handle::try_current()) else { return };
+        runtime.spawn(async move {
+            if let Err(error) = token.cancel_query(tls).await {
+                // Its statement then ends by its own limit of time.
+                tracing::debug!(error = told(&error), "a question that nobody waits for could not be cancelled");
+            }
+        });
     }
 }
 

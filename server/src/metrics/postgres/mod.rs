@@ -12,7 +12,7 @@ mod write;
 pub use connect::{ConnectError, DatabaseUrl};
 pub use schema::SchemaError;
 
-use super::{Answer, Backlog, Keep, MetricQuery, MetricStore, MetricsError};
+use super::{Answer, Backlog, Keep, MetricQuery, MetricStore, MetricsError, QueryError};
 use connect::Connections;
 use std::{borrow::Cow, sync::Arc, time::Duration};
 use tokio::sync::watch;
@@ -74,15 +74,25 @@ impl MetricStore for PostgresMetrics {
             let newest = backlog.newest()?;
             let _ = tokio::time::timeout(CATCH_UP, written.wait_for(|written| *written >= newest)).await;
             let answer = async {
-                let client = connections.get().await?.reading().await?;
-                let answer = read::query(&client, query, &keep, now_ms).await?;
-                client.done().await?;
-                Ok::<_, ConnectError>(answer)
+                let wrong = |error: ConnectError| MetricsError(error.to_string());
+                let client = connections.get().await.map_err(wrong)?.reading().await.map_err(wrong)?;
+                // What runs there ends with this question, whether it is answered or nobody waits for it any more.
+                let cancel = client.cancel_unless_done();
+                let answer = read::query(&client, query, &keep, now_ms).await;
+                if !matches!(answer, Err(QueryError::TooLarge { .. })) {
+                    cancel.done();
+                }
+                let answer = answer?;
+                client.done().await.map_err(wrong)?;
+                Ok(answer)
             };
             // Where the database is and what it says is for the log, and not for every client.
-            answer.await.map_err(|error| {
-                tracing::warn!(%error, "metrics can't be read from the database");
-                MetricsError("the database can't be used now".to_owned())
+            answer.await.map_err(|error| match error {
+                QueryError::Unavailable(error) => {
+                    tracing::warn!(%error, "metrics can't be read from the database");
+                    MetricsError("the database can't be used now".to_owned()).into()
+                }
+                other => other,
             })
         })
     }

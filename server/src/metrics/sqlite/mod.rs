@@ -7,17 +7,23 @@ mod write;
 pub use backlog::SqliteBacklog;
 pub use write::{SCHEMA, expire, record};
 
-use super::{Answer, Keep, MetricQuery, MetricStore, MetricsError, Point};
+use super::{
+    Answer, Keep, MetricQuery, MetricStore, Point, QueryError,
+    blocking::{self, Stop},
+};
+use osbackend_protocol::metrics::Metrics;
 use parking_lot::Mutex;
 use rusqlite::Connection;
 use std::sync::{
     Arc,
     atomic::{AtomicI64, Ordering},
 };
-use tokio::sync::Semaphore;
 
-/// Questions that are answered at once; the others wait.
-const READERS: usize = 2;
+/// Connections that are kept for later questions.
+const IDLE: usize = 2;
+
+/// Steps of SQLite's machine after which a statement looks whether its answer is still wanted: some tens of microseconds.
+const STEPS: i32 = 1_000;
 
 type Open = dyn Fn() -> rusqlite::Result<Connection> + Send + Sync;
 
@@ -82,26 +88,41 @@ pub struct SqliteMetrics {
 struct Readers {
     open: Box<Open>,
     idle: Mutex<Vec<Connection>>,
-    turns: Semaphore,
 }
 
 impl SqliteMetrics {
     /// `open` makes a connection that only reads.
     pub fn new(open: impl Fn() -> rusqlite::Result<Connection> + Send + Sync + 'static, keep: Keep) -> Self {
-        let readers = Readers { open: Box::new(open), idle: Mutex::new(Vec::new()), turns: Semaphore::new(READERS) };
+        let readers = Readers { open: Box::new(open), idle: Mutex::new(Vec::new()) };
         Self { shared: Arc::new(readers), keep }
     }
 }
 
 impl Readers {
-    fn read(&self, query: MetricQuery, keep: &Keep, now_ms: u64) -> Result<osbackend_protocol::metrics::Metrics, MetricsError> {
-        let wrong = |error: rusqlite::Error| MetricsError(error.to_string());
+    fn read(&self, query: MetricQuery, keep: &Keep, now_ms: u64, stop: &Stop) -> Result<Metrics, QueryError> {
         let idle = self.idle.lock().pop();
-        let connection = idle.map_or_else(|| (self.open)(), Ok).map_err(wrong)?;
-        let metrics = read::query(&connection, query, keep, now_ms).map_err(wrong)?;
-        self.idle.lock().push(connection);
+        let mut connection = idle.map_or_else(|| (self.open)(), Ok)?;
+        let metrics = until(stop, &mut connection, |connection| read::query(connection, query, keep, now_ms, stop))?;
+        let mut idle = self.idle.lock();
+        if idle.len() < IDLE {
+            idle.push(connection);
+        }
         Ok(metrics)
     }
+}
+
+/// Runs `read`, whose statements end with an error once it is stopped. Not by SQLite's interrupt, which is lost where it comes between
+/// two statements.
+fn until<T>(
+    stop: &Stop,
+    connection: &mut Connection,
+    read: impl FnOnce(&Connection) -> Result<T, QueryError>,
+) -> Result<T, QueryError> {
+    let stop = stop.clone();
+    connection.progress_handler(STEPS, Some(move || stop.is_stopped()))?;
+    let result = read(connection);
+    connection.progress_handler(0, None::<fn() -> bool>)?;
+    result
 }
 
 impl MetricStore for SqliteMetrics {
@@ -111,12 +132,31 @@ impl MetricStore for SqliteMetrics {
 
     fn query(&self, query: MetricQuery, now_ms: u64) -> Answer {
         let (shared, keep) = (self.shared.clone(), self.keep);
-        Box::pin(async move {
-            let _turn = shared.turns.acquire().await.map_err(|error| MetricsError(error.to_string()))?;
-            let reading = shared.clone();
-            tokio::task::spawn_blocking(move || reading.read(query, &keep, now_ms))
-                .await
-                .map_err(|error| MetricsError(error.to_string()))?
-        })
+        Box::pin(blocking::run(move |stop| shared.read(query, &keep, now_ms, stop)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_statement_without_an_end_ends_with_the_question() {
+        let (begun, has_begun) = tokio::sync::oneshot::channel();
+        let (ended, has_ended) = tokio::sync::oneshot::channel();
+        let question = tokio::spawn(blocking::run(move |stop| {
+            let mut connection = Connection::open_in_memory()?;
+            let _ = begun.send(());
+            let endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n";
+            let read = |connection: &Connection| Ok(connection.query_row(endless, [], |row| row.get::<_, i64>(0))?);
+            let result = until(stop, &mut connection, read);
+            // The connection is as good as before.
+            let one: i64 = connection.query_row("SELECT 1", [], |row| row.get(0))?;
+            let _ = ended.send(result.is_err() && stop.is_stopped() && one == 1);
+            Ok(())
+        }));
+        has_begun.await.unwrap();
+        question.abort();
+        assert!(has_ended.await.unwrap());
     }
 }

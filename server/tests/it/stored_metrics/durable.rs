@@ -3,6 +3,7 @@
 use crate::support::{Client, Connecting, Postgres, Served, TempDir, admin_token, durable, request, user_token};
 use osbackend_protocol::Timestamp;
 use serde_json::{Value, json};
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 async fn publish(served: &Served, values: std::ops::Range<u64>) {
     for value in values {
@@ -78,4 +79,61 @@ async fn a_database_that_can_not_be_used_stops_the_start_and_its_password_is_not
     let output = command.output().await.unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && said.contains("DATABASE_URL") && !said.contains("hunter2"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn questions_end_with_their_connection_in_the_database_too() {
+    let (dir, database) = (TempDir::new(), Postgres::start());
+    let mut command = durable(dir.path(), &[]);
+    command.env("DATABASE_URL", database.url());
+    let served = Served::start(command).await;
+    publish(&served, 0..1).await;
+    assert_eq!(counted(&by_day(&served).await), 1);
+
+    // Nobody reads the metrics' names while this is open: the first question waits in the database, the others behind it.
+    let (blocker, connection) = tokio_postgres::connect(&database.url(), tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let table = blocker.query_one("SELECT 'osbackend.metric_series'::regclass::oid", &[]).await.unwrap().get::<_, u32>(0);
+    blocker.batch_execute("BEGIN; LOCK TABLE osbackend.metric_series IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let mut user = client(&served).await;
+    for id in 0..20 {
+        user.send_text(json!({"type": "metrics:get", "payload": {}, "id": id}).to_string()).await;
+    }
+    let waits = async || {
+        let sql = "SELECT count(*) FROM pg_locks WHERE relation = $1 AND NOT granted";
+        blocker.query_one(sql, &[&table]).await.unwrap().get::<_, i64>(0)
+    };
+    let all_wait = async || while (questions(&served).await, waits().await) != ((1, 19), 1) {};
+    // Each alone would take the time limit of 10 s, one after the other.
+    let gone = async || {
+        let gone = async { while (questions(&served).await, waits().await) != ((0, 0), 0) {} };
+        tokio::time::timeout(std::time::Duration::from_secs(120), gone).await.unwrap();
+    };
+    all_wait().await;
+    drop(user);
+    gone().await;
+
+    // Over HTTP, too.
+    let mut calls = Vec::new();
+    for _ in 0..20 {
+        let mut call = TcpStream::connect(served.http).await.unwrap();
+        let head = format!("GET /api/ws/metrics?token={} HTTP/1.1\r\nhost: {}\r\n\r\n", user_token("ada"), served.http);
+        call.write_all(head.as_bytes()).await.unwrap();
+        calls.push(call);
+    }
+    all_wait().await;
+    drop(calls);
+    gone().await;
+    blocker.batch_execute("ROLLBACK").await.unwrap();
+    assert_eq!(counted(&by_day(&served).await), 1);
+}
+
+/// Questions that are answered, and that wait.
+async fn questions(served: &Served) -> (u64, u64) {
+    let text = request(served.http, "GET", "/metrics", None, "").await.body;
+    let value = |state: &str| {
+        let begin = format!("osbackend_metric_questions{{state=\"{state}\"}} ");
+        text.lines().find_map(|line| line.strip_prefix(&begin)).unwrap_or_else(|| panic!("{text}")).parse().unwrap()
+    };
+    (value("running"), value("waiting"))
 }

@@ -67,5 +67,5 @@ fn unprepared(server: &Postgres, keep: Keep) -> Store {
 
 /// The points of the day from then on.
 fn all(from_ms: u64) -> MetricQuery {
-    MetricQuery { metric: None, from_ms, to_ms: from_ms + 86_400_000 - 1, limit: 1000, interval: None }
+    MetricQuery::of_range(None, from_ms, from_ms + 86_400_000 - 1)
 }

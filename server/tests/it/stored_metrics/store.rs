@@ -3,11 +3,13 @@
 use super::{Store, file, memory, postgres};
 use crate::support::Postgres;
 use osbackend_protocol::{
+    Timestamp,
     event::MetricValue,
-    metrics::{Aggregate, Interval, PointValue},
+    metrics::{Aggregate, Interval, MetricPoint, Metrics, MetricsGet, PointValue},
+    timestamp::DateOrTime,
 };
 use osbackend_server::metrics::{
-    Keep, MOST_METRICS, MetricQuery, Point, refused_points,
+    Cursor, Keep, MOST_METRICS, MetricQuery, Order, Point, Zone, refused_points,
     sqlite::{self, InThisFile, PointSink as _},
 };
 use std::time::Duration;
@@ -26,20 +28,43 @@ fn point(metric: &str, at_ms: u64, value: impl Into<MetricValue>) -> Point {
 }
 
 fn ask(metric: Option<&str>, from_ms: u64, to_ms: u64) -> MetricQuery {
-    MetricQuery { metric: metric.map(str::to_owned), from_ms, to_ms, limit: 1000, interval: None }
+    MetricQuery::of_range(metric, from_ms, to_ms)
 }
 
 impl Store {
     /// Time and value (or sum and count) of each point of the answer.
     async fn get(&self, query: MetricQuery) -> Vec<(String, u64, f64, u64)> {
-        let metrics = self.store.query(query, START + 3 * DAY).await.unwrap();
-        let shown = metrics.points.into_iter().map(|point| match &point.values["active"] {
-            PointValue::Plain(MetricValue::Number(number)) => (point.metric, point.timestamp.0, number.as_f64().unwrap(), 1),
-            PointValue::Aggregate(aggregate) => (point.metric, point.timestamp.0, aggregate.sum, aggregate.count),
-            other => panic!("{other:?}"),
-        });
-        shown.collect()
+        shown(self.store.query(query, START + 3 * DAY).await.unwrap())
     }
+}
+
+impl Store {
+    /// The pages of all that is in range, oldest first.
+    async fn pages(&self, mut query: MetricQuery) -> Vec<Vec<(String, u64, f64, u64)>> {
+        let mut pages = Vec::new();
+        loop {
+            let answer = self.store.query(query.clone(), START + 3 * DAY).await.unwrap();
+            query.cursor = answer.cursor.as_deref().map(|cursor| Cursor::parse(cursor).unwrap());
+            pages.push(shown(answer));
+            if query.cursor.is_none() {
+                break;
+            }
+        }
+        if query.order == Order::NewestFirst {
+            pages.reverse();
+        }
+        pages
+    }
+}
+
+/// Time and value (or sum and count) of each point.
+fn shown(metrics: Metrics) -> Vec<(String, u64, f64, u64)> {
+    let shown = metrics.points.into_iter().map(|point| match &point.values["active"] {
+        PointValue::Plain(MetricValue::Number(number)) => (point.metric, point.timestamp.0, number.as_f64().unwrap(), 1),
+        PointValue::Aggregate(aggregate) => (point.metric, point.timestamp.0, aggregate.sum, aggregate.count),
+        other => panic!("{other:?}"),
+    });
+    shown.collect()
 }
 
 /// What holds of every store. Points of one metric and time are of different events here.
@@ -83,6 +108,27 @@ async fn rules(store: Store) {
     let minutes = store.get(MetricQuery { limit: 3, ..by(Interval::Minute, START, START + DAY - 1) }).await;
     assert_eq!(minutes.iter().map(|(_, _, sum, _)| *sum).collect::<Vec<_>>(), [1437.0, 1438.0, 1439.0]);
 
+    // Quarters of an hour, and pages from either end: each point once, and together all of them.
+    let quarters = store.get(by(Interval::Quarter, START + MINUTE, START + HOUR - 1)).await;
+    let counts: Vec<_> = quarters.iter().map(|(_, at, _, count)| (*at, *count)).collect();
+    assert_eq!(counts, [(START, 14), (START + 15 * MINUTE, 15), (START + 30 * MINUTE, 15), (START + 45 * MINUTE, 15)]);
+    for order in [Order::NewestFirst, Order::OldestFirst] {
+        for (interval, limit, count) in
+            [(None, 700, 2_882), (Some(Interval::Minute), 1_000, 2_881), (Some(Interval::Hour), 7, 49)]
+        {
+            let query = MetricQuery { order, interval, limit, ..ask(None, 0, START + 2 * DAY) };
+            let pages = store.pages(query).await;
+            assert!(pages.len() > 1 && pages.iter().all(|page| page.len() <= limit), "{order:?} {interval:?}");
+            let all = pages.concat();
+            assert_eq!(all.len(), count, "{order:?} {interval:?}");
+            assert_eq!(all.iter().map(|(.., count)| count).sum::<u64>(), 2_882, "{order:?} {interval:?}");
+            assert!(all.is_sorted_by_key(|(metric, at, ..)| (*at, metric.clone())), "{order:?} {interval:?}");
+        }
+    }
+    // A page ends by its bytes, too.
+    let pages = store.pages(MetricQuery { bytes: 100_000, ..ask(Some("calls"), START, START + 2 * DAY) }).await;
+    assert!((3..10).contains(&pages.len()) && pages.concat().len() == 2_880, "{} pages", pages.len());
+
     // All of an aggregate; what is no number has none.
     let metrics =
         store.store.query(MetricQuery { interval: Some(Interval::Hour), ..ask(Some("clips"), START, START + 50) }, START).await;
@@ -107,6 +153,82 @@ async fn rules(store: Store) {
     let values = [("x\0y".to_owned(), "z\0".into()), ("active".to_owned(), 1_u64.into())].into();
     (store.record)(&[Point { values, event_id: "e-nul".to_owned(), ..point("nul\0", START, 1_u64) }]);
     assert_eq!(store.get(ask(Some("nul\0"), START, START)).await.len(), 1);
+}
+
+/// Days of places: a point a minute over the days on which the clocks change in Berlin, and in Kolkata, where they don't.
+async fn days_of_a_zone(store: Store) {
+    for (first, zone, lengths) in [
+        ("2026-03-28T00:00:00Z", "Europe/Berlin", [24, 23, 24].map(|hours| hours * 60)),
+        ("2026-10-24T00:00:00Z", "Europe/Berlin", [24, 25, 24].map(|hours| hours * 60)),
+        ("2026-10-24T00:00:00Z", "Asia/Kolkata", [24, 24, 24].map(|hours| hours * 60)),
+        ("2026-10-24T00:00:00Z", "Asia/Kathmandu", [24, 24, 24].map(|hours| hours * 60)),
+    ] {
+        let first = Timestamp::parse(first).unwrap().0;
+        let metric = format!("{zone} {first}");
+        let points = (0..5 * 1440).map(|minute| point(&metric, first - DAY + minute * MINUTE, 1_u64));
+        (store.record)(&points.collect::<Vec<_>>());
+        let zone = Zone::named(zone).unwrap();
+        let get = MetricsGet {
+            kind: Some(metric.clone()),
+            start_date: Some(DateOrTime::Date(Timestamp(first))),
+            end_date: Some(DateOrTime::Date(Timestamp(first + 2 * DAY))),
+            interval: Some(Interval::Day),
+            tz: Some(zone.name().to_owned()),
+            ..MetricsGet::default()
+        };
+        let query = MetricQuery::new(get, first + 4 * DAY).unwrap();
+        // A day after them: what a store keeps by default is all there.
+        let ask = async || store.store.query(query.clone(), first + 4 * DAY).await.unwrap();
+        let mut days = ask().await;
+        for _ in 0..30 {
+            // A question waits for what is on its way to the database, but not for ever.
+            if days.points.iter().map(count).sum::<u64>() == lengths.iter().sum::<u64>() {
+                break;
+            }
+            days = ask().await;
+        }
+        assert_eq!(days.points.iter().map(count).collect::<Vec<_>>(), lengths, "{metric}");
+        assert_eq!(days.points[0].timestamp, days.from);
+        for order in [Order::NewestFirst, Order::OldestFirst] {
+            let pages = store.pages(MetricQuery { order, limit: 1, ..query.clone() }).await;
+            assert_eq!(pages.concat().iter().map(|(.., count)| *count).collect::<Vec<_>>(), lengths, "{metric} {order:?}");
+        }
+    }
+}
+
+fn count(point: &MetricPoint) -> u64 {
+    match &point.values["active"] {
+        PointValue::Aggregate(aggregate) => aggregate.count,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn days_of_a_zone_in_memory() {
+    days_of_a_zone(memory()).await;
+}
+
+#[tokio::test]
+async fn days_of_a_zone_in_the_file() {
+    days_of_a_zone(file(Keep::default())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn days_of_a_zone_in_postgres() {
+    let server = Postgres::start();
+    days_of_a_zone(postgres(&server, FOREVER).await).await;
+}
+
+#[tokio::test]
+async fn days_of_a_zone_are_whole_hours_where_the_minutes_are_gone() {
+    let keep = Keep { raw: Some(Duration::from_secs(3600)), minutes: Some(Duration::from_secs(7200)), hours: None };
+    let store = file(keep);
+    (store.record)(&(0..3 * 1440).map(|minute| point("calls", START + minute * MINUTE, 1_u64)).collect::<Vec<_>>());
+    let zone = Zone::named("Asia/Kolkata");
+    let day = MetricQuery { interval: Some(Interval::Day), zone, ..ask(Some("calls"), START, START + 3 * DAY - 1) };
+    // Midnight there is 18:30: the hour from 18:00 is the ending day's, and no hour is lost or counted twice.
+    let answer = shown(store.store.query(day, START + 10 * DAY).await.unwrap());
+    assert_eq!(answer.iter().map(|(.., count)| *count).collect::<Vec<_>>(), [19 * 60, 1440, 1440, 5 * 60]);
 }
 
 #[tokio::test]

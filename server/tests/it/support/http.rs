@@ -54,8 +54,25 @@ pub(crate) async fn send(address: SocketAddr, bytes: &[u8]) -> Answer {
     let _ = socket.write_all(bytes).await;
     let mut answer = Vec::new();
     let _ = soon("an HTTP answer", socket.read_to_end(&mut answer)).await;
-    let answer = String::from_utf8(answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no HTTP answer: {answer:?}"));
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n");
+    let end = end.unwrap_or_else(|| panic!("no HTTP answer: {:?}", String::from_utf8_lossy(&answer)));
+    let head = String::from_utf8(answer[..end].to_vec()).unwrap().to_ascii_lowercase();
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap();
-    Answer { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+    let body = &answer[end + 4..];
+    let body = if head.contains("transfer-encoding: chunked") { joined(body) } else { body.to_vec() };
+    Answer { status, head, body: String::from_utf8(body).unwrap() }
+}
+
+/// A body that came in chunks; the last one must be there.
+fn joined(mut chunked: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    loop {
+        let end = chunked.windows(2).position(|two| two == b"\r\n").expect("a chunk's length");
+        let length = usize::from_str_radix(std::str::from_utf8(&chunked[..end]).unwrap(), 16).unwrap();
+        if length == 0 {
+            return body;
+        }
+        body.extend_from_slice(&chunked[end + 2..end + 2 + length]);
+        chunked = &chunked[end + 2 + length + 2..];
+    }
 }
