@@ -173,15 +173,17 @@ async fn close<H: Handler>(socket: &mut Socket, handler: &mut H, outbox: &Outbox
     let mut messages = end.unwritten;
     let rest = async {
         // A queue that was too long is not written; it stays for the log to tell of.
-        while end.close != CloseCode::SlowConsumer {
+        if end.close == CloseCode::SlowConsumer {
+            return Ok::<_, Error>(());
+        }
+        loop {
             poll_fn(|cx| poll_write(socket, &mut messages, cx)).await?;
             let items = handler.on_taken(outbox.take().items);
             if items.is_empty() {
-                return Ok::<_, Error>(());
+                return Ok(());
             }
             messages = framed(handler, items);
         }
-        Ok(())
     };
     let written = tokio::time::timeout_at(decided_at + CLOSE_TIMEOUT / 2, rest).await;
     handler.on_end(EndedBy::Server, end.code);

@@ -228,7 +228,7 @@ impl Place {
         if let (true, Some(ip), Some(most)) = (held.at_the_door, held.ip, counts.limits.max_connections_per_ip)
             && counts.by_ip.get(&ip).is_some_and(|of| of.open >= most)
         {
-            if !older.is_some_and(|(_, older)| !older.at_the_door && older.ip == held.ip) {
+            if older.is_none_or(|(_, older)| older.at_the_door || older.ip != held.ip) {
                 return Err(NotAdmitted::Address);
             }
             take_over = true;
@@ -236,7 +236,7 @@ impl Place {
         if let (Some(user), Some(most)) = (new_user, counts.limits.max_connections_per_user)
             && counts.by_user.get(user).is_some_and(|open| *open >= most)
         {
-            if !older.is_some_and(|(_, older)| older.user.as_deref() == Some(user)) {
+            if older.is_none_or(|(_, older)| older.user.as_deref() != Some(user)) {
                 return Err(NotAdmitted::User);
             }
             take_over = true;
