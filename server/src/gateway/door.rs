@@ -165,7 +165,7 @@ mod tests {
             limits.connect_rate = Some(1);
             limits.max_connections = Some(2);
         });
-        let _first = door.enter(None).await.ok().expect("the first goes in at once");
+        let _first = door.enter(None).await.unwrap_or_else(|_| panic!("the first goes in at once"));
         let mut waited = 0;
         for _ in 0..100 {
             let mut waiting = pin!(door.enter(None));

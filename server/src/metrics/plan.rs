@@ -53,7 +53,7 @@ pub(super) fn plan(from: u64, end: u64, spans: &mut Spans, kept: Kept) -> Vec<Se
     if spans.has_zone() {
         let mut day = spans.of(end.saturating_sub(1)).0;
         while from < day && floor(day, HOUR) >= kept.minutes_since {
-            if day % HOUR != 0 {
+            if !day.is_multiple_of(HOUR) {
                 hours(day, end, kept, &mut plan);
                 end = day;
             }
