@@ -73,7 +73,7 @@ impl Behind {
 
     /// The server closes it by its own decision: before the client has read on it is in no room, doesn't count, and no event waits
     /// for it.
-    async fn is_closed_promptly(self, code: u16) {
+    async fn expect_prompt_close(self, code: u16) {
         soon("the room to be left", async {
             while self.is_member() {
                 self.somebody_is_served().await;
@@ -125,7 +125,7 @@ async fn who_is_disconnected_by_an_admin_gets_no_more_events() {
     let handle = &behind.server.handle;
     assert_eq!((handle.disconnect_user("eve"), handle.stats().total_clients), (0, 1), "it is nobody's connection any more");
     watcher.request("leave", json!({"room": ROOM})).await;
-    behind.is_closed_promptly(4505).await;
+    behind.expect_prompt_close(4505).await;
 }
 
 #[tokio::test]
@@ -133,7 +133,7 @@ async fn a_token_that_ran_out_ends_its_events_too() {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let ends = token(Token::for_user("eve").claim("exp", (now + Duration::from_secs(5)).as_secs_f64()));
     let grace = |config: &mut Config| config.auth.token_grace = Duration::ZERO;
-    Behind::new(grace, &format!("?token={ends}")).await.is_closed_promptly(4001).await;
+    Behind::new(grace, &format!("?token={ends}")).await.expect_prompt_close(4001).await;
 }
 
 #[tokio::test]

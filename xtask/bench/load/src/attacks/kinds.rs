@@ -248,8 +248,7 @@ async fn status(target: &Target) -> Result<()> {
 }
 
 async fn silence(target: &Target) -> Result<()> {
-    let mut stream = tcp(target.http, ATTACKER, None).await?;
-    let mut end = [0; 16];
-    stream.read(&mut end).await?;
-    Ok(())
+    let stream = tcp(target.http, ATTACKER, None).await?;
+    // Readable is what it becomes when the server closes it.
+    Ok(stream.readable().await?)
 }
