@@ -34,7 +34,7 @@ const WAITS: [f64; 10] = [0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 
 pub const ABNORMAL: u16 = 1006;
 
 /// The codes that are labels by themselves; a client may send any other.
-const CLOSE_LABELS: [(u16, &str); 21] = [
+const CLOSE_LABELS: [(u16, &str); 22] = [
     (1000, "1000"),
     (1001, "1001"),
     (1002, "1002"),
@@ -46,6 +46,7 @@ const CLOSE_LABELS: [(u16, &str); 21] = [
     (1011, "1011"),
     (1012, "1012"),
     (1013, "1013"),
+    (4000, "4000"),
     (4001, "4001"),
     (4002, "4002"),
     (4003, "4003"),
@@ -254,7 +255,7 @@ mod tests {
         for code in CloseCode::ALL {
             assert_eq!(close_labels(EndedBy::Server, code.code())[0].1, code.code().to_string());
         }
-        for invented in [1004, 3000, 4000, 4999] {
+        for invented in [1004, 3000, 4900, 4999] {
             assert_eq!(close_labels(EndedBy::Client, invented)[0].1, "other");
         }
     }

@@ -201,6 +201,8 @@ async fn a_thousand_rooms_users_paths_and_codes_add_no_series() {
         config.limits.connect_rate = None;
         config.limits.connect_rate_per_ip = None;
         config.limits.max_connections_per_ip = None;
+        config.limits.api_rate = None;
+        config.limits.api_rate_per_ip = None;
     })
     .await;
     let admin = admin_token();
