@@ -13,7 +13,7 @@ const WINDOW_MS: u64 = 1_000;
 /// this is at most 2 GB a day, and 600 KB within half a minute.
 const LINES_A_SECOND: usize = 100;
 
-/// Decides which lines are logged: one per kind, subject and second, and [`LINES_A_SECOND`] in all.
+/// Decides which lines are logged: one per kind, subject and second, and `LINES_A_SECOND` in all.
 ///
 /// ```
 /// let seldom = osbackend_server::telemetry::Seldom::default();
