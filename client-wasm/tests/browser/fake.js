@@ -145,14 +145,26 @@ export async function theSocketDropsAndComesBack(make) {
   client.free();
 }
 
+/** One refused token says little: the question is put again. Three different answers that are all refused are the end. */
 export async function refusedForGood(make) {
-  const { socket, sockets, client, state } = await live(make, []);
-  client.request("x", {});
-  socket.deliver(system("error", { code: "unauthorized", message: "bad token" }));
-  socket.drop(4501, "unauthorized");
-  equal((await state("closed")).state, { status: "closed", code: 4501, reason: "unauthorized" });
-  equal(sockets.count(), 1);
-  client.free();
+  const sockets = fakeSockets();
+  let asked = 0;
+  const options = { url: "ws://test/ws", WebSocket: sockets.WebSocket, backoff: { initialMs: 1, jitter: 0 } };
+  const it = open(make, options, () => `t${++asked}`);
+  it.client.connect();
+  const request = it.client.request("x", {});
+  for (const token of ["t1", "t2", "t3"]) {
+    const socket = await sockets.next();
+    socket.accept();
+    equal((await socket.next()).payload.token, token);
+    socket.deliver(system("error", { code: "unauthorized", message: "bad token" }));
+    socket.drop(4501, "unauthorized");
+  }
+  const { state } = await it.state("closed");
+  equal([state.code, state.reason, state.message], [4501, "unauthorized", "bad token"]);
+  equal((await it.reply(request)).ok, false);
+  equal([asked, sockets.count()], [3, 3]);
+  it.client.free();
 }
 
 export async function offlineTheQueueIsBounded(make) {

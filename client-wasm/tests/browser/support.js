@@ -55,14 +55,14 @@ class Arrivals {
   }
 }
 
-/** A client with a sink that writes everything down. `token`: a value, or undefined to leave the question open. */
+/** A client with a sink that writes everything down. `token`: a value, a function that gives one, or undefined to leave the question open. */
 export function open(make, options, token) {
   const seen = new Arrivals();
   const note = (kind, rest) => seen.push({ kind, ...rest });
   const sink = {
     needToken() {
       note("needToken", {});
-      if (token !== undefined) client.setToken(token);
+      if (token !== undefined) client.setToken(typeof token === "function" ? token() : token);
     },
     state: (state) => note("state", { state }),
     event: (frame, first) => note("event", { frame, first }),
