@@ -1,10 +1,12 @@
-/** A TCP proxy before the server, which can cut its connections, leave them hanging without a word, and accept none. */
+/** A TCP proxy before the server, which can cut its connections, leave WebSockets hanging without a word, and accept none. */
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 
 export class TcpProxy {
   readonly #to: () => number;
   readonly #pairs = new Set<readonly [Socket, Socket]>();
+  /** Those that carry a WebSocket. */
+  readonly #upgraded = new WeakSet<readonly [Socket, Socket]>();
   readonly #server = createServer((near) => this.#joined(near));
   #refuses = false;
 
@@ -22,9 +24,14 @@ export class TcpProxy {
     return `http://localhost:${(this.#server.address() as AddressInfo).port}/`;
   }
 
-  /** What is open now is open for ever, and nothing comes through. New connections are as always. */
+  /**
+   * The WebSockets that are open now are open for ever, and nothing comes through. New connections are as always, and those that
+   * the browser keeps for its next requests: how many of them it tries, one after the other, before it opens a new one is its own.
+   */
   stall(): void {
-    for (const [near, far] of this.#pairs) {
+    for (const pair of this.#pairs) {
+      if (!this.#upgraded.has(pair)) continue;
+      const [near, far] = pair;
       near.unpipe(far);
       far.unpipe(near);
       near.pause();
@@ -55,6 +62,9 @@ export class TcpProxy {
     const far = connect(this.#to(), "127.0.0.1");
     const pair = [near, far] as const;
     this.#pairs.add(pair);
+    near.on("data", (head: Buffer) => {
+      if (/^upgrade: *websocket/im.test(head.toString("latin1"))) this.#upgraded.add(pair);
+    });
     near.pipe(far);
     far.pipe(near);
     const end = () => {

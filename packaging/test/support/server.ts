@@ -32,7 +32,8 @@ export class RealServer {
     const folder = await mkdtemp(join(tmpdir(), "osbackend-packaging-server-"));
     const service = await serve(binary, ["serve", "--dev"], {
       cwd: folder,
-      env: { HOST: "127.0.0.1", PORT: "0", WS_PORT: "0", ENGINE: "memory", JWT_SECRET: SECRET },
+      // Not as JWT_SECRET: beside a real secret `--dev` gives no tokens out.
+      env: { HOST: "127.0.0.1", PORT: "0", WS_PORT: "0", ENGINE: "memory", OSBACKEND_DEV_SECRET: SECRET },
       ready: /^listening ws=\S+:(\d+) http=\S+:(\d+)$/m,
     });
     const session = await fetch(`http://127.0.0.1:${service.found[2]}/dev/session`);
