@@ -156,8 +156,15 @@ mod tests {
         let hub = handle.shared().hub.clone();
         let holder = std::thread::spawn(move || {
             let room = RoomName::parse("agent:7").unwrap();
-            let request =
-                JoinRequest { room, position: None, snapshot: false, max_clients: None, presence: false, returning: false };
+            let request = JoinRequest {
+                room,
+                position: None,
+                snapshot: false,
+                max_clients: None,
+                presence: false,
+                returning: false,
+                own: false,
+            };
             let outbox = Arc::new(Outbox::new(0));
             let joined = hub.join(ConnectionId(1), &outbox, None, &request, 1, |_| {
                 locked.send(()).unwrap();

@@ -120,7 +120,8 @@ impl TestHub {
         let connection = ConnectionId(self.connections.fetch_add(1, Ordering::Relaxed));
         let (outbox, room) = (Arc::new(Outbox::new(0)), room(to));
         let (room_of_request, presence, returning) = (room.clone(), false, false);
-        let request = JoinRequest { room: room_of_request, position, snapshot: true, max_clients: None, presence, returning };
+        let request =
+            JoinRequest { room: room_of_request, position, snapshot: true, max_clients: None, presence, returning, own: false };
         let joined = self.hub.join(connection, &outbox, None, &request, self.clock.now(), |_| {}).expect("joined");
         Member { hub: self, connection, outbox, room, joined }
     }

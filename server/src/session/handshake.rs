@@ -235,7 +235,8 @@ impl Session {
                     let max_clients = self.settings.policy.max_clients(&room);
                     let presence = self.sees_presence(&room);
                     let returning = self.resumed || position.is_some();
-                    Ok(JoinRequest { room, position, snapshot: true, max_clients, presence, returning })
+                    let own = self.own_room_name().as_ref() == Some(&room);
+                    Ok(JoinRequest { room, position, snapshot: true, max_clients, presence, returning, own })
                 }
                 Err(error) => Err(RoomRefused { room: room.to_string(), error: error.into() }),
             });
@@ -292,7 +293,8 @@ impl Session {
         let max_clients = self.settings.policy.max_clients(&room);
         let presence = self.sees_presence(&room);
         let (room_of_request, returning) = (room.clone(), self.resumed);
-        let request = JoinRequest { room: room_of_request, position: None, snapshot: true, max_clients, presence, returning };
+        let request =
+            JoinRequest { room: room_of_request, position: None, snapshot: true, max_clients, presence, returning, own: true };
         self.rooms.insert(room).then_some(request)
     }
 

@@ -54,7 +54,8 @@ impl Session {
         }
         let max_clients = self.settings.policy.max_clients(&room);
         let joins = self.rooms.insert(room.clone());
-        let request = JoinRequest { room, position: None, snapshot: true, max_clients, presence: false, returning: false };
+        let request =
+            JoinRequest { room, position: None, snapshot: true, max_clients, presence: false, returning: false, own: false };
         Ok(Joins::Rooms(joins.then_some(Ok(request)).into_iter().collect()))
     }
 

@@ -172,7 +172,8 @@ impl Session {
         let max_clients = self.settings.policy.max_clients(&join.room);
         let presence = self.sees_presence(&join.room);
         let returning = self.resumed || position.is_some();
-        let request = JoinRequest { room: join.room, position, snapshot: join.snapshot, max_clients, presence, returning };
+        let request =
+            JoinRequest { room: join.room, position, snapshot: join.snapshot, max_clients, presence, returning, own: false };
         self.effects.push_back(Effect::Join { request, id });
         Ok(())
     }

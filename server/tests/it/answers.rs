@@ -187,6 +187,17 @@ async fn replays_over_their_bound_are_refused_until_they_are_read() {
     let joined = user.join_with(positions[1].clone()).await;
     assert_eq!((&joined["replayed"], &joined["recovered"]), (&json!(EVENTS), &json!(true)), "nothing is lost by the refusal");
 
+    // The user's own room is joined by the server, so nobody would ask again: its snapshot waits behind whatever waits.
+    let status = json!({"agentId": "1", "status": "busy"});
+    server.handle.broadcast_to_room("user:cy", "agent_status_change", &status).await.unwrap();
+    let mut own = server.connecting().connect(json!({"token": user_token("cy"), "rooms": positions[..1]})).await;
+    let greeting = own.expect("connection_established").await;
+    let rooms = &greeting["data"]["rooms"];
+    assert_eq!((&rooms[0]["replayed"], &rooms[1]["room"]), (&json!(EVENTS), &json!("user:cy")));
+    assert!(rooms[1].get("error").is_none(), "{rooms}");
+    let snapshot = own.expect("agent_status_change").await;
+    assert_eq!((&snapshot["room"], &snapshot["snapshot"]), (&json!("user:cy"), &json!(true)));
+
     // In a greeting, too: what is refused keeps its position, and is joined a little later.
     let mut back = server.connecting().connect(json!({"token": user_token("bob"), "rooms": positions})).await;
     let greeting = back.expect("connection_established").await;

@@ -69,7 +69,7 @@ impl World {
         let outbox = Arc::new(Outbox::new(0));
         let person = user.map(|user| Person { user: user.into(), info: None });
         let room = self.room.clone();
-        let request = JoinRequest { room, position: None, snapshot: true, max_clients: None, presence, returning };
+        let request = JoinRequest { room, position: None, snapshot: true, max_clients: None, presence, returning, own: false };
         self.hub.join(ConnectionId(self.next), &outbox, person.as_ref(), &request, self.now, |_| {}).unwrap();
         let client = Client { user: user.map(str::to_owned), outbox, picture: Picture::Unknown, told: 0 };
         self.clients.insert(self.next, client);
