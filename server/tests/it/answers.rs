@@ -195,6 +195,9 @@ async fn replays_over_their_bound_are_refused_until_they_are_read() {
     let rooms = &greeting["data"]["rooms"];
     assert_eq!((&rooms[0]["replayed"], &rooms[1]["room"]), (&json!(EVENTS), &json!("user:cy")));
     assert!(rooms[1].get("error").is_none(), "{rooms}");
+    for offset in 1..=EVENTS {
+        assert_eq!(own.expect("note").await["offset"], offset);
+    }
     let snapshot = own.expect("agent_status_change").await;
     assert_eq!((&snapshot["room"], &snapshot["snapshot"]), (&json!("user:cy"), &json!(true)));
 
