@@ -10,6 +10,8 @@ export interface SupabaseSession {
   readonly access_token: string;
   /** When it expires, in seconds since 1970. */
   readonly expires_at?: number | undefined;
+  /** How long it lasts from when it is given, in seconds. */
+  readonly expires_in?: number | undefined;
   /** Whose it is. */
   readonly user: { readonly id: string };
 }
@@ -60,14 +62,16 @@ export function fromSupabase(supabase: SupabaseLike): TokenProvider {
 
 function make({ auth }: SupabaseLike): TokenProvider {
   const followed = new WeakMap<TokenClient, () => void>();
+  const timeLeft = lifetimes();
   const provider = async () => {
     const { data, error } = await auth.getSession();
     if (error !== null) throw error;
     const left = timeLeft(data.session);
     if (left > REFRESH_BEFORE_MS) return data.session?.access_token;
     const refreshed = await auth.refreshSession();
-    // What is left of the old one is better than nothing: a newer one is asked for before it ends.
+    // A token that ends soon is better than none: a newer one is asked for before it ends.
     if (refreshed.error !== null && left <= 0) throw refreshed.error;
+    timeLeft(refreshed.data.session);
     return (refreshed.data.session ?? data.session)?.access_token;
   };
   const follow = (client: TokenClient) => {
@@ -84,10 +88,26 @@ function make({ auth }: SupabaseLike): TokenProvider {
   return Object.assign(provider, { follow });
 }
 
-/** How long the session still is, in milliseconds. */
-function timeLeft(session: SupabaseSession | null): number {
-  const until = session?.expires_at;
-  return until === undefined ? Number.POSITIVE_INFINITY : until * 1000 - Date.now();
+/**
+ * Tells how long a session still lasts, in milliseconds. On a device whose clock is fast every session looks ended. The library
+ * goes by the same clock, and has refreshed such a session before it gives it: a second refresh would be refused sooner or later
+ * (429). Such a session lasts for its whole lifetime from now on.
+ */
+function lifetimes(): (session: SupabaseSession | null) => number {
+  let token: string | undefined;
+  let until = 0;
+  return (session) => {
+    if (session?.expires_at === undefined) return Number.POSITIVE_INFINITY;
+    const now = Date.now();
+    if (session.access_token !== token) {
+      const left = session.expires_at * 1000 - now;
+      // The first token that is seen may be an old one, unless the clock says that it has ended.
+      const isFresh = left <= 0 || (token !== undefined && left <= REFRESH_BEFORE_MS);
+      token = session.access_token;
+      until = now + (isFresh && session.expires_in !== undefined ? session.expires_in * 1000 : left);
+    }
+    return until - now;
+  };
 }
 
 /** Passes on what becomes of the session. Gives back what ends it, unless it is its own doing that it is called (then false). */

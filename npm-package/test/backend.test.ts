@@ -222,7 +222,7 @@ test("a promise that nobody awaits is no unhandled rejection, and the failure is
   await new Promise((resolve) => setImmediate(resolve));
   expect(unhandled).not.toHaveBeenCalled();
   expect(printed).toHaveBeenCalledExactlyOnceWith(
-    "osbackend: metric_update was not published: no such API key",
+    "[osbackend] metric_update was not published: no such API key",
   );
 });
 

@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { expect, onTestFinished, test, vi } from "vitest";
+import { BackendApi } from "./backend-api.js";
 import { pageFolder } from "./pages.js";
 import { AuthServer, named } from "./supabase-auth.js";
 
@@ -28,6 +29,9 @@ test("every recipe compiles, and there is no example that isn't one", { timeout:
     "vue",
     "svelte",
     "supabase",
+    "lambda",
+    "after",
+    "worker",
     "fake",
   ]);
   expect([...markdown.matchAll(/^```[a-z]/gm)].length).toBe(recipes.length);
@@ -94,4 +98,55 @@ test("Supabase: whoever signs in is connected, and a sign-out disconnects", asyn
 test("the fake server's recipe hears what it missed", async () => {
   const { missedWhileAway } = await import(join(folder(), "fake.ts"));
   expect(await missedWhileAway()).toEqual([1, 2, 3]);
+});
+
+/** A server's API, in the environment of who calls it. */
+async function backendApi(): Promise<BackendApi> {
+  const api = await BackendApi.start();
+  vi.stubEnv("OSBACKEND_URL", api.url);
+  vi.stubEnv("OSBACKEND_API_KEY", "key");
+  onTestFinished(() => void vi.unstubAllEnvs());
+  return api;
+}
+
+test("functions have published when they end, or when the work that they told the platform of has", async () => {
+  const api = await backendApi();
+  const path = folder();
+  const { handler } = await import(join(path, "lambda.ts"));
+  expect(await handler({ clip: "a", plays: 1 })).toEqual({ statusCode: 204 });
+  expect([...api.stored.values()].map(({ data }) => data.clipId)).toEqual(["a"]);
+  const { played } = await import(join(path, "after.ts"));
+  const works: Promise<void>[] = [];
+  expect(played("b", 2, (work: Promise<void>) => works.push(work)).status).toBe(204);
+  expect(api.calls.length).toBe(1);
+  await Promise.all(works);
+  expect([...api.stored.values()].map(({ data }) => data.clipId)).toEqual(["a", "b"]);
+});
+
+test("requests of an edge worker don't hang on each other", async () => {
+  const api = await backendApi();
+  const { default: worker } = await import(join(folder(), "worker.ts"));
+  const printed = vi.spyOn(console, "error").mockImplementation(() => {});
+  const visit = (page: string): Promise<void> =>
+    new Promise((resolve) => {
+      const environment = { OSBACKEND_URL: api.url, OSBACKEND_API_KEY: "key" };
+      worker.fetch(new Request(`https://shop.example/${page}`), environment, {
+        waitUntil: (work: Promise<void>) => work.then(resolve),
+      });
+    });
+  // The call of the first request gets no answer.
+  api.failures.push("silent");
+  let isFirstOver = false;
+  const first = visit("first").then(() => {
+    isFirstOver = true;
+  });
+  await api.heard(1);
+  await visit("second");
+  expect([isFirstOver, [...api.stored.values()].map(({ data }) => data.clipId)]).toEqual([
+    false,
+    ["/second"],
+  ]);
+  await first;
+  expect([...api.stored.values()].map(({ data }) => data.clipId)).toEqual(["/second", "/first"]);
+  expect(printed).not.toHaveBeenCalled();
 });

@@ -73,6 +73,36 @@ test("a library that doesn't refresh by itself is asked to; what is left is used
   expect(refreshes).toBe(2);
 });
 
+test("on a device whose clock is fast a question costs the refresh that the library makes, and no more", async () => {
+  const real = Date.now;
+  onTestFinished(() => {
+    Date.now = real;
+  });
+  for (const [lifetime, fastBy] of [
+    [3_600, 7_200],
+    // The clock says that half a minute is left.
+    [300, 270],
+  ] as const) {
+    const auth = await AuthServer.start();
+    auth.lifetime = lifetime;
+    auth.now = real;
+    Date.now = () => real() + fastBy * 1_000;
+    const supabase = auth.client();
+    await supabase.auth.signInWithPassword(as("ann"));
+    const provider = fromSupabase(supabase);
+    // How often the library refreshes for one question of its own.
+    await provider();
+    const before = auth.given.length;
+    await supabase.auth.getSession();
+    expect(auth.given.length - before).toBe(1);
+    for (let n = 1; n <= 5; n += 1) {
+      expect(named(await provider())).toBe(auth.given.at(-1));
+      expect(auth.given.length - before).toBe(1 + n);
+    }
+    Date.now = real;
+  }
+});
+
 test("nobody, ann, nobody, bob: anonymous, upgraded, disconnected, connected anew", async () => {
   const auth = await AuthServer.start();
   const supabase = auth.client();

@@ -12,6 +12,7 @@ import { BackendError, type BackendErrorCode, isTransient } from "./errors.js";
 import { call, type Target } from "./http.js";
 import { Lane, pause } from "./lane.js";
 import { type BackendOptions, complete } from "./options.js";
+import { Published } from "./published.js";
 
 /** About one event. */
 export interface EmitOptions {
@@ -59,7 +60,7 @@ type DataOf<Events, K> = K extends keyof EventMap
 
 /**
  * Publishes for a backend. Every method may be taken off the object. An event that can't be published rejects its promise
- * and is told to `onError`; a promise that nobody looks at is no unhandled rejection.
+ * and is told to `onError`; a promise that nobody looks at is no unhandled rejection, and told on the console.
  */
 export class RealtimeBackend<Events = Record<never, never>> {
   readonly #target: Target;
@@ -67,7 +68,9 @@ export class RealtimeBackend<Events = Record<never, never>> {
   readonly #broadcasts: Lane;
   readonly #closed = new AbortController();
   readonly #retry: { forMs: number; initialMs: number; maxMs: number };
-  readonly #onError: (error: BackendError, event: { type: string }) => void;
+  readonly #onError: BackendOptions["onError"];
+  /** Of every event that is not settled yet. */
+  readonly #pending = new Set<Promise<void>>();
 
   /** @internal Use `createBackend`. */
   constructor(options: BackendOptions) {
@@ -144,9 +147,12 @@ export class RealtimeBackend<Events = Record<never, never>> {
   /** Closes one client's connection, for good (4505); how many there were. */
   readonly disconnectClient = (clientId: string): Promise<number> => this.#disconnect({ clientId });
 
-  /** Resolves when nothing waits to be published any more, however it ended: before a short-lived process exits. */
+  /**
+   * Resolves when everything that was emitted before is published, or has failed and was told. What is emitted later is not waited
+   * for. To be awaited before a short-lived process exits, or a function is frozen.
+   */
   readonly flush = async (): Promise<void> => {
-    await Promise.all([this.#events.idle(), this.#broadcasts.idle()]);
+    await Promise.all(this.#pending);
   };
 
   /** Publishes what waits, for `timeoutMs` at most, and rejects what is left and what comes later with `closed`. */
@@ -167,16 +173,31 @@ export class RealtimeBackend<Events = Record<never, never>> {
 
   #publish(lane: Lane, event: Outgoing, options?: EmitOptions): Promise<unknown> {
     const idempotencyKey = options?.idempotencyKey ?? globalThis.crypto.randomUUID();
-    const published = lane.add({ ...event, idempotencyKey });
-    published.catch((error: BackendError) => {
-      try {
-        this.#onError(error, event);
-      } catch (thrown) {
-        // biome-ignore lint/suspicious/noConsole: nobody else is left to tell
-        console.error(thrown);
-      }
-    });
+    const work = lane.add({ ...event, idempotencyKey });
+    const { published, settled } = Published.of(
+      work,
+      (error: BackendError) => this.#onFailure(error, event),
+      (error) => this.#onUnheardFailure(error, event),
+    );
+    this.#pending.add(settled);
+    settled.then(() => this.#pending.delete(settled));
     return published;
+  }
+
+  #onFailure(error: BackendError, event: Outgoing): void {
+    try {
+      this.#onError?.(error, event);
+    } catch (thrown) {
+      // biome-ignore lint/suspicious/noConsole: nobody else is left to tell
+      console.error(thrown);
+    }
+  }
+
+  /** A lost event is never silent. */
+  #onUnheardFailure({ message }: BackendError, { type }: Outgoing): void {
+    if (this.#onError !== undefined) return;
+    // biome-ignore lint/suspicious/noConsole: where nobody listens
+    console.error(`[osbackend] ${type} was not published: ${message}`);
   }
 
   async #disconnect(whom: { userId: string } | { clientId: string }): Promise<number> {

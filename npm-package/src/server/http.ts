@@ -26,13 +26,15 @@ export async function call(
         ...(body === undefined ? {} : { "Content-Type": "application/json" }),
       },
       ...(body === undefined ? {} : { body }),
-      // A redirect would take the key to another place.
-      redirect: "error",
+      // A redirect would take the key to another place. Edge runtimes have no "error" here.
+      redirect: "manual",
+      ...uncached(),
       signal: closed === undefined ? limit : AbortSignal.any([limit, closed]),
     });
   } catch (cause) {
     throw noAnswer(target, limit, cause);
   }
+  if (isRedirect(response)) throw redirected(target, response);
   let answer: unknown;
   try {
     answer = await response.json();
@@ -42,6 +44,31 @@ export async function call(
   }
   if (!response.ok) throw ofAnswer(response.status, answer, response.headers.get("Retry-After"));
   return answer;
+}
+
+/** Frameworks patch `fetch` and keep what it answered: statistics would be those of an hour ago, and a call would not be made. */
+function uncached(): RequestInit {
+  try {
+    new Request("http://localhost", { cache: "no-store" });
+    return { cache: "no-store" };
+  } catch {
+    // An edge runtime that refuses the field: it caches nothing that doesn't say so itself.
+    return {};
+  }
+}
+
+/** A browser shows no more of a redirect than its type. */
+function isRedirect({ status, type }: Response): boolean {
+  return type === "opaqueredirect" || (status >= 300 && status < 400);
+}
+
+function redirected({ url }: Target, { status, headers }: Response): BackendError {
+  const location = headers.get("Location");
+  // Its origin is enough, and has no secret in it.
+  const where =
+    location !== null && URL.canParse(location, url) ? ` to ${new URL(location, url).origin}` : "";
+  const message = `${url} redirects${where}: give the server's own address as \`url\`. A redirect is not followed, since the API key would go there`;
+  return new BackendError("unavailable", message, { status });
 }
 
 function noAnswer({ url, timeoutMs }: Target, limit: AbortSignal, cause: unknown): BackendError {

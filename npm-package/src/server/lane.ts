@@ -38,7 +38,7 @@ export class Lane {
   readonly #options: LaneOptions;
   readonly #closed: AbortSignal;
   #queue: Waiting[] = [];
-  #running: Promise<void> | undefined;
+  #isRunning = false;
   #underWay = 0;
 
   constructor(target: Target, path: string, options: LaneOptions, closed: AbortSignal) {
@@ -69,16 +69,12 @@ export class Lane {
       }
       const bytes = new TextEncoder().encode(text).length;
       this.#queue.push({ text, bytes, since: Date.now(), sent: false, resolve, reject });
-      this.#running ??= this.#run();
+      if (!this.#isRunning) void this.#run();
     });
   }
 
-  /** Resolves when nothing waits. */
-  async idle(): Promise<void> {
-    while (this.#running !== undefined) await this.#running;
-  }
-
   async #run(): Promise<void> {
+    this.#isRunning = true;
     // What is emitted in one go is sent in one request.
     await Promise.resolve();
     while (this.#queue.length > 0) {
@@ -87,7 +83,7 @@ export class Lane {
       await this.#deliver(batch);
     }
     this.#underWay = 0;
-    this.#running = undefined;
+    this.#isRunning = false;
   }
 
   #take(): Waiting[] {

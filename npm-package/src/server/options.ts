@@ -19,7 +19,10 @@ export interface BackendOptions {
   maxBatch?: number | undefined;
   /** Events that may wait for the server, of each kind of call; 10,000. Past it `queue_full`. */
   queueLimit?: number | undefined;
-  /** Told of each event that could not be published, also where nobody awaits it; `console.error`. */
+  /**
+   * Told of each event that could not be published. Where it is left out, `console.error` tells of those whose promise nobody
+   * looks at.
+   */
   onError?: ((error: BackendError, event: { type: string }) => void) | undefined;
   /** The `fetch` to call. */
   fetch?: typeof globalThis.fetch | undefined;
@@ -31,8 +34,8 @@ export interface BackendOptions {
 const MAX_RETRY_FOR_MS = 285_000;
 
 type Complete = {
-  [K in keyof Omit<BackendOptions, "dangerouslyAllowBrowser">]-?: NonNullable<BackendOptions[K]>;
-};
+  [K in keyof Omit<BackendOptions, "dangerouslyAllowBrowser" | "onError">]-?: NonNullable<BackendOptions[K]>;
+} & Pick<BackendOptions, "onError">;
 
 /** The options with their defaults. */
 export function complete(options: BackendOptions): Complete {
@@ -73,15 +76,9 @@ export function complete(options: BackendOptions): Complete {
     retryMaxMs: options.retryMaxMs ?? 10_000,
     maxBatch: options.maxBatch ?? 500,
     queueLimit: options.queueLimit ?? 10_000,
-    onError: options.onError ?? report,
+    onError: options.onError,
     fetch: options.fetch ?? ((...call) => globalThis.fetch(...call)),
   };
-}
-
-/** A lost event is never silent. */
-function report(error: BackendError, { type }: { type: string }): void {
-  // biome-ignore lint/suspicious/noConsole: where nobody listens
-  console.error(`osbackend: ${type} was not published: ${error.message}`);
 }
 
 /** With a `/` at its end, so that a server below a path works. */
