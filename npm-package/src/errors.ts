@@ -45,21 +45,21 @@ export class RealtimeError extends Error {
   override readonly name = "RealtimeError";
   readonly code: RealtimeErrorCode;
   /** When trying again makes sense, in milliseconds from now. */
-  readonly retryAfterMs: number | undefined;
+  declare readonly retryAfterMs: number | undefined;
   /** The room that it concerns. */
-  readonly room: string | undefined;
+  declare readonly room: string | undefined;
   /** The WebSocket close code, where a connection ended by it (§6). */
-  readonly closeCode: number | undefined;
+  declare readonly closeCode: number | undefined;
   /** The `type` of the message that was refused. */
-  readonly messageType: string | undefined;
+  declare readonly messageType: string | undefined;
 
   constructor(code: RealtimeErrorCode, message: string, details: RealtimeErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.code = code;
-    this.retryAfterMs = details.retryAfterMs;
-    this.room = details.room;
-    this.closeCode = details.closeCode;
-    this.messageType = details.messageType;
+    // Only what is known: an error that is printed shows no row of `undefined`.
+    for (const [name, value] of Object.entries(details)) {
+      if (value !== undefined && name !== "cause") Object.assign(this, { [name]: value });
+    }
   }
 }
 

@@ -128,7 +128,10 @@ test("a redirect is not followed with the key, and says what to give as the url"
   const { api: other } = await start();
   const { api, backend } = await start();
   api.decide = () => ({ status: 307, headers: { Location: `${other.url}/login?secret=1` } });
-  const error: BackendError = await backend.getWebSocketStats().then(expect.fail, (thrown) => thrown);
+  const error: BackendError = await backend.getWebSocketStats().then(
+    () => expect.fail("it was followed"),
+    (thrown) => thrown,
+  );
   expect(error.message).toBe(
     `${api.url}/ redirects to ${other.url}: give the server's own address as \`url\`. A redirect is not followed, since the API key would go there`,
   );

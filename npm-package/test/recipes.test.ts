@@ -26,6 +26,7 @@ test("every recipe compiles, and there is no example that isn't one", { timeout:
     "react",
     "next",
     "nexttoken",
+    "own",
     "vue",
     "svelte",
     "supabase",

@@ -56,6 +56,12 @@ test("where the file is lost the inline copy stands in, and says so once", async
   expect(warn.mock.calls[0]?.[0]).toContain("out of memory");
 });
 
+test("a server's index page in place of the module is told as that", async () => {
+  const { fetched } = await import("../src/wasm-sources/fetched.js");
+  const page = new URL("data:text/html,<!doctype html>");
+  await expect(fetched(page)).rejects.toThrow("answered HTML, and no WebAssembly");
+});
+
 test.for([
   ["an address", FILE],
   ["an address as text", FILE.href],

@@ -34,6 +34,6 @@ test("esbuild: a file that nobody copied is made up for, and told", async () => 
   const files = await built();
   const page = await ProjectPage.open(chromium.browser, `${files.url}/lost.html${live.server.query}`);
   await page.isLive(live.server, "esbuild-lost");
-  const told = page.complaints.filter((text) => text.startsWith("@osbackend/realtime: "));
+  const told = page.complaints.filter((text) => text.startsWith("[osbackend] "));
   expect(told).toEqual([expect.stringContaining("client.wasm answered 404")]);
 });

@@ -17,8 +17,7 @@ async function plain(agent: string, wasm?: WasmAnswer): Promise<ProjectPage> {
 }
 
 /** What the package itself said. */
-const told = (page: ProjectPage) =>
-  page.complaints.filter((text) => text.startsWith("@osbackend/realtime: "));
+const told = (page: ProjectPage) => page.complaints.filter((text) => text.startsWith("[osbackend] "));
 
 test("<script type=module>", async () => {
   const page = await plain("plain");

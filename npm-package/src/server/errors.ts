@@ -27,18 +27,19 @@ export class BackendError extends Error {
   override readonly name = "BackendError";
   readonly code: BackendErrorCode;
   /** The HTTP status, where there was an answer. */
-  readonly status: number | undefined;
+  declare readonly status: number | undefined;
   /** The field that is wrong, such as `data.progress`. */
-  readonly path: string | undefined;
+  declare readonly path: string | undefined;
   /** When trying again makes sense, in milliseconds from now. */
-  readonly retryAfterMs: number | undefined;
+  declare readonly retryAfterMs: number | undefined;
 
   constructor(code: BackendErrorCode, message: string, details: BackendErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.code = code;
-    this.status = details.status;
-    this.path = details.path;
-    this.retryAfterMs = details.retryAfterMs;
+    // Only what is known: an error that is printed shows no row of `undefined`.
+    for (const [name, value] of Object.entries(details)) {
+      if (value !== undefined && name !== "cause") Object.assign(this, { [name]: value });
+    }
   }
 }
 

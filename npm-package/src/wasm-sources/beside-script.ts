@@ -15,7 +15,7 @@ export async function besideScript(): Promise<WebAssembly.Module> {
     if (module === undefined) throw error;
     // Once: from here on the module is there.
     // biome-ignore lint/suspicious/noConsole: the page works, so there is no error to tell it by.
-    console.warn(`@osbackend/realtime: ${messageOf(error)}; a larger copy is used instead (${url.href})`);
+    console.warn(`[osbackend] ${messageOf(error)}; a larger copy is used instead (${url.href})`);
     return module;
   }
 }

@@ -8,7 +8,7 @@ use crate::config::{Effective, SettingFlags, Source};
 #[derive(clap::Args)]
 #[command(after_help = crate::config::text_table())]
 pub(super) struct Args {
-    /// As the Markdown table of the README.
+    /// As the Markdown tables of docs/CONFIGURATION.md.
     #[arg(long)]
     markdown: bool,
     #[command(subcommand)]

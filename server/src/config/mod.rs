@@ -1,7 +1,7 @@
 //! The settings of a server as one typed value (docs/PROTOCOL.md §10), from defaults, a TOML file, environment and flags.
 //!
 //! Every name, default and description stands once, in [`settings::SETTINGS`]; parsing, `--help`,
-//! `osbackend config` and the README's table are made from it.
+//! `osbackend config` and the tables of docs/CONFIGURATION.md are made from it.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};

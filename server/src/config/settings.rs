@@ -22,7 +22,7 @@ pub const SETTINGS: &[Setting] = &[
         "WS_PORT",
         Some("8082"),
         PORT,
-        "Port of the WebSocket endpoint `/ws`; the API answers there too.",
+        "Port of the WebSocket endpoint `/ws`. The HTTP API answers there, too.",
         into!(listen.ws_port, number),
     ),
     setting(
@@ -30,7 +30,7 @@ pub const SETTINGS: &[Setting] = &[
         "PORT",
         Some("8080"),
         PORT,
-        "Port of the HTTP API and the demo page; `/ws` answers there too.",
+        "Port of the HTTP API and the demo page. `/ws` answers there, too.",
         into!(listen.port, number),
     ),
     setting(
@@ -47,7 +47,7 @@ pub const SETTINGS: &[Setting] = &[
         "METRICS_WS_PORT",
         None,
         PORT,
-        "Legacy port: whoever connects there gets the metrics at once, without rooms (8081 in the old system).",
+        "Deprecated. A port on which each client gets all metrics without joining a room, as port 8081 of the old system did.",
         into!(listen.metrics_ws_port, optional_port),
     ),
     setting(
@@ -55,7 +55,7 @@ pub const SETTINGS: &[Setting] = &[
         "WS_UPSTREAM",
         None,
         "the address of a WebSocket listener, such as ws://127.0.0.1:8082",
-        "Another process that `/ws` on `PORT` is passed on to. Unset: this one's.",
+        "Another process to which `/ws` on `PORT` is forwarded. Unset: this process serves it.",
         into!(listen.ws_upstream, |v| address(v, &["ws", "wss", "http", "https"]).map(Some)),
     ),
     setting(
@@ -63,7 +63,7 @@ pub const SETTINGS: &[Setting] = &[
         "TLS_CERT",
         None,
         "the path of a PEM file",
-        "Certificate chain; with `TLS_KEY` every port speaks TLS. Read again when the file changes.",
+        "Certificate chain. With it and `TLS_KEY` every port speaks TLS. The file is read again when it changes.",
         into!(listen.tls_cert, some_path),
     ),
     setting("listen", "TLS_KEY", None, "the path of a PEM file", "Private key of `TLS_CERT`.", into!(listen.tls_key, some_path)),
@@ -72,7 +72,7 @@ pub const SETTINGS: &[Setting] = &[
         "REUSE_PORT",
         Some("false"),
         "true or false",
-        "Lets a successor listen on the same ports before this process is stopped (`SO_REUSEPORT`); both need it.",
+        "Lets a second process listen on the same ports before the first one is stopped (`SO_REUSEPORT`). Both processes need it.",
         into!(listen.reuse_port, flag),
     ),
     setting(
@@ -80,7 +80,7 @@ pub const SETTINGS: &[Setting] = &[
         "TRUSTED_PROXIES",
         None,
         "IP addresses or networks with commas between, such as 10.0.0.0/8,::1",
-        "Proxies whose `X-Forwarded-For` tells the client's address, and `X-Forwarded-Host` the host that it asked for.",
+        "Proxies in front. Their `X-Forwarded-For` is the client's address, and their `X-Forwarded-Host` the host that the client asked for.",
         into!(listen.trusted_proxies, networks),
     ),
     setting(
@@ -88,7 +88,7 @@ pub const SETTINGS: &[Setting] = &[
         "JWT_SECRET",
         None,
         "the secret that your tokens are signed with",
-        "Secret of the HS256 tokens. `serve` wants this, `SUPABASE_URL` or `SUPABASE_JWT_SECRET`, unless with `--dev` or `ALLOW_ANONYMOUS`.",
+        "Secret that HS256 tokens are signed with. `serve` needs this, `SUPABASE_URL` or `SUPABASE_JWT_SECRET`, except with `--dev` or `ALLOW_ANONYMOUS`.",
         into!(auth.jwt_secret, some_secret),
     )
     .secret(),
@@ -97,7 +97,7 @@ pub const SETTINGS: &[Setting] = &[
         "JWT_AUDIENCE",
         None,
         "the `aud` of your tokens",
-        "`aud` that tokens signed with `JWT_SECRET` must have. Unset: any.",
+        "`aud` that a token signed with `JWT_SECRET` must have. Unset: any.",
         into!(auth.jwt_audience, some_text),
     ),
     setting(
@@ -105,7 +105,7 @@ pub const SETTINGS: &[Setting] = &[
         "JWT_ISSUER",
         None,
         "the `iss` of your tokens",
-        "`iss` that tokens signed with `JWT_SECRET` must have. Unset: any.",
+        "`iss` that a token signed with `JWT_SECRET` must have. Unset: any.",
         into!(auth.jwt_issuer, some_text),
     ),
     setting(
@@ -113,7 +113,7 @@ pub const SETTINGS: &[Setting] = &[
         "SUPABASE_URL",
         None,
         "the address of your project, such as https://abcdefgh.supabase.co",
-        "Supabase project whose users may connect: its published keys check their tokens (ES256, RS256, EdDSA).",
+        "Supabase project whose users may connect. Its published keys verify their tokens (ES256, RS256, EdDSA).",
         into!(auth.supabase_url, |v| address(v, &["https", "http"]).map(Some)),
     ),
     setting(
@@ -121,7 +121,7 @@ pub const SETTINGS: &[Setting] = &[
         "SUPABASE_ANON_KEY",
         None,
         "the project's anon (publishable) key",
-        "With it, and without `SUPABASE_JWT_SECRET`, the project is asked about HS256 tokens, at most once a minute each.",
+        "Without `SUPABASE_JWT_SECRET`, the server asks the project about each HS256 token, at most once a minute, and needs this key for it.",
         into!(auth.supabase_anon_key, some_secret),
     )
     .secret(),
@@ -130,7 +130,7 @@ pub const SETTINGS: &[Setting] = &[
         "SUPABASE_JWT_SECRET",
         None,
         "the project's legacy JWT secret",
-        "Legacy HS256 secret of a Supabase project, for tokens that are signed with it.",
+        "Legacy secret of a Supabase project that still signs its tokens with HS256.",
         into!(auth.supabase_jwt_secret, some_secret),
     )
     .secret(),
@@ -139,7 +139,7 @@ pub const SETTINGS: &[Setting] = &[
         "API_KEYS",
         None,
         "name:sha256 pairs with commas between; `osbackend api-key NAME` makes one",
-        "Keys with which backends may use the HTTP API (`Authorization: Bearer KEY` or `X-API-Key: KEY`).",
+        "Hashes of the keys with which backends use the HTTP API (`Authorization: Bearer KEY` or `X-API-Key: KEY`).",
         into!(auth.api_keys, api_keys),
     )
     .secret(),
@@ -148,7 +148,7 @@ pub const SETTINGS: &[Setting] = &[
         "ALLOW_ANONYMOUS",
         Some("false"),
         "true or false",
-        "Whether a connection without a token may stay.",
+        "Whether a connection without a token may stay open.",
         into!(auth.allow_anonymous, flag),
     ),
     setting(
@@ -156,7 +156,7 @@ pub const SETTINGS: &[Setting] = &[
         "ALLOWED_ORIGINS",
         None,
         "origins with commas between, such as https://app.example.com,https://*.example.org, or * for any; file:// and null for local pages",
-        "Origins that browsers may connect from. Unset: the same host; with `--dev`: any localhost.",
+        "Origins whose pages may connect. Unset: pages of the same host; with `--dev` pages of any localhost.",
         into!(auth.allowed_origins, |v| origins(v).map(Some)),
     ),
     setting(
@@ -164,7 +164,7 @@ pub const SETTINGS: &[Setting] = &[
         "AUTH_TIMEOUT",
         Some("10s"),
         TIME,
-        "How long a connection may stay without a token.",
+        "How long a connection may stay open without a token.",
         into!(auth.timeout, duration),
     )
     .dev("5m"),
@@ -173,7 +173,7 @@ pub const SETTINGS: &[Setting] = &[
         "ENGINE",
         Some("sqlite"),
         "sqlite or memory",
-        "Where streams live: in a file, so that they go on after a restart, or in the process.",
+        "Where events are stored: `sqlite` in a file, which survives a restart; `memory` in the process, which does not.",
         into!(engine.kind, |v| choice(v, &[("sqlite", EngineKind::Sqlite), ("memory", EngineKind::Memory)])),
     ),
     setting(
@@ -181,7 +181,7 @@ pub const SETTINGS: &[Setting] = &[
         "DATA_DIR",
         Some("./data"),
         "a directory that this user may write to",
-        "Directory of the `sqlite` engine's file; for one process at a time. Made where it doesn't exist.",
+        "Directory of the `sqlite` engine's files, for one process at a time. The server creates it.",
         into!(engine.data_dir, |v| any_text(v).map(std::path::PathBuf::from)),
     )
     .dev("./data/dev"),
@@ -190,7 +190,7 @@ pub const SETTINGS: &[Setting] = &[
         "WAIT_FOR_DATA_DIR",
         Some("0"),
         PAUSE,
-        "How long a start waits for `DATA_DIR` while another process has it: a successor that begins before this one has ended.",
+        "How long a start waits for `DATA_DIR` while another process uses it. For a new process that starts before the old one has ended.",
         into!(engine.wait_for_data_dir, pause),
     ),
     setting(
@@ -198,7 +198,7 @@ pub const SETTINGS: &[Setting] = &[
         "SQLITE_SYNC",
         Some("normal"),
         "normal or full",
-        "What an acknowledged publish survives: the end of the process (a power loss then changes all epochs), or, `full`, a power loss.",
+        "`normal`: an acknowledged event survives a crash of the process. `full`: it survives a power failure, too, and publishing is slower.",
         into!(engine.sync, |v| choice(v, &[("normal", SyncMode::Normal), ("full", SyncMode::Full)])),
     ),
     setting(
@@ -206,17 +206,17 @@ pub const SETTINGS: &[Setting] = &[
         "HISTORY_SIZE",
         Some("1000"),
         NUMBER,
-        "Events kept per room, for recovery and `history:get`.",
+        "Number of events that a room keeps, for recovery and `history:get`.",
         into!(engine.history_size, limit),
     ),
-    setting("engine", "HISTORY_TTL", Some("1h"), TIME, "How long an event is kept.", into!(engine.history_ttl, duration)),
-    setting("engine", "SNAPSHOT_TTL", Some("7d"), TIME, "How long a deserted room keeps its snapshot.", into!(engine.snapshot_ttl, duration)),
+    setting("engine", "HISTORY_TTL", Some("1h"), TIME, "How long a room keeps an event.", into!(engine.history_ttl, duration)),
+    setting("engine", "SNAPSHOT_TTL", Some("7d"), TIME, "How long a room without members keeps its snapshot.", into!(engine.snapshot_ttl, duration)),
     setting(
         "engine",
         "DATABASE_URL",
         None,
         "an address such as postgres://user:password@host:5432/database",
-        "PostgreSQL database that the metrics are kept in. Unset: where the streams are.",
+        "PostgreSQL database that stores the metrics. Unset: the `ENGINE` stores them.",
         into!(engine.database_url, |v| DatabaseUrl::parse(v, None).ok().map(|_| Some(Secret::from(v)))),
     )
     .secret(),
@@ -225,7 +225,7 @@ pub const SETTINGS: &[Setting] = &[
         "DATABASE_CA",
         None,
         "the path of a PEM file",
-        "Certificates of the authority that the database's is checked with. Unset: the system's.",
+        "Certificates that the database's certificate is verified with. Unset: those of the system.",
         into!(engine.database_ca, some_path),
     ),
     setting(
@@ -233,7 +233,7 @@ pub const SETTINGS: &[Setting] = &[
         "METRICS_RAW",
         Some("7d"),
         TIME,
-        "How long each point of the metrics is kept.",
+        "How long each point of a metric is kept.",
         into!(engine.metrics_raw, duration),
     ),
     setting(
@@ -241,7 +241,7 @@ pub const SETTINGS: &[Setting] = &[
         "METRICS_MINUTES",
         Some("30d"),
         TIME,
-        "How long their aggregates by minute are kept.",
+        "How long the aggregates by minute are kept.",
         into!(engine.metrics_minutes, duration),
     ),
     setting(
@@ -249,7 +249,7 @@ pub const SETTINGS: &[Setting] = &[
         "METRICS_HOURS",
         Some("400d"),
         TIME,
-        "How long their aggregates by hour are kept.",
+        "How long the aggregates by hour are kept.",
         into!(engine.metrics_hours, duration),
     ),
     setting(
@@ -257,7 +257,7 @@ pub const SETTINGS: &[Setting] = &[
         "MAX_CONNECTIONS",
         Some("auto"),
         "a whole number, or auto; 0 lifts the limit",
-        "Connections of the whole server. `auto`: three quarters of the files that the process may open (`ulimit -Hn`).",
+        "Connections of the whole server. `auto`: three quarters of the number of files that the process may open (`ulimit -Hn`).",
         into!(limits.max_connections, connections),
     ),
     setting(
@@ -265,7 +265,7 @@ pub const SETTINGS: &[Setting] = &[
         "MAX_CONNECTIONS_PER_IP",
         Some("100"),
         NUMBER,
-        "Connections of one IP address, or of one IPv6 network of 64 bits.",
+        "Connections of one IP address. An IPv6 network of 64 bits counts as one address, here and below.",
         into!(limits.max_connections_per_ip, limit),
     )
     .dev("0"),
@@ -283,26 +283,26 @@ pub const SETTINGS: &[Setting] = &[
         "CONNECT_RATE_PER_IP",
         Some("20"),
         NUMBER,
-        "New connections a second of one IP address or IPv6 network of 64 bits (five seconds' worth at once); more wait up to 8 s for their turn.",
+        "New connections per second of one IP address, five times as many at once. More wait for up to 8 s.",
         into!(limits.connect_rate_per_ip, limit),
     )
     .dev("0"),
-    setting("limits", "CONNECT_RATE", Some("500"), NUMBER, "New connections a second; more wait up to 8 s for their turn.", into!(limits.connect_rate, limit)),
+    setting("limits", "CONNECT_RATE", Some("500"), NUMBER, "New connections per second of the whole server. More wait for up to 8 s.", into!(limits.connect_rate, limit)),
     setting(
         "limits",
         "MAX_MESSAGE_BYTES",
         Some("65536"),
         "a number of bytes from 1024; 0 lifts the limit",
-        "Size of one incoming message; a larger one closes with 1009.",
+        "Size of one incoming message. A larger one closes the connection with 1009.",
         into!(limits.max_message_bytes, |v| limit_from(v, 1024)),
     ),
-    setting("limits", "MAX_ROOMS", Some("100"), NUMBER, "Rooms of one connection.", into!(limits.max_rooms, limit)),
+    setting("limits", "MAX_ROOMS", Some("100"), NUMBER, "Rooms that one connection may join.", into!(limits.max_rooms, limit)),
     setting(
         "limits",
         "MESSAGE_RATE",
         Some("50"),
         NUMBER,
-        "Messages a second of one connection; pings, pongs and fragments count too.",
+        "Messages per second of one connection. Pings, pongs and fragments count, too.",
         into!(limits.message_rate, limit),
     ),
     setting(
@@ -313,13 +313,13 @@ pub const SETTINGS: &[Setting] = &[
         "Messages that one connection may send at once.",
         into!(limits.message_burst, limit),
     ),
-    setting("limits", "BYTE_RATE", Some("262144"), NUMBER, "Bytes a second of one connection.", into!(limits.byte_rate, limit)),
+    setting("limits", "BYTE_RATE", Some("262144"), NUMBER, "Bytes per second of one connection.", into!(limits.byte_rate, limit)),
     setting(
         "limits",
         "BYTE_BURST",
         Some("1048576"),
         NUMBER,
-        "Bytes that one connection may send at once; one message always may.",
+        "Bytes that one connection may send at once. One message is always allowed.",
         into!(limits.byte_burst, limit),
     ),
     setting(
@@ -327,7 +327,7 @@ pub const SETTINGS: &[Setting] = &[
         "MESSAGE_TIMEOUT",
         Some("30s"),
         TIME,
-        "How long one message may take from its first byte to its last, in fragments or not, and the body of a call.",
+        "How long one message, or the body of one HTTP call, may take from its first byte to its last.",
         into!(limits.message_timeout, duration),
     ),
     setting(
@@ -335,7 +335,7 @@ pub const SETTINGS: &[Setting] = &[
         "JOIN_RATE",
         Some("20"),
         NUMBER,
-        "Joins a second of one connection (100 at once).",
+        "Joins per second of one connection, 100 at once.",
         into!(limits.join_rate, limit),
     ),
     setting(
@@ -343,7 +343,7 @@ pub const SETTINGS: &[Setting] = &[
         "OUTBOX_BYTES",
         Some("1048576"),
         "a number of bytes from 4096; 0 lifts the limit",
-        "Bytes of events, and as many of answers, that may wait for one slow connection before it is closed with 4002; of replays 64 times as many.",
+        "Bytes of events that may wait for one slow connection before it is closed with 4002. As many bytes of answers may wait beside them, and 64 times as many of replays.",
         into!(limits.outbox_bytes, |v| limit_from(v, 4096)),
     ),
     setting(
@@ -351,7 +351,7 @@ pub const SETTINGS: &[Setting] = &[
         "HANDSHAKE_TIMEOUT",
         Some("10s"),
         TIME,
-        "How long the HTTP request head and the `connect` handshake may take.",
+        "How long the head of an HTTP request, and the `connect` handshake, may take.",
         into!(limits.handshake_timeout, duration),
     ),
     setting(
@@ -359,7 +359,7 @@ pub const SETTINGS: &[Setting] = &[
         "API_RATE",
         Some("50"),
         NUMBER,
-        "Calls to the HTTP API a second of one user's token, twice as many at once; more are answered with 429. Admins and API keys are not counted.",
+        "HTTP calls per second with the token of one user, twice as many at once. More are answered with 429. Calls of admins and with API keys are not counted.",
         into!(limits.api_rate, limit),
     )
     .dev("0"),
@@ -368,7 +368,7 @@ pub const SETTINGS: &[Setting] = &[
         "API_RATE_PER_IP",
         Some("200"),
         NUMBER,
-        "The same of one IP address (an IPv6 network of 64 bits), of all its users and of who calls without a token.",
+        "HTTP calls per second of one IP address, with and without a token, twice as many at once.",
         into!(limits.api_rate_per_ip, limit),
     )
     .dev("0"),
@@ -377,7 +377,7 @@ pub const SETTINGS: &[Setting] = &[
         "MAX_HTTP_CONNECTIONS_PER_IP",
         None,
         NUMBER,
-        "HTTP connections of one IP address that are no WebSockets; the one that is idle for longest gives way to a new one. Unset: as many as `MAX_CONNECTIONS_PER_IP`.",
+        "HTTP connections of one IP address, WebSockets not counted. A new one replaces the one that is idle for longest. Unset: as `MAX_CONNECTIONS_PER_IP`.",
         into!(limits.max_http_connections_per_ip, |v| number(v).map(Some)),
     ),
     setting(
@@ -385,7 +385,7 @@ pub const SETTINGS: &[Setting] = &[
         "HTTP_KEEP_ALIVE",
         Some("75s"),
         TIME,
-        "How long an HTTP connection may be idle between two requests: longer than a load balancer keeps it (60 s, mostly).",
+        "How long an HTTP connection may be idle between two requests. Keep it longer than your load balancer does (often 60 s).",
         into!(limits.http_keep_alive, duration),
     ),
     setting(
@@ -393,7 +393,7 @@ pub const SETTINGS: &[Setting] = &[
         "HTTP_WRITE_TIMEOUT",
         Some("10s"),
         TIME,
-        "How long an HTTP client may read nothing of its answer, or less than 4 KiB a second, before the connection is closed.",
+        "How long an HTTP client may read nothing of its answer, or less than 4 KiB per second, before its connection is closed.",
         into!(limits.http_write_timeout, duration),
     ),
     setting(
@@ -401,7 +401,7 @@ pub const SETTINGS: &[Setting] = &[
         "HEARTBEAT",
         Some("25s"),
         "a time from 10ms, such as 500ms, 25s or 5m; 0 for no pings",
-        "Between two pings of the server.",
+        "Time between two pings of the server.",
         into!(liveness.heartbeat, |v| at_least(duration(v)?, 10)),
     ),
     setting(
@@ -409,7 +409,7 @@ pub const SETTINGS: &[Setting] = &[
         "PONG_TIMEOUT",
         Some("10s"),
         "a time from 10ms, such as 500ms, 10s or 1m; 0 to wait for ever",
-        "From a ping to close 4004 when nothing came back.",
+        "How long the server waits for the answer to a ping before it closes the connection with 4004.",
         into!(liveness.pong_timeout, |v| at_least(duration(v)?, 10)),
     ),
     setting(
@@ -417,7 +417,7 @@ pub const SETTINGS: &[Setting] = &[
         "DRAIN",
         Some("20s"),
         PAUSE,
-        "Over how long a shutdown spreads the reconnects of its clients, at most: few clients take less, by half of `CONNECT_RATE`.",
+        "Longest time over which a shutdown spreads the reconnects of its clients. A few clients take less (half of `CONNECT_RATE`).",
         into!(liveness.drain, pause),
     ),
     setting(
@@ -425,7 +425,7 @@ pub const SETTINGS: &[Setting] = &[
         "PRESENCE_GRACE",
         Some("15s"),
         PAUSE,
-        "How long a user whose last connection is lost still counts as present in its rooms.",
+        "How long a user still counts as present after the last connection was lost.",
         into!(liveness.presence_grace, pause),
     ),
     setting(
@@ -433,7 +433,7 @@ pub const SETTINGS: &[Setting] = &[
         "PRESENCE_LIMIT",
         Some("200"),
         NUMBER,
-        "Users of one room that are listed and whose coming and going is told; from there on only counts are.",
+        "Up to this number of users, a room lists them and tells when one comes or goes. Above it, a room tells counts only.",
         into!(liveness.presence_limit, limit),
     ),
     setting(
@@ -441,7 +441,7 @@ pub const SETTINGS: &[Setting] = &[
         "WEBHOOK_URL",
         None,
         "an http:// or https:// address",
-        "Your backend: asked and told of what clients do.",
+        "Address of your backend. The server asks it and notifies it about clients (docs/PROTOCOL.md, \"Webhooks\").",
         into!(hooks.url, |v| address(v, &["https", "http"]).map(Some)),
     )
     .secret(),
@@ -450,7 +450,7 @@ pub const SETTINGS: &[Setting] = &[
         "WEBHOOK_SECRET",
         None,
         "a secret that your backend knows too",
-        "Secret with which requests to `WEBHOOK_URL` are signed.",
+        "Secret that requests to `WEBHOOK_URL` are signed with.",
         into!(hooks.secret, some_secret),
     )
     .secret(),
@@ -459,7 +459,7 @@ pub const SETTINGS: &[Setting] = &[
         "WEBHOOK_EVENTS",
         Some("connect,disconnect,custom"),
         "some of connect, disconnect, join, publish and custom, with commas between",
-        "What is sent to `WEBHOOK_URL`.",
+        "Events that are sent to `WEBHOOK_URL`.",
         into!(hooks.events, |v| words(v, &HookEvent::ALL)),
     ),
     setting(
@@ -483,7 +483,7 @@ pub const SETTINGS: &[Setting] = &[
         "RUST_LOG",
         Some("info"),
         "a filter such as info, debug or osbackend_server=debug,info",
-        "What is logged.",
+        "What is logged, by level and module.",
         into!(logs.filter, log_filter),
     ),
     setting(
@@ -491,7 +491,7 @@ pub const SETTINGS: &[Setting] = &[
         "METRICS_ADDR",
         None,
         "an address and port, such as 127.0.0.1:9090",
-        "Address that only answers `/metrics`. Unset: it is answered on `PORT`.",
+        "Address that answers `/metrics` and nothing else. Unset: `PORT` and `WS_PORT` answer it.",
         into!(logs.metrics_addr, |v| number(v).map(Some)),
     ),
 ];

@@ -49,7 +49,7 @@ async fn config_and_token_print_what_was_asked_for() {
     let (status, table, _) = run(osbackend(&["config"])).await;
     assert!(status.success() && table.contains("WS_PORT") && table.contains("default: 8082"), "{table}");
     let (_, markdown, _) = run(osbackend(&["config", "--markdown"])).await;
-    assert!(markdown.starts_with("| variable |"), "{markdown}");
+    assert!(markdown.starts_with("### `[listen]`") && markdown.contains("| variable |"), "{markdown}");
 
     let secret = "a secret for the command line, 32 bytes and more";
     let mut command = osbackend(&["token", "--user", "ada", "--role", "admin", "--expires-in", "5m"]);

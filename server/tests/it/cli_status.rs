@@ -122,3 +122,17 @@ async fn config_check_refuses_what_serve_refuses() {
         assert!(served.err.contains(checked.err.trim().trim_start_matches("osbackend: ")), "{checked:?}\n{served:?}");
     }
 }
+
+/// The example stands in the documents as a file to begin with.
+#[tokio::test]
+async fn config_check_takes_the_example_file() {
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/osbackend.example.toml");
+    let check = async |settings: &[(&str, &str)]| {
+        let mut command = osbackend(&["config", "check", "--config", example]);
+        command.envs(settings.iter().copied());
+        run_with(command, "").await
+    };
+    let checked = check(&[("JWT_SECRET", "a secret of at least 32 bytes, kept")]).await.ok();
+    assert!(checked.out.contains("`serve` can start"), "{checked:?}");
+    check(&[]).await.failed(2, &["JWT_SECRET", "SUPABASE_URL"]);
+}
