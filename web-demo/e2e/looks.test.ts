@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { showTable } from "./chart-table.ts";
+import { Line } from "./line.ts";
 import { DemoPage, launch } from "./page.ts";
 import { DemoServer } from "./server.ts";
 
@@ -35,10 +36,11 @@ describe.each([
     { colorScheme: "dark", viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true },
   ],
 ] as const)("%s", (name, options) => {
+  const line = new Line();
   let demo: DemoPage;
 
   beforeAll(async () => {
-    demo = await DemoPage.open(browser, server.url, { ...options, deviceScaleFactor: 1 });
+    demo = await DemoPage.open(browser, server.url, { ...options, deviceScaleFactor: 1 }, line.prepare);
     await demo.tilesFilled();
     await demo.roomsJoined();
     await demo.changed('[data-testid="plays"]', await demo.text("plays"));
@@ -60,9 +62,11 @@ describe.each([
 
   test("fits and is legible, live and after an outage", async () => {
     await isFine();
+    line.hold();
     await demo.page.click('[data-testid="drop"]');
     await demo.page.waitForSelector('[data-testid="outage"][data-verdict="away"]');
     await isFine();
+    line.release();
     await demo.page.waitForSelector('[data-testid="outage"][data-verdict="whole"]');
     await demo.roomsJoined();
     await isFine();
@@ -194,8 +198,10 @@ describe("who is there", () => {
 
 describe("what moves, and what is read out", () => {
   test("nothing moves for who asked for less motion", async () => {
-    const demo = await DemoPage.open(browser, server.url, { reducedMotion: "reduce" });
+    const line = new Line();
+    const demo = await DemoPage.open(browser, server.url, { reducedMotion: "reduce" }, line.prepare);
     await demo.tilesFilled();
+    line.hold();
     await demo.page.click('[data-testid="drop"]');
     await demo.status("reconnecting");
     const running = await demo.page.evaluate(() =>

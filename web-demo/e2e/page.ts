@@ -1,6 +1,7 @@
 /** The demo page as a visitor has it: opening it, reading it, waiting for what it shows. */
 import axe from "axe-core";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import { keepTrail } from "./trail.ts";
 
 export function launch(): Promise<Browser> {
   return chromium.launch({
@@ -83,6 +84,7 @@ export class DemoPage {
   ): Promise<DemoPage> {
     const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
     await context.addInitScript(countLayoutShifts);
+    await context.addInitScript(keepTrail);
     const demo = new DemoPage(await context.newPage());
     await prepare(demo.page);
     await demo.page.goto(url, { waitUntil: "commit" });
@@ -119,6 +121,23 @@ export class DemoPage {
 
   async status(name: "connected" | "reconnecting" | "closed"): Promise<void> {
     await this.page.waitForSelector(`[data-testid="status"][data-status="${name}"]`);
+  }
+
+  /**
+   * Resolves when the page has shown each of `steps`, one after the other, since `act` began. What it shows for a moment
+   * only is kept by the page itself, as this process may look too late for it.
+   */
+  async passes(steps: readonly string[], act: () => Promise<void>): Promise<void> {
+    const start = await this.page.evaluate(() => window.trail.length);
+    await act();
+    await this.page.waitForFunction(
+      ([from, wanted]) => {
+        const left = [...wanted];
+        for (const step of window.trail.slice(from)) if (step === left[0]) left.shift();
+        return left.length === 0;
+      },
+      [start, steps] as const,
+    );
   }
 
   /** Resolves when every tile shows a number. */
