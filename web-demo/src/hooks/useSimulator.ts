@@ -57,6 +57,7 @@ export function useSimulator({ outage, control, shared }: SimulatorOptions): Sim
     setCause("killed");
     try {
       await killServer(control, ms);
+      setTimeout(() => setCause((now) => (now === "killed" ? "restarting" : now)), ms);
     } catch (error) {
       setCause(undefined);
       note({ tone: "bad", text: error instanceof Error ? error.message : String(error) });

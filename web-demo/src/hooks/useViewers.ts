@@ -14,7 +14,7 @@ export interface Viewers {
   viewers: readonly Viewer[];
   /** Who came or went last, to be read out. */
   news: string;
-  /** The list is kept up: after a disconnect it is the past. */
+  /** The list is kept up: without a connection it is the past. */
   known: boolean;
 }
 
@@ -45,5 +45,5 @@ export function useViewers(): Viewers {
     if (told) setNews(told);
   }, [presence.loading, viewers]);
 
-  return { presence, viewers, news, known: state.status !== "closed" };
+  return { presence, viewers, news, known: connected };
 }

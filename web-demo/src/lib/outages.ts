@@ -23,8 +23,8 @@ export interface Recovery {
   startedOver: boolean;
 }
 
-/** A fault that the visitor made. */
-export type Cause = "cut" | "killed";
+/** A fault that the visitor made; a server that was killed starts again after the chosen time, before this page finds it. */
+export type Cause = "cut" | "killed" | "restarting";
 
 export interface Outage {
   /** Milliseconds since 1970. */

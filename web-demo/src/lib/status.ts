@@ -5,6 +5,8 @@ import type { Tone } from "../ui/tone.ts";
 export interface StatusText {
   tone: Tone;
   label: string;
+  /** The same where there is little room. */
+  short?: string;
 }
 
 /** `now` in milliseconds since 1970, for the countdown. */
@@ -14,7 +16,8 @@ export function statusText(state: ConnectionState, now: number): StatusText {
       return { tone: "good", label: "Live" };
     case "reconnecting": {
       const seconds = Math.ceil(((state.retryAtMs ?? now) - now) / 1000);
-      return { tone: "warn", label: seconds > 0 ? `Reconnecting in ${seconds} s` : "Reconnecting" };
+      if (seconds <= 0) return { tone: "warn", label: "Reconnecting" };
+      return { tone: "warn", label: `Reconnecting in ${seconds} s`, short: `Retry in ${seconds} s` };
     }
     case "connecting":
       return state.attempt > 1

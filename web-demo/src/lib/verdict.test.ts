@@ -25,12 +25,9 @@ const outage = (change: Partial<Outage>): Outage => ({
 
 describe("verdictOf", () => {
   test("does not say that a dead server keeps events", () => {
-    expect(verdictOf(outage({}), "killed").text).toBe(
-      "The server is dead. All that it acknowledged is on its disk.",
-    );
-    expect(verdictOf(outage({}), "cut").text).toBe(
-      "The line is cut. The server keeps every event meanwhile.",
-    );
+    expect(verdictOf(outage({}), "killed").text).toBe("The server is dead. Its file has every event.");
+    expect(verdictOf(outage({}), "restarting").text).toBe("The server starts again. The next try finds it.");
+    expect(verdictOf(outage({}), "cut").text).toBe("The line is cut. The server keeps each event.");
     expect(verdictOf(outage({}), undefined).id).toBe("away");
   });
 

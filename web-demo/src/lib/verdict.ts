@@ -9,16 +9,18 @@ export interface Verdict {
   text: string;
 }
 
+/** Each fits into a line of the narrow column: what is below it stays where it is. */
 const AWAY: Record<Cause, string> = {
-  cut: "The line is cut. The server keeps every event meanwhile.",
-  killed: "The server is dead. All that it acknowledged is on its disk.",
+  cut: "The line is cut. The server keeps each event.",
+  killed: "The server is dead. Its file has every event.",
+  restarting: "The server starts again. The next try finds it.",
 };
 
 /** `cause` is the fault that the visitor made, where the outage is due to one. */
 export function verdictOf(outage: Outage | undefined, cause: Cause | undefined): Verdict {
   if (!outage) return { id: "none", tone: "idle", text: "No outage so far: make one." };
   if (outage.backAt === undefined) {
-    const text = cause ? AWAY[cause] : "The connection is away; this page is trying to have it back.";
+    const text = cause ? AWAY[cause] : "No connection. This page tries to get it back.";
     return { id: "away", tone: "warn", text };
   }
   const lost = lostIn(outage);
@@ -29,7 +31,7 @@ export function verdictOf(outage: Outage | undefined, cause: Cause | undefined):
     return {
       id: "snapshot",
       tone: "warn",
-      text: "The server lost its history: rooms went on from snapshots.",
+      text: "History was lost: rooms went on from snapshots.",
     };
   const recovered = recoveredIn(outage);
   const events = recovered === 1 ? "1 event" : `${formatCount(recovered)} events`;

@@ -33,7 +33,7 @@ export const AgentBoard = memo(function AgentBoard() {
       <ul
         aria-label="Agents"
         data-testid="agents"
-        className="grid grid-cols-1 gap-2 min-[22rem]:grid-cols-2 sm:gap-2.5 lg:grid-cols-4"
+        className="grid grid-cols-1 gap-2 min-[22rem]:grid-cols-2 sm:gap-2.5 md:grid-cols-4"
       >
         {agents.map((agent) => (
           <Seat key={agent.id} agent={agent} now={now} />

@@ -29,7 +29,7 @@ export function BroadcastForm({ token, url }: { token: string; url: string | und
 
   return (
     <Card title="Broadcast">
-      <form onSubmit={submit} className="flex flex-col gap-2.5">
+      <form onSubmit={submit} className="flex flex-wrap gap-2.5">
         <label htmlFor={`${id}-message`} className="sr-only">
           Message to everyone
         </label>
@@ -41,9 +41,9 @@ export function BroadcastForm({ token, url }: { token: string; url: string | und
           maxLength={200}
           autoComplete="off"
           placeholder="Message to everyone"
-          className={`${FIELD} w-full`}
+          className={`${FIELD} grow basis-full sm:basis-60`}
         />
-        <div className="flex gap-2">
+        <div className="flex grow gap-2 sm:grow-0">
           <label htmlFor={`${id}-level`} className="sr-only">
             Level
           </label>
@@ -71,7 +71,7 @@ export function BroadcastForm({ token, url }: { token: string; url: string | und
         </div>
         <p
           role="status"
-          className={`min-h-4 text-xs ${outcome.status === "failed" ? "text-bad" : "text-ink-3"}`}
+          className={`min-h-4 basis-full text-xs ${outcome.status === "failed" ? "text-bad" : "text-ink-3"}`}
         >
           {outcome.status === "failed"
             ? outcome.message

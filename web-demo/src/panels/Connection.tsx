@@ -67,9 +67,6 @@ function Headline() {
       <p data-testid="connection-state" className="font-semibold text-lg tabular-nums tracking-[-0.015em]">
         {label}
       </p>
-      {state.status === "reconnecting" && (
-        <p className="ml-auto text-ink-3 text-xs tabular-nums">attempt {state.attempt}</p>
-      )}
     </div>
   );
 }

@@ -84,10 +84,15 @@ export function Dashboard({ session }: { session: DevSession | null }) {
             <div className="max-lg:order-3">
               <AgentBoard />
             </div>
-            <div className="grid grid-cols-1 gap-3 max-lg:order-3 sm:gap-4 xl:grid-cols-2">
+            <div className="grid grid-cols-1 gap-3 max-lg:order-3 sm:gap-4 md:max-lg:grid-cols-2 xl:grid-cols-2">
               <CloneJobs />
               <ClipAnalytics />
             </div>
+            {session?.adminToken && (
+              <div className="max-lg:order-5">
+                <BroadcastForm token={session.adminToken} url={session.wsUrl} />
+              </div>
+            )}
           </div>
           <section
             aria-label="Realtime connection"
@@ -96,7 +101,7 @@ export function Dashboard({ session }: { session: DevSession | null }) {
             <div className="max-lg:order-2">
               <OutageSimulator simulator={simulator} outage={outage} verdict={verdict} />
             </div>
-            <div className="grid grid-cols-1 gap-3 max-lg:order-4 sm:gap-4">
+            <div className="grid grid-cols-1 gap-3 max-lg:order-4 sm:gap-4 md:max-lg:grid-cols-2">
               <Connection
                 rate={activity.rate}
                 perSecond={activity.perSecond}
@@ -105,7 +110,6 @@ export function Dashboard({ session }: { session: DevSession | null }) {
                 share={share}
               />
               <RoomList {...rooms} activity={activity} listen={listen} forget={forget} />
-              {session?.adminToken && <BroadcastForm token={session.adminToken} url={session.wsUrl} />}
             </div>
           </section>
         </div>

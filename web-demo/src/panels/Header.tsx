@@ -56,17 +56,18 @@ const SPOKEN: Record<ConnectionState["status"], string> = {
 function StatusPill({ rate }: { rate: number }) {
   const { state } = useLive();
   const now = useNow(250, state.status === "reconnecting");
-  const { tone, label } = statusText(state, now);
+  const { tone, label, short = label } = statusText(state, now);
   const live = state.status === "connected";
   return (
     <a
       href="#connection"
       data-testid="status"
       data-status={state.status}
-      className={`flex h-8 items-center gap-2 rounded-full px-3 font-medium text-xs tabular-nums transition-colors duration-300 ${BADGE[tone]}`}
+      className={`flex h-8 shrink-0 items-center gap-2 whitespace-nowrap rounded-full px-3 font-medium text-xs tabular-nums transition-colors duration-300 ${BADGE[tone]}`}
     >
       <Dot tone={tone} live={live} />
-      {label}
+      <span className="max-sm:hidden">{label}</span>
+      <span className="sm:hidden">{short}</span>
       {/* Apart from the countdown, which would be read out each second. */}
       <span role="status" className="sr-only">
         {SPOKEN[state.status]}

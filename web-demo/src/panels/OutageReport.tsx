@@ -4,6 +4,7 @@ import { useNow } from "../hooks/useNow.ts";
 import { formatCount, formatDuration } from "../lib/format.ts";
 import type { Outage, Recovery } from "../lib/outages.ts";
 import type { Verdict } from "../lib/verdict.ts";
+import { Empty } from "../ui/Card.tsx";
 import { TEXT } from "../ui/tone.ts";
 
 const ICON: Record<Verdict["id"], typeof CircleCheck> = {
@@ -45,21 +46,30 @@ export function OutageReport({ outage, verdict }: OutageReportProps) {
       <p role="status" className="mt-2">
         <VerdictLine verdict={verdict} />
       </p>
-      {outage && outage.rooms.length > 0 && (
-        <div className="mt-2">
+      {/* The height of the dashboard's five rooms, so that nothing below moves when they are listed. */}
+      <div className="mt-2 flex min-h-34 flex-col">
+        {outage && outage.rooms.length > 0 ? (
           <Rooms rooms={outage.rooms} />
-        </div>
-      )}
+        ) : (
+          <Empty>
+            {outage?.backAt === undefined
+              ? "What each room missed and got back is listed here."
+              : "No room had news meanwhile."}
+          </Empty>
+        )}
+      </div>
     </div>
   );
 }
 
 function Length({ outage: { lostAt, backAt, attempts, why } }: { outage: Outage }) {
   const now = useNow(200, backAt === undefined);
+  // The coming attempt is none yet.
+  const made = backAt === undefined ? attempts - 1 : attempts;
   return (
     <p className="text-ink-3 text-xs tabular-nums" title={why}>
       <span data-testid="away-for">{formatDuration((backAt ?? now) - lostAt)}</span> ·{" "}
-      {attempts === 1 ? "1 attempt" : `${attempts} attempts`}
+      {made === 1 ? "1 attempt" : `${made} attempts`}
     </p>
   );
 }

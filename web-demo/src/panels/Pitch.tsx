@@ -20,9 +20,7 @@ export function Pitch({ verdict, ready, cut }: PitchProps) {
         </p>
         <div data-testid="pitch" className="mt-0.5 min-h-5">
           {verdict.id === "none" ? (
-            <p className="text-[0.8125rem] text-ink-2">
-              Every room is an ordered stream: after an outage the page gets exactly what it missed.
-            </p>
+            <p className="text-[0.8125rem] text-ink-2">After an outage it gets exactly what it missed.</p>
           ) : (
             <VerdictLine verdict={verdict} />
           )}

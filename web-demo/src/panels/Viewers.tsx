@@ -35,7 +35,10 @@ export const Viewers = memo(function Viewers() {
             </span>
           )}
         </span>
-        <span data-testid="viewer-count" className="pr-1.5 text-ink-2 text-xs tabular-nums max-sm:sr-only">
+        <span
+          data-testid="viewer-count"
+          className="pr-1.5 text-left text-ink-2 text-xs tabular-nums max-sm:sr-only sm:min-w-[9rem]"
+        >
           {summary}
         </span>
       </button>
