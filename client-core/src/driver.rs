@@ -58,6 +58,8 @@ pub struct Event<'a> {
     pub timestamp: Option<&'a str>,
     /// Whether it belongs to the snapshot of a join.
     pub snapshot: bool,
+    /// Whether it was missed at its time, and comes now because the stream was taken up again.
+    pub replayed: bool,
     /// How many events before it were conflated.
     pub skipped: u64,
 }
@@ -149,10 +151,11 @@ impl<H: Host> Driver<H> {
         {
             let Some(key) = self.machine.room_key(room) else { return };
             let delivery = self.machine.on_event(key, frame.offset.unwrap_or(0), frame.skipped, frame.snapshot);
-            if delivery == Delivery::Deliver {
+            if delivery.is_shown() {
+                let replayed = delivery == Delivery::Replayed;
                 let (offset, event_id) = (frame.offset, frame.event_id.as_deref());
                 let (timestamp, snapshot, skipped) = (frame.timestamp.as_deref(), frame.snapshot, frame.skipped);
-                self.host.event(&Event { kind, data, room, offset, event_id, timestamp, snapshot, skipped });
+                self.host.event(&Event { kind, data, room, offset, event_id, timestamp, snapshot, replayed, skipped });
             }
             return self.drain();
         }

@@ -22,7 +22,7 @@ use crate::{
     rooms::Rooms,
     state::{ConnectionState, Phase},
 };
-use osbackend_protocol::{Action, RoomName, client_msg::Resume};
+use osbackend_protocol::{Action, RoomName, RoomPosition, client_msg::Resume};
 use std::collections::VecDeque;
 
 /// Something that happened.
@@ -72,6 +72,9 @@ pub enum Input {
         /// Whether it wants the newest event of each key at first (§5).
         snapshot: bool,
     },
+    /// A room that is wanted, and not joined yet, was read up to here by a client before this one, as its
+    /// [`Machine::rooms`] told after it was closed.
+    Position(RoomPosition),
     /// The application doesn't want to be in a room any more.
     Leave {
         /// The room.
@@ -221,6 +224,7 @@ impl Machine {
             Input::Activity => self.heard(),
             Input::Malformed => self.malformed(),
             Input::Join { room, snapshot } => self.join(&room, snapshot),
+            Input::Position(position) => self.rooms.begin_at(position),
             Input::Leave { room } => self.leave(room),
             Input::Request { id, kind, payload, timeout_ms, lane } => self.take_request(id, kind, payload, timeout_ms, lane),
             Input::Send { kind, payload } => self.enqueue(Message { request: None, kind, payload, attempts: None }),

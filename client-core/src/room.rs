@@ -38,6 +38,15 @@ pub enum Delivery {
     Gap = 2,
     /// The room isn't joined now: not shown.
     NotJoined = 3,
+    /// As `Deliver`, of what happened while this client was away: it comes because a join took the stream up again.
+    Replayed = 4,
+}
+
+impl Delivery {
+    /// Whether the event is to be shown.
+    pub fn is_shown(self) -> bool {
+        matches!(self, Self::Deliver | Self::Replayed)
+    }
 }
 
 /// Where a room stands, as the application sees it.

@@ -60,6 +60,8 @@ struct Room {
     position: Option<Position>,
     /// Events of the snapshot that still have to come; until then there is no position to recover from.
     snapshot_due: u64,
+    /// Events up to this offset are the replay of what was missed.
+    replay_to: u64,
     membership: Membership,
     asking: Asking,
     /// A join was written on this connection, or a leave was not, and nothing shows that we are no member.
@@ -82,6 +84,7 @@ impl Room {
             auto,
             position: None,
             snapshot_due: 0,
+            replay_to: 0,
             membership: Membership::Out,
             asking: Asking::Idle,
             asked: false,
@@ -105,11 +108,13 @@ impl Room {
             _ if self.failure.is_some() => RoomStatus::Refused,
             _ => RoomStatus::Joining,
         };
+        // Of a membership that is over, what can't be recovered from is no position.
+        let position = if self.membership == Membership::Joined { self.position.as_ref() } else { self.resumable() };
         RoomState {
             room: self.name.as_str().to_owned(),
             status,
-            epoch: self.position.as_ref().map(|position| position.epoch.clone()),
-            offset: self.position.as_ref().map(|position| position.offset),
+            epoch: position.map(|position| position.epoch.clone()),
+            offset: position.map(|position| position.offset),
             recovered: self.recovered,
             client_count: self.client_count,
             snapshot_due: Some(self.snapshot_due).filter(|due| *due > 0 && status == RoomStatus::Joined),
@@ -298,6 +303,7 @@ impl Rooms {
             room.position = Some(Position { epoch: result.epoch.clone(), offset: result.offset.saturating_sub(behind) });
             room.snapshot_due = if room.snapshot { result.snapshot } else { 0 };
         }
+        room.replay_to = if result.recovered && result.replayed > 0 { result.offset } else { 0 };
         room.membership = Membership::Joined;
         room.asking = Asking::Idle;
         room.asked = false;
@@ -364,7 +370,16 @@ impl Rooms {
         if room.asking == Asking::Idle {
             room.strikes = 0;
         }
-        Delivery::Deliver
+        if offset <= room.replay_to { Delivery::Replayed } else { Delivery::Deliver }
+    }
+
+    /// Begins where another client stopped.
+    pub(crate) fn begin_at(&mut self, at: RoomPosition) {
+        let RoomPosition { room, epoch: Some(epoch), offset: Some(offset) } = at else { return };
+        let Some(room) = self.key(room.as_str()).and_then(|key| self.get(key)) else { return };
+        if room.position.is_none() {
+            room.position = Some(Position { epoch, offset });
+        }
     }
 
     /// What to do about a gap in this room.

@@ -197,7 +197,7 @@ proptest! {
                     let delivery = machine.on_event(key, offset, skipped, snapshot);
                     let after = machine.rooms().into_iter().find(|state| state.room == name.as_str());
                     let (before, after) = (before.unwrap(), after.unwrap());
-                    if delivery == Delivery::Deliver && offset != 0 && after.offset != before.offset {
+                    if delivery.is_shown() && offset != 0 && after.offset != before.offset {
                         let epoch = after.epoch.clone().unwrap();
                         prop_assert!(offset > before.offset.unwrap());
                         prop_assert!(offset <= before.offset.unwrap() + 1 + skipped, "a gap was shown");

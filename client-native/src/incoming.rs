@@ -24,6 +24,8 @@ pub struct Event {
     pub timestamp: Option<String>,
     /// Whether it belongs to the snapshot of a join: the newest of its key, maybe seen before.
     pub snapshot: bool,
+    /// Whether it was missed at its time, and comes now because the stream was taken up again after a loss.
+    pub replayed: bool,
     /// How many events of the room before it were conflated (§5).
     pub skipped: u64,
 }
@@ -38,6 +40,7 @@ impl Event {
             event_id: event.event_id.map(str::to_owned),
             timestamp: event.timestamp.map(str::to_owned),
             snapshot: event.snapshot,
+            replayed: event.replayed,
             skipped: event.skipped,
         })
     }

@@ -6,6 +6,7 @@
 // As `Delivery` of client-core has it.
 const DELIVER = 0;
 const NOT_JOINED = 3;
+const REPLAYED = 4;
 
 /** `RoomKey::NONE` of client-core. */
 const NO_KEY = 0xffffffff;
@@ -192,7 +193,8 @@ export class Receiver {
     if (frame.type === known.type) frame.type = known.type;
     else known.type = frame.type;
     const verdict = core.judge(known.key, frame.offset ?? 0, frame.skipped ?? 0, frame.snapshot === true);
-    if (verdict === DELIVER) {
+    if (verdict === DELIVER || verdict === REPLAYED) {
+      if (verdict === REPLAYED) frame.replayed = true;
       const first = this.#deliveries.isFirst(eventId, known.hash);
       try {
         this.#sink.event(frame, first);

@@ -6,7 +6,7 @@ use crate::{
     shell::{Shell, state_to_js, to_js},
 };
 use osbackend_client_core::{Input, Lane};
-use osbackend_protocol::{Action, RoomName};
+use osbackend_protocol::{Action, RoomName, RoomPosition};
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
 
@@ -72,6 +72,14 @@ impl Client {
         let room = RoomName::parse(room)?;
         self.shell.handle(Input::Join { room, snapshot });
         Ok(())
+    }
+
+    /// A room that is wanted, and not joined yet, was read up to there by a client that was closed.
+    pub fn seek(&self, room: &str, epoch: String, offset: f64) {
+        if let Ok(room) = RoomName::parse(room) {
+            let position = RoomPosition { room, epoch: Some(epoch), offset: Some(offset as u64) };
+            self.shell.handle(Input::Position(position));
+        }
     }
 
     /// Leaves a room; one that isn't joined is left already.

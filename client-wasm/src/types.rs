@@ -81,6 +81,8 @@ export interface EventFrame {
   eventId: string;
   timestamp: string;
   snapshot?: boolean;
+  /** Missed at its time, and brought by the recovery of its room. */
+  replayed?: boolean;
   skipped?: number;
 }
 

@@ -12,7 +12,7 @@ mod tokens;
 
 use super::*;
 use crate::{config::BackoffConfig, control::*, pending::Settled, room::RoomStatus};
-use osbackend_protocol::{ClientMessage, EvaluatedPolicy, Identity, Limits, Policy, decode_client};
+use osbackend_protocol::{ClientMessage, EvaluatedPolicy, Identity, Limits, Policy, RoomPosition, decode_client};
 
 /// What a server tells of its default policy.
 fn policy(sub: &str, role: &str) -> Option<EvaluatedPolicy> {

@@ -20,6 +20,46 @@ fn a_reconnect_resumes_the_session_and_every_position() {
 }
 
 #[test]
+fn what_was_missed_is_told_from_what_happens() {
+    let mut rig = Rig::live(vec![outcome("agent:7", "e", 5, false)]);
+    rig.close(1006);
+    rig.again(vec![RoomOutcome { replayed: 3, ..outcome("agent:7", "e", 8, true) }]);
+    for (offset, delivery) in [(6, Delivery::Replayed), (8, Delivery::Gap), (7, Delivery::Replayed), (8, Delivery::Replayed)] {
+        assert_eq!(rig.event("agent:7", offset), delivery, "{offset}");
+    }
+    assert_eq!(rig.event("agent:7", 9), Delivery::Deliver);
+    // A snapshot is no replay.
+    rig.close(1006);
+    rig.again(vec![RoomOutcome { snapshot: 1, ..outcome("agent:7", "f", 2, false) }]);
+    let key = rig.machine.room_key("agent:7").unwrap();
+    assert_eq!(rig.machine.on_event(key, 2, 0, true), Delivery::Deliver);
+}
+
+#[test]
+fn another_client_goes_on_where_this_one_stopped() {
+    let mut rig = Rig::live(vec![
+        outcome("agent:7", "e", 5, false),
+        RoomOutcome { snapshot: 2, ..outcome("agent:8", "e", 5, false) },
+    ]);
+    rig.event("agent:7", 6);
+    rig.input(Input::Disconnect);
+    // Of the other room the snapshot hadn't come: there is nothing to go on from.
+    let told = |state: RoomState| (state.epoch, state.offset);
+    assert_eq!(rig.machine.rooms().into_iter().map(told).collect::<Vec<_>>(), [(Some("e".to_owned()), Some(6)), (None, None)]);
+    let at = RoomPosition { room: room("agent:7"), epoch: Some("e".to_owned()), offset: Some(6) };
+
+    let mut next = Rig::new();
+    next.input(Input::Position(at.clone()));
+    next.input(Input::Join { room: room("agent:7"), snapshot: true });
+    next.input(Input::Position(at.clone()));
+    next.input(Input::Connect);
+    assert_eq!(next.open().rooms, [at]);
+    next.control(Control::Greeting(Box::new(greeting(vec![RoomOutcome { replayed: 1, ..outcome("agent:7", "e", 7, true) }]))));
+    assert_eq!(next.machine.rooms()[0].recovered, Some(true));
+    assert_eq!(next.event("agent:7", 7), Delivery::Replayed);
+}
+
+#[test]
 fn a_join_that_did_not_recover_takes_the_offset_of_the_room() {
     let mut rig = Rig::live(vec![outcome("agent:7", "e", 5, false)]);
     rig.close(1006);

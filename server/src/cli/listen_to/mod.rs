@@ -313,7 +313,7 @@ struct Frame {
 impl Frame {
     fn into_event(self, room: &str) -> Event {
         let Self { kind, data, offset, event_id, timestamp } = self;
-        Event { kind, room: room.to_owned(), data, offset, event_id, timestamp, snapshot: false, skipped: 0 }
+        Event { kind, room: room.to_owned(), data, offset, event_id, timestamp, snapshot: false, replayed: true, skipped: 0 }
     }
 }
 

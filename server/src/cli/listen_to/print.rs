@@ -29,6 +29,8 @@ struct Line<'a> {
     timestamp: Option<&'a str>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     snapshot: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    replayed: bool,
     #[serde(skip_serializing_if = "is_zero")]
     skipped: u64,
     data: &'a RawValue,
@@ -59,6 +61,7 @@ impl Printer {
                     (true, ..) => paint.dim("snapshot "),
                     (_, None, _) => paint.dim("ephemeral "),
                     (.., skipped) if skipped > 0 => paint.yellow(&format!("{skipped} conflated ")),
+                    _ if event.replayed => paint.dim("replayed "),
                     _ => String::new(),
                 };
                 let kind = paint.by_name(&format!("{kind:<types$}"));
@@ -76,6 +79,7 @@ fn json(event: &Event) -> String {
         event_id: event.event_id.as_deref(),
         timestamp: event.timestamp.as_deref(),
         snapshot: event.snapshot,
+        replayed: event.replayed,
         skipped: event.skipped,
         data: &event.data,
     };
@@ -96,6 +100,7 @@ mod tests {
             event_id: Some("e-1".to_owned()),
             timestamp: Some("2026-11-24T10:11:12.345Z".to_owned()),
             snapshot: false,
+            replayed: false,
             skipped: 2,
         }
     }
@@ -107,6 +112,13 @@ mod tests {
             line,
             r#"{"type":"note","room":"agent:7","offset":3,"eventId":"e-1","timestamp":"2026-11-24T10:11:12.345Z","skipped":2,"data":{"a": 1}}"#
         );
+    }
+
+    #[test]
+    fn what_was_missed_is_marked_in_either_form() {
+        let missed = Event { replayed: true, skipped: 0, ..event("note", "{}") };
+        assert!(Printer::Json.line(&missed).contains(r#""replayed":true"#));
+        assert!(Printer::human(Paint::always(), &[]).line(&missed).contains("replayed "));
     }
 
     #[test]

@@ -100,6 +100,7 @@ mod tests {
             event_id: None,
             timestamp: None,
             snapshot: false,
+            replayed: false,
             skipped: 0,
         }
     }
