@@ -2,8 +2,8 @@
 import { type Core, type CoreFactory, text } from "./core.js";
 import { dispatcher, type Receivers } from "./dispatch.js";
 import { type Call, Emitter } from "./emitter.js";
-import { endOf, isResting } from "./ends.js";
-import { fromBody, messageOf, RealtimeError } from "./errors.js";
+import { endOf, hasEnded, isResting } from "./ends.js";
+import { asError, fromBody, messageOf, RealtimeError } from "./errors.js";
 import { isLocal, type RealtimeEvent, type Remove, type Subscribe } from "./events.js";
 import type { Action } from "./generated/protocol.js";
 import { Holder } from "./holder.js";
@@ -18,7 +18,7 @@ import { PresenceStore } from "./presence.js";
 import { Replies } from "./replies.js";
 import { reportFailure } from "./report.js";
 import type { Emit, Request, RequestOptions } from "./requests.js";
-import type { AnyRoom, PublishOptions, RoomHandle, RoomOwner } from "./room.js";
+import type { PublishOptions, RoomHandle, RoomOwner } from "./room.js";
 import { Rooms } from "./rooms.js";
 import { Teller } from "./teller.js";
 import type {
@@ -101,6 +101,7 @@ export class RealtimeClient<E = unknown> {
     this.#outgoing = new Outgoing({
       replies: this.#replies,
       core: () => this.#decided,
+      isClosed: () => hasEnded(this.#state),
       options: () => this.#options,
       failed: (error) => this.#teller.failed(error),
     });
@@ -126,7 +127,7 @@ export class RealtimeClient<E = unknown> {
       can: (room, action) => this.can(room, action),
       presence: (room) => this.presence.get(room),
       publish: (room, type, data, options) => this.#outgoing.publish(room, type, data, options),
-      release: (handle) => this.#release(handle),
+      release: (handle) => this.#rooms.release(handle, this.#core),
     };
     const emitter = (name: string) => (isLocal(name) ? this.#local : this.#wire);
     this.on = ((name: string, call: unknown) => emitter(name).on(name, call as Call)) as Subscribe<E>;
@@ -187,8 +188,7 @@ export class RealtimeClient<E = unknown> {
     newest.client = this;
     newest.connected?.(this);
     const connected = this.#connected.promise();
-    if (otherUser || (this.#core !== undefined && !sameOptions(before.options, this.#options)))
-      this.#drop(otherUser);
+    if (otherUser || !sameOptions(before.options, this.#options)) this.#drop(otherUser);
     const core = this.#core;
     if (core === undefined) {
       this.#start();
@@ -262,13 +262,7 @@ export class RealtimeClient<E = unknown> {
 
   /** @internal For who comes to a room after its snapshot: calls `listener` with the newest event of each key. */
   replay(room: string, listener: (event: RealtimeEvent<E>) => void): void {
-    for (const event of this.latest(room)?.events() ?? []) {
-      try {
-        listener(event as RealtimeEvent<E>);
-      } catch (thrown) {
-        this.#teller.listenerFailed(thrown, "*");
-      }
-    }
+    this.#rooms.replay(room, listener as (event: RealtimeEvent) => void);
   }
 
   /** Sends a message without waiting for an answer; a refusal is told by "error". Waits while offline. */
@@ -341,10 +335,7 @@ export class RealtimeClient<E = unknown> {
         dispatcher(this.#receivers, () => this.#core === core, checks),
       );
     } catch (cause) {
-      const error =
-        cause instanceof RealtimeError
-          ? cause
-          : new RealtimeError("bad_options", messageOf(cause), { cause });
+      const error = asError("bad_options", cause);
       this.#closed({ status: "closed", reason: error.message }, error);
       return;
     }
@@ -360,6 +351,7 @@ export class RealtimeClient<E = unknown> {
   #drop(otherUser: boolean): void {
     const core = this.#core;
     this.#core = undefined;
+    this.#rooms.dropPositions();
     this.#tokenCall += 1;
     this.#undecided = false;
     this.#replies.refuse(
@@ -446,9 +438,8 @@ export class RealtimeClient<E = unknown> {
     if (core === undefined) return;
     const wasUndecided = this.#undecided;
     this.#undecided = false;
-    const { status } = this.#state;
     // What the server has already is not handed over again: each time it would check every room.
-    const known = status === "connected" && !holder.isText && holder.has(token);
+    const known = this.#state.status === "connected" && !holder.isText && holder.has(token);
     holder.give(token);
     if (!known) core.setToken(token);
     if (!wasUndecided) return;
@@ -458,13 +449,10 @@ export class RealtimeClient<E = unknown> {
     else if (this.#state.status === "reconnecting") core.wake();
   }
 
-  #release(handle: AnyRoom): void {
-    if (this.#rooms.release(handle, this.#core)) this.metrics.forget(handle.name);
-  }
-
   #roomChanged(state: RoomState): void {
     this.#changed();
     this.presence.room(state);
+    this.metrics.room(state);
     this.#local.emit("room", state);
     if (state.status === "refused") this.#teller.failed(fromBody(state.error, { room: state.room }));
   }
@@ -477,6 +465,18 @@ export class RealtimeClient<E = unknown> {
     this.#setState(state);
     this.#connected.reject(why);
     if (!this.#over) this.#teller.failed(why, true);
+    this.#retire(this.#core);
+  }
+
+  /** What has ended holds nothing: of its core nothing is left but how far the rooms were read. */
+  #retire(core: Core | undefined): void {
+    // Not at once: this may be running inside of a call of that very core, which has more to tell.
+    setTimeout(() => {
+      if (core === undefined || core !== this.#core || !hasEnded(this.#state)) return;
+      this.#rooms.keepPositions(core);
+      this.#core = undefined;
+      core.free();
+    }, 0);
   }
 
   #setState(state: ConnectionState): void {

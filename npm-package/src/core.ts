@@ -21,6 +21,8 @@ export interface Core {
   fixToken(fixed: boolean): void;
   join(room: string, snapshot: boolean): void;
   leave(room: string): void;
+  /** A room that is wanted, and not joined yet, was read up to there by another core. */
+  seek(room: string, epoch: string, offset: number): void;
   /** `retry`: a publish with a key, which may be sent again after a lost connection. */
   request(type: string, payload: unknown, timeoutMs?: number, retry?: boolean): number;
   send(type: string, payload: unknown): void;

@@ -48,18 +48,21 @@ export function dispatcher(to: Receivers, current: () => boolean, checks: Ready[
         const bad = checks.judge(frame, to.validators());
         if (bad !== undefined) {
           if (first) to.kept(bad);
-          rooms.get(frame.room)?.latest.pass(frame);
+          const latest = rooms.get(frame.room)?.latest;
+          latest?.pass(frame);
+          if (frame.snapshot && latest?.due === 0) metrics.complete(frame.room);
           return;
         }
       }
+      if (frame.type === "metric_update") metrics.update(frame);
       if (first) {
-        if (frame.type === "metric_update") metrics.update(frame);
         wire.emit(frame.type, frame.data, frame);
         local.emit("*", frame);
       }
       const room = rooms.get(frame.room);
       if (room === undefined) return;
       room.latest.keep(frame);
+      if (frame.snapshot && room.latest.due === 0) metrics.complete(frame.room);
       if (!isLocal(frame.type)) room.emitter.emit(frame.type, frame.data, frame);
       room.emitter.emit("*", frame);
     },

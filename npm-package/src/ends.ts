@@ -7,6 +7,11 @@ export function isResting(state: ConnectionState): boolean {
   return state.status === "closed" && state.reason.startsWith("gave up");
 }
 
+/** Nothing comes until the application connects again. */
+export function hasEnded(state: ConnectionState): boolean {
+  return state.status === "closed" && !isResting(state);
+}
+
 /** Where it should have led to, and what to set if that was not meant. */
 function about(url: string | URL | undefined): string {
   return url === undefined

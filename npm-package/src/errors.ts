@@ -73,6 +73,11 @@ export function fromBody(body: unknown, details: RealtimeErrorDetails = {}): Rea
   });
 }
 
+/** What was thrown as an error of this package. */
+export function asError(code: RealtimeErrorCode, cause: unknown): RealtimeError {
+  return cause instanceof RealtimeError ? cause : new RealtimeError(code, messageOf(cause), { cause });
+}
+
 /** The text of anything that was thrown. */
 export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);

@@ -25,13 +25,22 @@ export interface RealtimeEvents {}
 /** Data by event name: the contract's own, the augmented ones, and those of `createClient<E>()`. */
 export type EventMap<E = unknown> = DomainEventMap & RealtimeEvents & E;
 
+/** What is known of an event beside its type and data: its room, offset, id and time. */
+export interface EventPlace extends Omit<EventFrame, "type" | "data"> {
+  /**
+   * It was missed at its time, while the client was away, and comes now because its room was recovered (§5). What a snapshot holds has
+   * `snapshot` instead. Who tells of what happens right now (a toast, a sound) leaves out both.
+   */
+  replayed?: boolean;
+}
+
 /** Where an event stands: its room, offset, id and time. */
-export interface EventMeta<K extends string = string> extends Omit<EventFrame, "type" | "data"> {
+export interface EventMeta<K extends string = string> extends EventPlace {
   type: K;
 }
 
 /** One event with its data. */
-export interface EventOf<K extends keyof EventMap<E>, E = unknown> extends Omit<EventFrame, "type" | "data"> {
+export interface EventOf<K extends keyof EventMap<E>, E = unknown> extends EventPlace {
   type: K;
   data: EventMap<E>[K];
 }

@@ -1,5 +1,5 @@
 /** What a room's snapshot would be now, for listeners that come to a room which is joined already. */
-import type { RealtimeEvent } from "./events.js";
+import type { EventPlace, RealtimeEvent } from "./events.js";
 import type { DomainEventMap, EventFrame } from "./generated/protocol.js";
 
 /** By what the newer replaces the older (§4, "latest by"). */
@@ -72,7 +72,8 @@ export class Latest {
     const frames = [...this.#types.values()].flatMap((newest) => [...newest.values()]);
     frames.sort((a, b) => (a.offset ?? 0) - (b.offset ?? 0));
     return frames.map(
-      ({ skipped: _, ...frame }) => ({ ...frame, snapshot: true }) as unknown as RealtimeEvent,
+      ({ skipped: _, replayed: __, ...frame }: EventFrame & EventPlace) =>
+        ({ ...frame, snapshot: true }) as unknown as RealtimeEvent,
     );
   }
 }

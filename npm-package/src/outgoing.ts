@@ -13,11 +13,16 @@ const QUEUE_LIMIT = 256;
 const PUBLISH_TIMEOUT_MS = 60_000;
 const REQUEST_TIMEOUT_MS = 10_000;
 
+/** What a core says where there is one. */
+const closed = () => new RealtimeError("unavailable", "the connection is closed: call connect() first");
+
 /** What it needs of the client. */
 export interface OutgoingHost {
   readonly replies: Replies;
   /** The core, if there is one, and it is of the user who asks. */
   core(): Core | undefined;
+  /** Closed, until the application connects again. */
+  isClosed(): boolean;
   options(): ClientOptions;
   failed(error: RealtimeError): void;
 }
@@ -39,6 +44,10 @@ export class Outgoing {
       return;
     }
     const refuse = (error: RealtimeError) => this.#host.failed(fromBody(error, { messageType: type }));
+    if (this.#host.isClosed()) {
+      refuse(closed());
+      return;
+    }
     const pass = (core: Core) => {
       try {
         core.send(text(type, "type"), payload);
@@ -62,6 +71,7 @@ export class Outgoing {
         this.#host.replies.ask(core, type, payload, ms, promise, retry);
       const core = this.#host.core();
       if (core !== undefined) return ask(core, timeoutMs);
+      if (this.#host.isClosed()) return reject(closed());
       const { requestTimeoutMs = REQUEST_TIMEOUT_MS, publishTimeoutMs = PUBLISH_TIMEOUT_MS } =
         this.#host.options();
       const total = timeoutMs ?? (retry ? publishTimeoutMs : requestTimeoutMs);

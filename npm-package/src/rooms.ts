@@ -2,6 +2,7 @@
 import { type Core, text } from "./core.js";
 import { Emitter } from "./emitter.js";
 import { messageOf } from "./errors.js";
+import type { RealtimeEvent } from "./events.js";
 import { Latest } from "./latest.js";
 import { type AnyRoom, RoomHandle, type RoomOwner } from "./room.js";
 import type { RoomState } from "./types.js";
@@ -11,6 +12,8 @@ interface Entry {
   readonly handles: Set<RoomHandle>;
   state: RoomState;
   snapshot: boolean;
+  /** How far a core that is no more has read it. */
+  position?: RoomState | undefined;
   /** Also where nobody asks yet: who comes later can't have the snapshot again. */
   readonly latest: Latest;
 }
@@ -44,13 +47,12 @@ export class Rooms {
     return handle;
   }
 
-  /** Ends a handle's membership; the last one leaves the room. True when it did. */
-  release(handle: AnyRoom, core: Core | undefined): boolean {
+  /** Ends a handle's membership; the last one leaves the room. */
+  release(handle: AnyRoom, core: Core | undefined): void {
     const entry = this.#entries.get(handle.name);
-    if (entry === undefined || !entry.handles.delete(handle) || entry.handles.size > 0) return false;
+    if (entry === undefined || !entry.handles.delete(handle) || entry.handles.size > 0) return;
     core?.leave(handle.name);
     this.forget(handle.name);
-    return true;
   }
 
   /** The handles of a room. */
@@ -61,9 +63,25 @@ export class Rooms {
   /** Asks a new core for every wanted room; what only the server had joined is forgotten. */
   restore(core: Core): void {
     for (const [room, entry] of [...this.#entries]) {
+      const { epoch, offset } = entry.position ?? {};
+      entry.position = undefined;
       if (entry.handles.size === 0) this.#entries.delete(room);
       else this.#joinNow(core, room, entry);
+      if (epoch !== undefined && offset !== undefined) core.seek(room, epoch, offset);
     }
+  }
+
+  /** For the core that comes next: where this one stopped. */
+  keepPositions(core: Core): void {
+    for (const state of core.rooms()) {
+      const entry = this.#entries.get(state.room);
+      if (entry !== undefined) entry.position = state;
+    }
+  }
+
+  /** What is kept is of another server, or another user's. */
+  dropPositions(): void {
+    for (const entry of this.#entries.values()) entry.position = undefined;
   }
 
   /** Asks the core for the rooms that it may not have been asked for yet. */
@@ -111,6 +129,17 @@ export class Rooms {
   /** The listeners of a room, and where its newest events are kept. */
   get(room: string): Readonly<Pick<Entry, "emitter" | "latest">> | undefined {
     return this.#entries.get(room);
+  }
+
+  /** Calls `listener` with the newest event of each key. */
+  replay(room: string, listener: (event: RealtimeEvent) => void): void {
+    for (const event of this.get(room)?.latest.events() ?? []) {
+      try {
+        listener(event);
+      } catch (thrown) {
+        this.#failed(thrown, "*");
+      }
+    }
   }
 
   /** Another user must not be shown what was kept, nor where the last one stood. */

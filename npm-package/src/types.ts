@@ -129,7 +129,10 @@ export interface RoomState {
   /** `left`: the server ended the membership; `reason` says why. */
   status: "joining" | "joined" | "refused" | "left";
   epoch?: string;
-  /** The offset of the newest event that arrived. */
+  /**
+   * How far the room's stream was read when this was told: what comes next has a greater one. It is not renewed with each event, whose
+   * own is `meta.offset`; `client.rooms` has them as of now.
+   */
   offset?: number;
   /** Whether nothing was missed since the last time (§5). */
   recovered?: boolean;

@@ -67,6 +67,9 @@ export class FakeCore implements Core {
     this.calls.push(["leave", room]);
     this.live = this.live.filter((state) => state.room !== room);
   }
+  seek(room: string, epoch: string, offset: number): void {
+    this.calls.push(["seek", room, epoch, offset]);
+  }
   request(type: string, payload: unknown, timeoutMs?: number, retry?: boolean): number {
     this.calls.push(["request", type, payload, timeoutMs, ...(retry ? ["retry"] : [])]);
     const id = this.#nextId++;

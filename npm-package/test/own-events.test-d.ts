@@ -78,6 +78,7 @@ test("metadata: room, offset, id, time, snapshot, skipped, and the type itself",
     expectTypeOf(meta.eventId).toEqualTypeOf<string>();
     expectTypeOf(meta.timestamp).toEqualTypeOf<string>();
     expectTypeOf(meta.snapshot).toEqualTypeOf<boolean | undefined>();
+    expectTypeOf(meta.replayed).toEqualTypeOf<boolean | undefined>();
     expectTypeOf(meta.skipped).toEqualTypeOf<number | undefined>();
     // @ts-expect-error: the data is the first argument
     meta.data;
@@ -176,6 +177,8 @@ test("hooks: once for all by createHooks, or by a type argument", () => {
   hooks.useEvent("shop:1", "stock_low", ({ sku }) => expectTypeOf(sku).toEqualTypeOf<string>());
   hooks.useEvent("protocol_error", (problem) => expectTypeOf(problem).toEqualTypeOf<ProtocolError>());
   const stock = hooks.useRoomState("shop:1", "stock_low", { keyBy: "sku" });
+  // @ts-expect-error: no field of it
+  hooks.useRoomState("shop:1", "stock_low", { keyBy: "skus" });
   expectTypeOf(stock.events[0]?.data).toEqualTypeOf<{ sku: string } | undefined>();
   expectTypeOf(stock.events[0]?.offset).toEqualTypeOf<number | undefined>();
   hooks.RealtimeProvider({ client });

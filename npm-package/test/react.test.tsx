@@ -14,6 +14,7 @@ import {
   useWebSocketMetrics,
   useWebSocketRoom,
 } from "../src/react/index.js";
+import type { RoomState } from "../src/types.js";
 import { type FakeCore, fakeClient, settled } from "./fake-core.js";
 
 const GRACE = 500;
@@ -192,6 +193,51 @@ test("metrics: filled by the snapshot, also for a component that comes later; st
     timestamp: "2026-01-01T00:00:00.000Z",
   });
   expect(core.count("join")).toBe(1);
+});
+
+test("metrics tell how they stand: loading, refused with nothing shown, and after a loss only what the snapshot brings", async () => {
+  const { client, live } = fakeClient();
+  const core = await live();
+  const { result } = renderHook(() => useWebSocketMetrics(["calls", "gone"]), { wrapper: inside(client) });
+  const room = (state: object) => core.room({ room: "dashboard:overview", ...state } as RoomState);
+  const frame = (happen: () => void) =>
+    act(async () => {
+      happen();
+      await new Promise((resolve) => requestAnimationFrame(resolve));
+    });
+  const put = (metric: string, n: number, mark = {}) => {
+    const event = { type: "metric_update", data: { metric, values: { n } }, room: "dashboard:overview" };
+    core.sink.event(
+      { ...event, eventId: `${metric}${n}`, timestamp: "2026-01-01T00:00:00.000Z", ...mark },
+      true,
+    );
+  };
+  const shown = () => {
+    const { calls, gone, loading, error } = result.current;
+    return [calls?.values.n, gone?.values.n, loading, error?.code];
+  };
+  expect(shown()).toEqual([undefined, undefined, true, undefined]);
+  await frame(() => room({ status: "joined", epoch: "e", offset: 0, recovered: false }));
+  await frame(() => {
+    put("calls", 1);
+    put("gone", 5);
+  });
+  expect(shown()).toEqual([1, 5, false, undefined]);
+  // Away: what was known stays, and says of itself that it is old.
+  await frame(() => core.lost());
+  expect(shown()).toEqual([1, 5, true, undefined]);
+  await frame(() => core.connected());
+  await frame(() => {
+    room({ status: "joined", epoch: "f", offset: 1, recovered: false, snapshotDue: 1 });
+    put("calls", 2, { snapshot: true, offset: 1 });
+  });
+  expect(shown()).toEqual([2, undefined, false, undefined]);
+  expect(client.metrics.get("gone")).toBeUndefined();
+  const error = { code: "forbidden", message: "the token doesn't allow this room any more" };
+  client.on("error", () => {});
+  await frame(() => room({ status: "refused", error }));
+  expect(shown()).toEqual([undefined, undefined, false, "forbidden"]);
+  expect(client.metrics.get("calls")).toBeUndefined();
 });
 
 test("readers of the metrics are told once of all that one frame brings", async () => {

@@ -210,6 +210,31 @@ test("one key: renders for no other", async () => {
   expect([renders, result.current.event?.data.status]).toEqual([count + 1, "busy"]);
 });
 
+test("a field of keyBy that the data doesn't have is told in development: once, with those that it has", async () => {
+  const { client, live } = fakeClient();
+  const core = await live();
+  const warn = vi.spyOn(console, "warn").mockImplementation(() => {});
+  const watch = (keyBy: string | readonly string[]) =>
+    renderHook(() => useRoomState(ROOM, "parcel_sent" as string, { keyBy }), { wrapper: inside(client) });
+  watch("parcelID");
+  watch(["parcelId", "carrier"]);
+  await frame(() => joined(core));
+  const send = () => core.event("parcel_sent", { parcelId: "1", carrier: undefined }, ROOM);
+  await frame(send);
+  await frame(send);
+  const advice = expect.stringMatching(
+    /keyBy names "parcelID", which .*"parcel_sent".* it has parcelId, carrier/,
+  );
+  expect(warn.mock.calls).toEqual([[advice]]);
+  warn.mockClear();
+  vi.stubEnv("NODE_ENV", "production");
+  watch("parcelNumber");
+  await frame(send);
+  expect(warn).not.toHaveBeenCalled();
+  vi.unstubAllEnvs();
+  warn.mockRestore();
+});
+
 test("keys of several fields, keys of one's own, and events without a key", async () => {
   const { client, live } = fakeClient();
   const core = await live();

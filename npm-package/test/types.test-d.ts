@@ -10,6 +10,7 @@ import service, {
   type Presence,
   type Published,
   type RealtimeError,
+  type RealtimeErrorCode,
   type RealtimeEvent,
   type RoomPresence,
 } from "../src/index.js";
@@ -63,6 +64,7 @@ test("an event of a room is a union that its type narrows", () => {
     if (event.type === "agent_status_change") expectTypeOf(event.data).toEqualTypeOf<AgentStatusChange>();
     if (event.type === "order_placed") expectTypeOf(event.data.total).toEqualTypeOf<number>();
     expectTypeOf(event.snapshot).toEqualTypeOf<boolean | undefined>();
+    expectTypeOf(event.replayed).toEqualTypeOf<boolean | undefined>();
   });
 });
 
@@ -84,8 +86,14 @@ test("requests take their payload and give their reply", () => {
 test("metrics are keyed by the names asked for", () => {
   const metrics = useWebSocketMetrics(["voice_call"]);
   expectTypeOf(metrics.voice_call?.values).toEqualTypeOf<Readonly<Record<string, MetricValue>> | undefined>();
+  expectTypeOf(metrics.loading).toEqualTypeOf<boolean>();
+  expectTypeOf(metrics.error?.code).toEqualTypeOf<RealtimeErrorCode | undefined>();
   // @ts-expect-error: not asked for
   metrics.call_cost;
+  const some = useWebSocketMetrics(["a"] as string[]);
+  expectTypeOf(some.anything?.timestamp).toEqualTypeOf<string | undefined>();
+  // @ts-expect-error: a name that the answer has itself
+  useWebSocketMetrics(["voice_call", "error"]);
 });
 
 test("the state narrows by its status", () => {
@@ -116,6 +124,14 @@ test("useRoomState gives the events of the type asked for, all of them or one", 
   expectTypeOf(useRoomState("shop:1", "unheard_of", { key: "" }).event).toEqualTypeOf<
     UnknownEvent | undefined
   >();
+  useRoomState("dashboard:overview", "agent_status_change", { keyBy: "status" });
+  useRoomState("shop:1", "unheard_of", { keyBy: "anything" });
+  // @ts-expect-error: no field of it
+  useRoomState("dashboard:overview", "agent_status_change", { keyBy: "agentID" });
+  // @ts-expect-error: no field of it
+  useRoomState("dashboard:overview", "agent_status_change", { keyBy: ["agentId", "state"], key: ["7", "x"] });
+  // @ts-expect-error: no field of an event of one's own
+  useRoomState("shop:1", "order_placed", { keyBy: "orderID" });
   // @ts-expect-error: one key has no list of events
   useRoomState("dashboard:overview", "agent_status_change", { key: "7" }).events;
 });

@@ -15,5 +15,5 @@ export {
   useRoomState,
 } from "./use-room-state.js";
 export { useWebSocket, type WebSocketResult } from "./use-websocket.js";
-export { type MetricsByName, useWebSocketMetrics } from "./use-websocket-metrics.js";
+export { type MetricsByName, type MetricsStatus, useWebSocketMetrics } from "./use-websocket-metrics.js";
 export { type RoomOptions, useWebSocketRoom } from "./use-websocket-room.js";

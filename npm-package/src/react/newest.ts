@@ -3,6 +3,7 @@ import type { EventMap, EventOf } from "../events.js";
 import type { EventFrame } from "../generated/protocol.js";
 import { keyOf } from "../latest.js";
 import type { RoomState } from "../types.js";
+import { checkKey } from "./key-check.js";
 
 /** How what is shown stands. */
 export interface NewestStatus {
@@ -51,20 +52,27 @@ export class Newest {
   picture: NewestEvents<AnyEvent> = NOTHING;
   readonly #fields: readonly string[];
   readonly #inSnapshot: boolean;
+  /** The fields are the application's choice, and no event was there yet to tell whether they are right. */
+  #unchecked: boolean;
   readonly #keyPictures = new Map<string, NewestEvent<AnyEvent>>();
   #newest = new Map<string, EventFrame>();
   /** What has come since the join whose snapshot is under way; it replaces the rest when that is complete. */
   #fresh: Map<string, EventFrame> | undefined;
   #changed = false;
 
-  /** `fields` of the data are the key; `inSnapshot`: the server's snapshot holds the newest of each. */
-  constructor(type: string, fields: readonly string[], inSnapshot: boolean) {
+  /** `fields` of the data are the key, `chosen` by the application; `inSnapshot`: the server's snapshot holds the newest of each. */
+  constructor(type: string, fields: readonly string[], inSnapshot: boolean, chosen = false) {
     this.type = type;
     this.#fields = fields;
     this.#inSnapshot = inSnapshot;
+    this.#unchecked = chosen;
   }
 
   keep(frame: EventFrame): void {
+    if (this.#unchecked) {
+      this.#unchecked = false;
+      checkKey(this.type, this.#fields, frame.data as Record<string, unknown>);
+    }
     const key = keyOf(frame.data as Record<string, unknown>, this.#fields);
     this.#newest.set(key, frame);
     this.#fresh?.set(key, frame);

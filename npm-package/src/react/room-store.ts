@@ -56,7 +56,7 @@ export class RoomStore {
     let collection = this.#collections.get(id);
     if (collection === undefined) {
       const own = keyFields(type);
-      collection = new Newest(type, fields ?? own ?? [], own !== undefined);
+      collection = new Newest(type, fields ?? own ?? [], own !== undefined, fields !== undefined);
       this.#collections.set(id, collection);
       this.#byType.set(type, [...(this.#byType.get(type) ?? []), collection]);
       collection.seed(this.#latest?.of(type) ?? []);

@@ -12,6 +12,14 @@ export interface UseEvent<E = unknown> {
   /**
    * Listens to an event while mounted, by whichever room it comes, as `client.on` does. The handler may be a new
    * function at each render: the newest is called. Never renders by itself.
+   *
+   * Not all that comes has just happened: `meta.snapshot` marks what was there before the room was joined (also for a component that
+   * comes later), `meta.replayed` what was missed while the client was away. For a toast leave both out:
+   * ```ts
+   * useEvent("dashboard:overview", "agent_status_change", (data, meta) => {
+   *   if (!meta.snapshot && !meta.replayed) toast(`${data.agentId} is ${data.status}`);
+   * });
+   * ```
    */
   <K extends EventName<E> | Text>(type: NameOf<K, EventName<E>, E>, handler: Listener<K, E>): void;
   /** The same for one room, which is joined while mounted (null: not now), as `useWebSocketRoom` does. */

@@ -6,13 +6,14 @@ import { useRealtimeClient } from "./context.js";
 import { type NewestEvent, type NewestEvents, NO_EVENT, NOTHING } from "./newest.js";
 import { roomStore } from "./room-store.js";
 
-/** What a key is, and which is wanted. */
-export interface RoomStateOptions {
+/** What a key is, and which is wanted; `F` are the fields of the type's data, where they are known. */
+export interface RoomStateOptions<F extends string = string> {
   /**
    * The fields of the data that are the key. Default: what the protocol says (§4: `metric`, `agentId`, `userId` and
-   * `jobId`, `clipId`); of any other type the newest event of all is kept, under the key `""`.
+   * `jobId`, `clipId`); of any other type the newest event of all is kept, under the key `""`. In development a field that
+   * the first event doesn't have is told on the console.
    */
-  keyBy?: string | readonly string[] | undefined;
+  keyBy?: F | readonly F[] | undefined;
   /** Only this one: renders again for no other. A key of several fields is the list of their values. */
   key?: string | readonly (string | undefined)[] | undefined;
 }
@@ -20,7 +21,10 @@ export interface RoomStateOptions {
 /** An event of a type that the types don't know. */
 export type UnknownEvent = EventMeta & { data: Record<string, unknown> };
 
-type Keyed = RoomStateOptions & { key: NonNullable<RoomStateOptions["key"]> };
+type Keyed<F extends string> = RoomStateOptions<F> & { key: NonNullable<RoomStateOptions["key"]> };
+/** The fields of each of several kinds of data. */
+type Fields<D> = D extends unknown ? keyof D & string : never;
+type FieldOf<K extends string, E> = K extends keyof EventMap<E> ? Fields<EventMap<E>[K]> : string;
 /** The types whose newest events can be asked for. */
 type StateName<E> = keyof EventMap<E> & string;
 type StateEvent<K extends string, E> = K extends keyof EventMap<E> ? EventOf<K, E> : UnknownEvent;
@@ -30,12 +34,12 @@ export interface UseRoomState<E = unknown> {
   <K extends StateName<E> | Text>(
     room: string | null | undefined,
     type: NameOf<K, StateName<E>, E>,
-    options: Keyed,
+    options: Keyed<FieldOf<K, E>>,
   ): NewestEvent<StateEvent<K, E>>;
   <K extends StateName<E> | Text>(
     room: string | null | undefined,
     type: NameOf<K, StateName<E>, E>,
-    options?: RoomStateOptions & { key?: undefined },
+    options?: RoomStateOptions<FieldOf<K, E>> & { key?: undefined },
   ): NewestEvents<StateEvent<K, E>>;
 }
 
