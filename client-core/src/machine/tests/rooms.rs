@@ -37,10 +37,8 @@ fn what_was_missed_is_told_from_what_happens() {
 
 #[test]
 fn another_client_goes_on_where_this_one_stopped() {
-    let mut rig = Rig::live(vec![
-        outcome("agent:7", "e", 5, false),
-        RoomOutcome { snapshot: 2, ..outcome("agent:8", "e", 5, false) },
-    ]);
+    let mut rig =
+        Rig::live(vec![outcome("agent:7", "e", 5, false), RoomOutcome { snapshot: 2, ..outcome("agent:8", "e", 5, false) }]);
     rig.event("agent:7", 6);
     rig.input(Input::Disconnect);
     // Of the other room the snapshot hadn't come: there is nothing to go on from.
