@@ -65,8 +65,8 @@ describe.each([
     line.hold();
     await demo.page.click('[data-testid="drop"]');
     await demo.page.waitForSelector('[data-testid="outage"][data-verdict="away"]');
-    await isFine();
-    line.release();
+    // Also where it is not fine: the tests that follow need the connection.
+    await isFine().finally(() => line.release());
     await demo.page.waitForSelector('[data-testid="outage"][data-verdict="whole"]');
     await demo.roomsJoined();
     await isFine();

@@ -21,7 +21,7 @@ export function Avatar({ initials, color, faded = false }: AvatarProps) {
   return (
     <span
       aria-hidden="true"
-      className={`grid size-7 shrink-0 place-items-center rounded-full font-semibold text-2xs text-white tracking-wide ring-2 ring-page ${PATCHES[color]} ${faded ? "opacity-50 grayscale" : ""}`}
+      className={`grid size-7 shrink-0 place-items-center rounded-full font-semibold text-2xs tracking-wide ring-2 ring-page ${faded ? "border border-line-strong bg-raised text-ink-2" : `text-white ${PATCHES[color]}`}`}
     >
       {initials}
     </span>
