@@ -18,6 +18,7 @@ pub mod clock;
 pub mod config;
 pub mod connection;
 pub mod demo_feed;
+mod embedded;
 pub mod engine;
 pub mod gateway;
 mod handle;

@@ -49,7 +49,7 @@ struct Api {
 }
 
 /// Every call with its method and path: the router is made of them, and the document is compared with them.
-fn calls() -> [(&'static str, &'static str, MethodRouter<Api>); 13] {
+fn calls() -> [(&'static str, &'static str, MethodRouter<Api>); 15] {
     [
         ("get", "/api/ws/status", get(status::status)),
         ("get", "/api/ws/rooms", get(rooms::rooms)),
@@ -64,6 +64,8 @@ fn calls() -> [(&'static str, &'static str, MethodRouter<Api>); 13] {
         ("get", "/openapi.json", get(openapi::document)),
         ("get", "/openapi", get(openapi::page)),
         ("get", "/openapi/page.js", get(openapi::script)),
+        ("get", "/openapi/swagger-ui-bundle.js", get(openapi::viewer_script)),
+        ("get", "/openapi/swagger-ui.css", get(openapi::viewer_style)),
     ]
 }
 

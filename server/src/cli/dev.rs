@@ -140,7 +140,7 @@ pub(super) fn banner(http: SocketAddr, ws: SocketAddr, tls: bool, tokens: Option
     let key = &shown.api_key;
     let dashboard = match shown.page {
         true => format!("http{s}://{http}/"),
-        false => "not built here: `cargo xtask demo` builds and serves it".to_owned(),
+        false => "not in this binary: `cargo xtask demo` builds it with the page".to_owned(),
     };
     let addresses = format!(
         "  dashboard    {dashboard}\n  websocket    ws{s}://{ws}/ws\n  status       http{s}://{http}/api/ws/status\n  \

@@ -1,45 +1,85 @@
-//! The demo page: built files with the caching that their names allow, or a line that says how to build them.
+//! The demo page of `--dev`: the one in the binary, or built files elsewhere, with the caching that their names allow; without either a
+//! line that says how to build it.
 
 use std::path::{Path, PathBuf};
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tower_http::services::ServeDir;
 
-/// Where `cargo xtask demo` builds the page, seen from the repository.
-const BUILT: &str = "web-demo/dist";
+use crate::embedded;
 
 /// The page is not where it was said to be.
 #[derive(Debug, thiserror::Error)]
 #[error("--demo-dir: there is no index.html in {}. Build the demo with `cargo xtask demo`, or leave the flag out", .0.display())]
 pub struct NoPage(PathBuf);
 
-/// The directory to serve: the given one, or the built demo of a repository that this was started in.
-pub(super) fn find(given: Option<PathBuf>) -> Result<Option<PathBuf>, NoPage> {
-    let is_page = |dir: &Path| dir.join("index.html").is_file();
-    match given {
-        Some(dir) if is_page(&dir) => Ok(Some(dir)),
-        Some(dir) => Err(NoPage(dir)),
-        None => Ok(Some(PathBuf::from(BUILT)).filter(|dir| is_page(dir))),
+/// What is at `/`.
+#[derive(Clone, Debug)]
+pub(super) enum Page {
+    /// Built files.
+    Directory(PathBuf),
+    /// Those that were put into this binary.
+    Embedded,
+    /// `--dev`, by a binary that was built without the page.
+    NotBuilt,
+    /// No `--dev`: no demo.
+    None,
+}
+
+impl Page {
+    /// The given directory, or with `--dev` what is in the binary.
+    ///
+    /// # Errors
+    /// There is no page in the directory.
+    pub(super) fn find(given: Option<PathBuf>, dev: bool) -> Result<Self, NoPage> {
+        match given {
+            Some(dir) if dir.join("index.html").is_file() => Ok(Self::Directory(dir)),
+            Some(dir) => Err(NoPage(dir)),
+            None if !dev => Ok(Self::None),
+            None if embedded::PAGE.is_empty() => Ok(Self::NotBuilt),
+            None => Ok(Self::Embedded),
+        }
+    }
+
+    /// Whether there is a page to look at.
+    pub(super) fn is_there(&self) -> bool {
+        matches!(self, Self::Directory(_) | Self::Embedded)
+    }
+
+    /// Answers every path that nothing else does.
+    pub(super) fn router(&self) -> Router {
+        match self {
+            Self::Directory(dir) => directory(dir).layer(from_fn(caching)),
+            Self::Embedded => Router::new().fallback_service(get(embedded)).layer(from_fn(caching)),
+            Self::NotBuilt => Router::new().route("/", get(|| async { format!("{RUNNING}{NOT_BUILT}") })),
+            Self::None => Router::new().route("/", get(|| async { RUNNING })),
+        }
     }
 }
 
-/// Answers every path that nothing else does.
-pub(super) fn router(dir: Option<&Path>) -> Router {
-    match dir {
-        Some(dir) => Router::new()
-            .fallback_service(ServeDir::new(dir).not_found_service(get(|| async { (StatusCode::NOT_FOUND, "not found\n") })))
-            .layer(from_fn(caching)),
-        None => Router::new().route("/", get(|| async { HINT })),
-    }
+const RUNNING: &str = "osbackend realtime is running: WebSocket at /ws, API at /openapi.\n";
+const NOT_BUILT: &str = "The demo page is not in this binary; `cargo xtask demo` builds both, and serves it.\n";
+
+fn directory(dir: &Path) -> Router {
+    Router::new().fallback_service(ServeDir::new(dir).not_found_service(get(|| async { not_found() })))
 }
 
-const HINT: &str = "osbackend realtime is running: WebSocket at /ws, API at /api/ws/status.\n\
-    The demo page is not built here; `cargo xtask demo` builds and serves it.\n";
+async fn embedded(uri: Uri, headers: HeaderMap) -> Response {
+    let name = match uri.path() {
+        "/" => "index.html",
+        path => path.trim_start_matches('/'),
+    };
+    embedded::find(embedded::PAGE, name).map_or_else(|| not_found().into_response(), |file| file.answer(&headers))
+}
+
+fn not_found() -> (StatusCode, &'static str) {
+    (StatusCode::NOT_FOUND, "not found\n")
+}
 
 /// Vite puts a hash of the content into the names under /assets: they never change. The page that names them may.
 async fn caching(request: Request, next: Next) -> Response {

@@ -8,9 +8,10 @@ use osbackend_protocol::Policy;
 use tokio::sync::watch;
 
 use super::listen::{Handover, ListenError, Listeners, Routers, Tls};
+use super::pages::{self, Page};
 use super::signals::StopSignals;
 use super::waiting::{self, Late};
-use super::{dev, pages, say};
+use super::{dev, say};
 use crate::auth::api_key::generate;
 use crate::auth::mint::MintError;
 use crate::auth::{Authenticator, SetupError};
@@ -36,7 +37,7 @@ pub struct Args {
     /// For trying it out on this machine: makes a secret, prints tokens, plays a demo.
     #[arg(long)]
     dev: bool,
-    /// Directory of the built demo page [default: web-demo/dist, where it is built].
+    /// Directory of a built demo page [default: with --dev the one in this binary, else none].
     #[arg(long, value_name = "DIR")]
     demo_dir: Option<PathBuf>,
     #[command(flatten)]
@@ -117,7 +118,7 @@ pub(super) fn run(args: Args) -> Result<(), ServeError> {
     config.auth.jwt_secret = config.auth.jwt_secret.or_else(|| dev_secret.clone());
     let policy = file.policy().cloned().unwrap_or_default();
     check(&config, &policy)?;
-    let page = pages::find(args.demo_dir)?;
+    let page = Page::find(args.demo_dir, args.dev)?;
     let mut dev_key = None;
     if dev_secret.is_some() {
         let made = generate("dev").map_err(ServeError::Random)?;
@@ -153,7 +154,7 @@ async fn serve(
     policy: Policy,
     dev_secret: Option<Secret>,
     dev_key: Option<String>,
-    page: Option<PathBuf>,
+    page: Page,
 ) -> Result<(), ServeError> {
     let mut signals = StopSignals::new()?;
     let listeners = Listeners::bind(&config).await?;
@@ -186,7 +187,7 @@ async fn serve(
         built => built?,
     };
     let handle = realtime.handle();
-    let pages = pages::router(page.as_deref());
+    let pages = page.router();
     let proxy = Proxy::from_config(&config)?;
     let mut routers = Routers::from(realtime.router().merge(pages.clone()));
     if let Some(proxy) = &proxy {
@@ -204,7 +205,7 @@ async fn serve(
             (routers.http, routers.ws) = (routers.http.merge(dev.clone()), routers.ws.merge(dev));
             tokens = Some(dev::Tokens::sign(&secret, None)?);
         }
-        let shown = dev::Shown { api_key: dev_key.unwrap_or_default(), page: page.is_some() };
+        let shown = dev::Shown { api_key: dev_key.unwrap_or_default(), page: page.is_there() };
         say(&dev::banner(http, ws, tls, tokens.as_ref(), &shown));
         if let Some(warning) = dev::warning(config.listen.host) {
             tracing::warn!("{warning}");

@@ -5,7 +5,7 @@ use std::process::ExitStatus;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::support::{Connecting, Served, osbackend, request, send, soon};
+use crate::support::{Connecting, Served, TempDir, osbackend, request, send, soon};
 
 async fn run(mut command: Command) -> (ExitStatus, String, String) {
     let output = soon("the command to end", command.output()).await.unwrap();
@@ -74,8 +74,8 @@ async fn dev_prints_tokens_and_a_demo_that_is_alive_at_once() {
     assert!(served.banner.contains(&format!("http://localhost:{}/", served.http.port())), "{}", served.banner);
     // A link to a page that isn't there would be a dead one.
     let page = request(served.http, "GET", "/", None, "").await.body;
-    let says_so = served.banner.contains("not built here");
-    assert_eq!(says_so, page.contains("is not built here"), "{}{page}", served.banner);
+    let says_so = served.banner.contains("not in this binary");
+    assert_eq!(says_so, page.contains("is not in this binary"), "{}{page}", served.banner);
     assert!(served.banner.contains(&format!("wscat -c 'ws://localhost:{}/ws?token=", served.ws.port())), "{}", served.banner);
 
     let mut client = Connecting::new(served.ws).query(&tokens[0]).open().await;
@@ -103,6 +103,48 @@ async fn dev_prints_tokens_and_a_demo_that_is_alive_at_once() {
         let mut client = Connecting::new(served.ws).query(session[field].as_str().unwrap()).open().await;
         assert_eq!(client.expect("connection_established").await["data"]["userId"], user);
     }
+}
+
+/// Wherever it is started: the page is in the binary, where it was built before it (`cargo xtask demo`, `cargo xtask test`).
+#[tokio::test]
+async fn dev_has_its_page_in_the_binary_and_others_have_none() {
+    let empty = TempDir::new();
+    let start = async |args: &[&str]| {
+        let mut command = osbackend(&[&["serve", "--host", "127.0.0.1", "--port", "0", "--ws-port", "0"], args].concat());
+        command.current_dir(empty.path());
+        Served::start(command).await
+    };
+    let served = start(&["--dev"]).await;
+    let get = async |path: &str| request(served.http, "GET", path, None, "").await;
+    let page = get("/").await;
+    let names = page.body.split('"').filter(|text| text.starts_with("/assets/"));
+    let names: Vec<_> = names.map(str::to_owned).collect();
+    if served.banner.contains("not in this binary") {
+        assert!(page.body.contains("`cargo xtask demo` builds both"), "{}", page.body);
+    } else {
+        assert!(page.head.contains("content-type: text/html") && page.head.contains("cache-control: no-cache"), "{}", page.head);
+        assert!(names.len() > 1, "{}", page.body);
+        for name in &names {
+            let file = get(name).await;
+            assert!(
+                file.status == 200 && file.head.contains("immutable") && file.head.contains("etag: "),
+                "{name}: {}",
+                file.head
+            );
+        }
+        let missing = get("/assets/missing.js").await;
+        assert!(missing.status == 404 && !missing.head.contains("immutable"), "{}", missing.head);
+        assert_eq!(request(served.http, "POST", "/", None, "").await.status, 405);
+        get("/api/ws/nothing").await.expect_error(404, "not_found");
+    }
+    // A server for real has no use for a demo.
+    let real = start(&["--jwt-secret", "a secret of at least 32 bytes, kept"]).await;
+    let page = request(real.http, "GET", "/", None, "").await;
+    assert!(
+        page.status == 200 && page.body.starts_with("osbackend realtime is running") && !page.body.contains("demo"),
+        "{}",
+        page.body
+    );
 }
 
 #[tokio::test]

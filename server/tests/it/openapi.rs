@@ -148,8 +148,16 @@ async fn the_page_reads_the_document_and_may_load_nothing_from_elsewhere() {
     let server = TestServer::start().await;
     let page = request(server.http, "GET", "/openapi", None, "").await;
     assert!(page.head.contains("content-type: text/html") && page.head.contains("default-src 'none'"), "{}", page.head);
-    assert!(page.body.contains("src=\"openapi/page.js\""));
-    let script = request(server.http, "GET", "/openapi/page.js", None, "").await;
-    assert!(script.status == 200 && script.head.contains("content-type: text/javascript"), "{}", script.head);
-    assert!(script.body.contains("fetch(\"openapi.json\")"));
+    // What it names is there, and of this server.
+    for (path, kind) in [
+        ("openapi/page.js", "text/javascript"),
+        ("openapi/swagger-ui-bundle.js", "text/javascript"),
+        ("openapi/swagger-ui.css", "text/css"),
+    ] {
+        assert!(page.body.contains(&format!("=\"{path}\"")), "{path}");
+        let file = request(server.http, "GET", &format!("/{path}"), None, "").await;
+        assert!(file.status == 200 && file.head.contains(&format!("content-type: {kind}")), "{path}: {}", file.head);
+    }
+    let script = request(server.http, "GET", "/openapi/page.js", None, "").await.body;
+    assert!(script.contains("url: \"openapi.json\"") && script.contains("SwaggerUIBundle"));
 }

@@ -32,10 +32,11 @@ pub(crate) fn run(project: &Project, args: &[String]) -> Result<()> {
     wasm_tools::ensure_bindgen(project)?;
     wasm_tools::drop_build_files();
     node::ensure_packages(project)?;
-    let server = build_server(project)?;
     wasm::build(project)?;
     build_package(project)?;
     build_page(project)?;
+    // Last: the page goes into it.
+    let server = build_server(project)?;
     if !serve {
         println!("built: {}", server.display());
         return Ok(());
