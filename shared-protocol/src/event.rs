@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
+mod whole;
+
 /// A value of a metric.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "expected a number, a string, a boolean or null")]
@@ -147,6 +149,7 @@ pub struct ClipPlayed {
     /// The clip.
     pub clip_id: String,
     /// Plays so far.
+    #[serde(deserialize_with = "whole::deserialize")]
     pub plays: u64,
     /// Where it was played.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -383,6 +386,8 @@ mod tests {
             ("voice_clone_progress", r#"{"userId":"u","status":"queued","progress":101}"#, "data.progress"),
             ("clip_played", r#"{"clipId":"c","plays":-1}"#, "data.plays"),
             ("clip_played", r#"{"clipId":"c","plays":1.5}"#, "data.plays"),
+            ("clip_played", r#"{"clipId":"c","plays":1e300}"#, "data.plays"),
+            ("clip_played", r#"{"clipId":"c","plays":"3"}"#, "data.plays"),
         ] {
             let error = parse(kind, data).expect_err(data);
             assert_eq!(error.path, path, "{data}: {error}");

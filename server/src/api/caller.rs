@@ -70,9 +70,7 @@ impl FromRequestParts<Api> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
         match identify(parts, api).await? {
-            Who::Backend(_) => {
-                Err(ApiError::forbidden("API keys are for broadcast, events, disconnect and status; this call takes a token"))
-            }
+            Who::Backend(_) => Err(ApiError::no_call_of_keys()),
             Who::User(user) => Ok(Self(Some(user))),
             Who::Nobody => Ok(Self(None)),
         }

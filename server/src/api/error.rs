@@ -60,6 +60,12 @@ impl ApiError {
         Self::new(StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized, how)
     }
 
+    /// 401: a token is needed, and an API key was given.
+    pub(super) fn no_call_of_keys() -> Self {
+        let message = "API keys are for broadcast, events, disconnect and status; this call takes a token";
+        Self::new(StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized, message)
+    }
+
     /// 401: no such API key.
     pub(super) fn wrong_key() -> Self {
         let message = "this server knows no such API key: see API_KEYS, and `osbackend api-key` makes one";

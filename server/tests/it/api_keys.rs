@@ -104,7 +104,7 @@ async fn a_key_opens_nothing_else() {
     client.expect_error("unauthorized").await;
     client.expect_close(4501, "unauthorized").await;
     for path in ["/api/ws/rooms", "/api/ws/rooms/agent:7/history", "/api/ws/rooms/agent:7/presence"] {
-        let message = keyed.call("GET", path, &format!("x-api-key: {key}\r\n"), "").await.expect_error(403, "forbidden");
+        let message = keyed.call("GET", path, &format!("x-api-key: {key}\r\n"), "").await.expect_error(401, "unauthorized");
         assert!(message.contains("token"), "{message}");
     }
     keyed.call("POST", &format!("/api/ws/broadcast?token={key}"), "", "{}").await.expect_error(401, "unauthorized");

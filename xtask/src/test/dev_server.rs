@@ -77,6 +77,17 @@ impl DevServer {
         format!("ws://127.0.0.1:{}/ws", self.ports.ws)
     }
 
+    pub(super) fn http_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.ports.http)
+    }
+
+    /// The key for backends that it printed.
+    pub(super) fn api_key(&self) -> Result<String> {
+        let log = std::fs::read_to_string(&self.log).with_context(|| format!("cannot read {}", self.log.display()))?;
+        let key = log.lines().find(|line| line.starts_with("osb_")).context("the server printed no API key")?;
+        Ok(key.to_owned())
+    }
+
     pub(super) fn user_token(&self) -> &str {
         &self.user_token
     }

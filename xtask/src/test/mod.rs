@@ -1,6 +1,7 @@
 //! `cargo xtask test`: runs the stages in order, goes on after a failure, and tells at the end what failed.
 
 mod browser;
+mod contract;
 mod dev_server;
 mod rust;
 mod seeds;

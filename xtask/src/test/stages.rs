@@ -1,6 +1,6 @@
 //! The table of stages: cheap ones first, so that a slip is seen early.
 
-use super::{Stage, browser, rust, web};
+use super::{Stage, browser, contract, rust, web};
 use crate::tools::{self, node};
 use crate::{codegen, tidy, wasm};
 
@@ -33,6 +33,15 @@ pub(super) const STAGES: &[Stage] = &[
         needs: &[],
         run: rust::wasm_tools,
     },
+    Stage {
+        name: "wasm",
+        about: "the browser client for the package",
+        needs: &["wasm-target", "wasm-tools", "npm-ci"],
+        run: wasm::build,
+    },
+    Stage { name: "package", about: "the npm package builds", needs: &["wasm"], run: web::build_package },
+    // Before the server, which has the page in it and would be built twice.
+    Stage { name: "demo", about: "the demo's page builds", needs: &["package"], run: web::build_page },
     Stage { name: "clippy", about: "no warning in any target", needs: &[], run: rust::clippy },
     Stage { name: "clippy-wasm", about: "no warning in the browser client", needs: &["wasm-target"], run: rust::clippy_wasm },
     Stage {
@@ -55,13 +64,12 @@ pub(super) const STAGES: &[Stage] = &[
         run: browser::wasm_pack_test,
     },
     Stage {
-        name: "wasm",
-        about: "the browser client for the package",
-        needs: &["wasm-target", "wasm-tools", "npm-ci"],
-        run: wasm::build,
+        name: "schemathesis",
+        about: "the HTTP API is as /openapi.json says, asked in some 3,000 ways",
+        needs: &[],
+        run: contract::schemathesis,
     },
     Stage { name: "biome", about: "format and lints of TypeScript, JSON and CSS", needs: &["npm-ci"], run: web::biome },
-    Stage { name: "package", about: "the npm package builds", needs: &["wasm"], run: web::build_package },
     Stage { name: "types", about: "tsc has nothing to say about package and demo", needs: &["package"], run: web::typecheck },
     Stage {
         name: "vitest",
@@ -91,7 +99,6 @@ pub(super) const STAGES: &[Stage] = &[
         needs: &["package", "chromium"],
         run: browser::tabs,
     },
-    Stage { name: "demo", about: "the demo's page builds", needs: &["package"], run: web::build_page },
     Stage {
         name: "e2e",
         about: "the demo in Chromium, with the server killed and restarted under it",

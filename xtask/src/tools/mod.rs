@@ -4,6 +4,7 @@ mod apt;
 pub(crate) mod chromium;
 pub(crate) mod node;
 pub(crate) mod postgres;
+pub(crate) mod python;
 pub(crate) mod rust;
 pub(crate) mod wasm_tools;
 
