@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use osbackend_client_core::{
-    Config, ConnectionState, Control, Delivery, Input, Machine, Output, Publish,
+    Config, ConnectionState, Control, Input, Machine, Output, Publish,
     control::{Authenticated, Draining, ErrorBody, Greeting, ResumeGrant, RoomLeft, RoomOutcome},
 };
 use osbackend_protocol::{Limits, RoomName};
