@@ -15,11 +15,9 @@ pub(super) fn schemathesis(project: &Project) -> Result<()> {
     let server = DevServer::start(project, &rust::server(project)?)?;
     let document = format!("{}/openapi.json", server.http_url());
     for header in [format!("X-API-Key: {}", server.api_key()?), format!("Authorization: Bearer {}", server.admin_token())] {
-        let calls = cmd(&program).arg("--config-file").arg(project.path("schemathesis.toml"));
-        let calls = calls.args(["run", &document, "--continue-on-failure", "--header", &header]);
-        // Its records of failed calls go where it is started.
-        let called = calls.dir(project.work_dir()?).run();
-        called.with_context(|| format!("the server's log is {}", server.log().display()))?;
+        // In the root it finds its settings, and by them the hooks.
+        let calls = cmd(&program).args(["run", &document, "--continue-on-failure", "--header", &header]).dir(&project.root);
+        calls.run().with_context(|| format!("the server's log is {}", server.log().display()))?;
     }
     Ok(())
 }
