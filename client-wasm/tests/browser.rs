@@ -2,7 +2,7 @@
 //! test is the class as JavaScript has it; here each gets its name and the means to make clients.
 //!
 //! Those of `real.js` need a running server and tokens: `cargo xtask test` starts one and says where by environment
-//! variables at compile time.
+//! variables at compile time. Without it, as where `wasm-pack test --headless --chrome client-wasm` is typed by hand, they are ignored.
 #![cfg(target_arch = "wasm32")]
 
 use osbackend_client_wasm::Client;
@@ -237,46 +237,55 @@ mod real {
         }
     }
 
+    #[cfg_attr(not(test_server), ignore = "needs a server: cargo xtask test wasm-browser")]
     #[wasm_bindgen_test]
     async fn connects_and_authenticates() {
         passes(js::connects_and_authenticates(make(), server())).await;
     }
 
+    #[cfg_attr(not(test_server), ignore = "needs a server: cargo xtask test wasm-browser")]
     #[wasm_bindgen_test]
     async fn an_event_reaches_the_room() {
         passes(js::an_event_reaches_the_room(make(), server())).await;
     }
 
+    #[cfg_attr(not(test_server), ignore = "needs a server: cargo xtask test wasm-browser")]
     #[wasm_bindgen_test]
     async fn one_emission_in_two_rooms() {
         passes(js::one_emission_in_two_rooms(make(), server())).await;
     }
 
+    #[cfg_attr(not(test_server), ignore = "needs a server: cargo xtask test wasm-browser")]
     #[wasm_bindgen_test]
     async fn the_snapshot_comes_with_the_join() {
         passes(js::the_snapshot_comes_with_the_join(make(), server())).await;
     }
 
+    #[cfg_attr(not(test_server), ignore = "needs a server: cargo xtask test wasm-browser")]
     #[wasm_bindgen_test]
     async fn requests_are_answered() {
         passes(js::requests_are_answered(make(), server())).await;
     }
 
+    #[cfg_attr(not(test_server), ignore = "needs a server: cargo xtask test wasm-browser")]
     #[wasm_bindgen_test]
     async fn a_room_is_refused() {
         passes(js::a_room_is_refused(make(), server())).await;
     }
 
+    #[cfg_attr(not(test_server), ignore = "needs a server: cargo xtask test wasm-browser")]
     #[wasm_bindgen_test]
     async fn a_bad_token_closes_for_good() {
         passes(js::a_bad_token_closes_for_good(make(), server())).await;
     }
 
+    #[cfg_attr(not(test_server), ignore = "needs a server: cargo xtask test wasm-browser")]
     #[wasm_bindgen_test]
     async fn what_was_missed_is_recovered() {
         passes(js::what_was_missed_is_recovered(make(), server())).await;
     }
 
+    #[cfg_attr(not(test_server), ignore = "needs a server: cargo xtask test wasm-browser")]
     #[wasm_bindgen_test]
     async fn what_was_sent_offline_arrives() {
         passes(js::what_was_sent_offline_arrives(make(), server())).await;

@@ -5,7 +5,7 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   root: fileURLToPath(new URL("..", import.meta.url)),
   test: {
-    include: ["e2e/**/*.test.ts"],
+    include: ["e2e/{life,tabs}/*.test.ts"],
     environment: "node",
     // Generous: browsers and servers are started and killed in them, on machines that are busy with others.
     testTimeout: 120_000,

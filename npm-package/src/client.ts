@@ -7,7 +7,7 @@ import { asError, fromBody, messageOf, RealtimeError } from "./errors.js";
 import { isLocal, type RealtimeEvent, type Remove, type Subscribe } from "./events.js";
 import type { Action } from "./generated/protocol.js";
 import { Holder } from "./holder.js";
-import { type Inspectable, newest, watched } from "./inspect.js";
+import { connects, type Inspectable, watched } from "./inspect.js";
 import type { Latest } from "./latest.js";
 import { Loading } from "./loading.js";
 import { MetricStore } from "./metrics.js";
@@ -15,6 +15,7 @@ import { coreOptions, sameOptions } from "./options.js";
 import { Outgoing } from "./outgoing.js";
 import { Parts, type Ready } from "./parts.js";
 import { PresenceStore } from "./presence.js";
+import { Raw } from "./raw.js";
 import { Replies } from "./replies.js";
 import { reportFailure } from "./report.js";
 import type { Emit, Request, RequestOptions } from "./requests.js";
@@ -32,7 +33,7 @@ import type {
 import { Waiter } from "./waiter.js";
 
 /** One connection to a server. Nothing is touched before `connect`: making one is safe on a server. */
-export class RealtimeClient<E = unknown> {
+export class RealtimeClient<E = unknown> extends Raw {
   /** Listens by name; an event that arrives by two rooms fires once. Gives back what ends it. */
   readonly on: Subscribe<E>;
   /** As `on`, for the next time only. */
@@ -82,6 +83,7 @@ export class RealtimeClient<E = unknown> {
 
   /** @internal Use `createClient`. */
   constructor(options: NoInfer<ClientOptions<E>>, load: () => Promise<CoreFactory>) {
+    super();
     // Within, data is what it is: nothing here looks at an event's own type.
     this.#defaults = options as ClientOptions;
     this.#options = this.#defaults;
@@ -177,16 +179,14 @@ export class RealtimeClient<E = unknown> {
     const users = [before.options.user, this.#options.user];
     const named = users.every((user) => user !== undefined);
     const sameUser = named && users[0] === users[1];
-    const text = typeof token === "function" ? undefined : token;
-    const otherText = text !== undefined && holder.isOthers(text);
+    const otherText = token !== undefined && typeof token !== "function" && holder.isOthers(token);
     // After a logout it can't be waited for who is next: the server may be away.
     const otherUser =
       (named && !sameUser) || otherText || (this.#over && isNew && !sameUser && !holder.isText);
     this.#wanted = true;
     this.#over = false;
     if (this.#state.status === "closed") this.#teller.begins();
-    newest.client = this;
-    newest.connected?.(this);
+    connects(this);
     const connected = this.#connected.promise();
     if (otherUser || !sameOptions(before.options, this.#options)) this.#drop(otherUser);
     const core = this.#core;

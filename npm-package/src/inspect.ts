@@ -18,6 +18,12 @@ export interface Inspectable {
 /** The client that connected last, and who wants to know. */
 export const newest: { client?: Inspectable; connected?: ((client: Inspectable) => void) | undefined } = {};
 
+/** This one connects. */
+export function connects(client: Inspectable): void {
+  newest.client = client;
+  newest.connected?.(client);
+}
+
 /** As `factory`, with each socket shown to `seen` before anything comes by it. */
 export function watched(factory: CoreFactory, seen: Inspectable["seen"]): CoreFactory {
   return (options, sink) => {

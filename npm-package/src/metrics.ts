@@ -1,5 +1,6 @@
 /** The newest value of each metric that has arrived, for readers that came later than the snapshot. */
 import type { EventFrame, MetricUpdate, MetricValue } from "./generated/protocol.js";
+import { Raw } from "./raw.js";
 import type { RoomState, Unsubscribe } from "./types.js";
 
 /** The newest value of one metric; the same object until a newer one arrives. */
@@ -23,7 +24,7 @@ export function metricOf(frame: EventFrame): Metric {
 }
 
 /** Readers are told once for all updates of a frame: a microtask after the first of them. */
-export class MetricStore {
+export class MetricStore extends Raw {
   /** By the room that brings them: what several bring is known until none does. */
   readonly #rooms = new Map<string, Map<string, Metric>>();
   /** After a join that didn't recover: what has come since, which replaces the rest once the snapshot is complete. */

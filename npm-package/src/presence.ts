@@ -1,6 +1,7 @@
 /** Who is in which room, for readers that want to be kept up to date (§5). */
 import { fromBody, type RealtimeError } from "./errors.js";
 import type { Presence, PresenceChange, PresenceUser } from "./generated/protocol.js";
+import { Raw } from "./raw.js";
 import type { RoomState, Unsubscribe } from "./types.js";
 
 /** Who is in a room; the same object until it changes. */
@@ -45,7 +46,7 @@ export type AskPresence = (
 ) => void;
 
 /** Follows rooms for as long as somebody watches them; a room that nobody watches costs nothing. */
-export class PresenceStore {
+export class PresenceStore extends Raw {
   readonly #entries = new Map<string, Entry>();
   readonly #ask: AskPresence;
   readonly #isJoined: (room: string) => boolean;
@@ -53,6 +54,7 @@ export class PresenceStore {
 
   /** @internal */
   constructor(ask: AskPresence, isJoined: (room: string) => boolean) {
+    super();
     this.#ask = ask;
     this.#isJoined = isJoined;
   }

@@ -3,6 +3,7 @@ import type { Call, Emitter } from "./emitter.js";
 import type { EventMap, MetaOf, NameOf, RealtimeEvent, SystemEvents, Text } from "./events.js";
 import type { Action, Published } from "./generated/protocol.js";
 import type { RoomPresence } from "./presence.js";
+import { Raw } from "./raw.js";
 import type { EmitData, EmitName, EmitType } from "./requests.js";
 import type { RoomState, Unsubscribe } from "./types.js";
 
@@ -76,7 +77,7 @@ export interface RoomOwner {
 }
 
 /** Holds a membership until `leave`; the room is left when its last handle is. */
-export class RoomHandle<E = unknown> {
+export class RoomHandle<E = unknown> extends Raw {
   /** The room's name. */
   readonly name: string;
   /** Listens to this room only; fires for an event in it even when another room brought it first. */
@@ -94,6 +95,7 @@ export class RoomHandle<E = unknown> {
 
   /** @internal */
   constructor(name: string, emitter: Emitter, owner: RoomOwner) {
+    super();
     this.name = name;
     this.#owner = owner;
     this.#leftState = { room: name, status: "left", reason: "requested" };

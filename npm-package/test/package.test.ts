@@ -29,6 +29,26 @@ async function page(script: string, mode = "production") {
   return (built as Rolldown.RolldownOutput).output;
 }
 
+test("nothing of the page is needed to import any entry (jsdom has no TextDecoder)", () => {
+  const entries = [
+    "index",
+    "inline",
+    "slim",
+    "react/index",
+    "supabase",
+    "server/index",
+    "testing/index",
+    "devtools/index",
+  ];
+  const program = `
+    for (const name of ["TextDecoder", "TextEncoder", "WebSocket", "WebAssembly", "fetch", "performance"]) delete globalThis[name];
+    for (const entry of ${JSON.stringify(entries)}) await import("./dist/" + entry + ".js");
+    console.log(typeof TextDecoder, typeof TextEncoder);`;
+  const node = [process.execPath, ["--input-type=module", "--eval", program]] as const;
+  const told = execFileSync(...node, { cwd: join(import.meta.dirname, ".."), encoding: "utf8" });
+  expect(told).toBe("undefined undefined\n");
+});
+
 test("a page loads at most 64 KB: the script and the module; the inline copy stays behind", async () => {
   const output = await page('import service from "@osbackend/realtime"; globalThis.service = service;');
   const entry = output.find((file) => file.type === "chunk" && file.isEntry);

@@ -34,6 +34,6 @@ test("vitest with jsdom", async () => {
   expect(await vitest.ended()).toBe(0);
 });
 
-test.for(["bundler", "node16", "nodenext"])("types, moduleResolution %s", async (resolution) => {
+test.for(["bundler", "node16", "nodenext", "node10"])("types, moduleResolution %s", async (resolution) => {
   await run("npx", ["tsc", "--project", `tsconfig.${resolution}.json`], { cwd: project("types") });
 });

@@ -1,5 +1,6 @@
 //! `cargo xtask wasm`: the browser client as wasm and JavaScript in `npm-package/wasm`.
 
+mod at_rest;
 mod parts;
 mod shrink;
 
@@ -127,7 +128,7 @@ fn shrink(project: &Project, wasm: &Path) -> Result<()> {
     project.work_dir()?;
     let named = project.path(NAMED);
     fs::write(&named, module).with_context(|| format!("cannot write {}", named.display()))?;
-    fs::write(&script, text).with_context(|| format!("cannot write {}", script.display()))
+    fs::write(&script, at_rest::at_rest(&text)?).with_context(|| format!("cannot write {}", script.display()))
 }
 
 /// `flags`: what becomes of the names.

@@ -12,11 +12,14 @@ use super::{rust, web};
 use crate::project::Project;
 use crate::sh::cmd;
 use crate::tools::chromium::{self, Browser};
+use crate::tools::engines;
 use crate::tools::node::npm;
 
-/// `wasm-pack test --headless --chrome client-wasm`, with a server of its own for the tests to talk to.
+/// `wasm-pack test --headless --chrome client-wasm`, by itself and with a server of its own for the tests to talk to.
 pub(super) fn wasm_pack_test(project: &Project) -> Result<()> {
     let browser = chromium::ensure()?;
+    // As somebody types it: with nothing but the driver on the PATH. The tests that need a server are ignored, and say so.
+    cmd("wasm-pack").args(["test", "--headless", "--chrome", "client-wasm", "--locked"]).dir(&project.root).run()?;
     let server = DevServer::start(project, &rust::server(project)?)?;
     let result = cmd("wasm-pack")
         .args(["test", "--mode", "no-install", "--headless", "--chrome", "--chromedriver"])
@@ -64,6 +67,20 @@ pub(super) fn tabs(project: &Project) -> Result<()> {
         .args(["run", "e2e", "--workspace", "npm-package"])
         .env("OSB_SERVER", rust::server(project)?)
         .env("CHROME", &browser.chrome)
+        .run()
+}
+
+/// What Chromium, Firefox and WebKit have to do; the tests start the server themselves.
+pub(super) fn engines(project: &Project) -> Result<()> {
+    let browser = chromium::ensure()?;
+    let others = engines::ensure()?;
+    npm(project)
+        .args(["run", "e2e:engines", "--workspace", "npm-package"])
+        .env("OSB_SERVER", rust::server(project)?)
+        .env("CHROME", &browser.chrome)
+        .env("FIREFOX", &others.firefox)
+        .env("WEBKIT_DRIVER", &others.webkit_driver)
+        .env("WEBKIT_BROWSER", &others.webkit_browser)
         .run()
 }
 

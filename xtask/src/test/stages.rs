@@ -26,6 +26,12 @@ pub(super) const STAGES: &[Stage] = &[
         needs: &[],
         run: |_| tools::chromium::ensure().map(drop),
     },
+    Stage {
+        name: "browsers",
+        about: "Firefox, WebKit and its driver are there",
+        needs: &[],
+        run: |_| tools::engines::ensure().map(drop),
+    },
     Stage { name: "postgres", about: "PostgreSQL's programs are there", needs: &[], run: |_| tools::postgres::ensure() },
     Stage {
         name: "wasm-tools",
@@ -89,7 +95,7 @@ pub(super) const STAGES: &[Stage] = &[
     Stage { name: "pack", about: "the packed tarball, seen by publint and attw", needs: &["package"], run: web::pack },
     Stage {
         name: "packaging",
-        about: "the tarball in projects of Vite, webpack, Next.js, esbuild, no bundler, Node and vitest, against a real server",
+        about: "the tarball in projects of Vite, webpack, Next.js, esbuild, no bundler, Node, vitest and Jest, against a real server",
         needs: &["pack", "chromium"],
         run: browser::packaging,
     },
@@ -98,6 +104,12 @@ pub(super) const STAGES: &[Stage] = &[
         about: "Chromium: tabs that share a connection, while leaders and the server are killed; pages off line, hidden, cached, frozen, asleep",
         needs: &["package", "chromium"],
         run: browser::tabs,
+    },
+    Stage {
+        name: "engines",
+        about: "Chromium, Firefox and WebKit: connecting, recovery, tabs, sleep, the back/forward cache",
+        needs: &["package", "chromium", "browsers"],
+        run: browser::engines,
     },
     Stage {
         name: "e2e",

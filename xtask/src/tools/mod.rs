@@ -2,6 +2,7 @@
 
 mod apt;
 pub(crate) mod chromium;
+pub(crate) mod engines;
 pub(crate) mod node;
 pub(crate) mod postgres;
 pub(crate) mod python;

@@ -1,0 +1,15 @@
+/** Runs what every engine has to do (`npm run build` comes first). */
+import { fileURLToPath } from "node:url";
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  root: fileURLToPath(new URL("../..", import.meta.url)),
+  test: {
+    include: ["e2e/engines/**/*.test.ts"],
+    environment: "node",
+    // Generous: browsers and servers are started and killed in them, on machines that are busy with others.
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
+    fileParallelism: false,
+  },
+});
