@@ -35,7 +35,10 @@ test("every recipe compiles, and there is no example that isn't one", { timeout:
     "worker",
     "fake",
   ]);
-  expect([...markdown.matchAll(/^```[a-z]/gm)].length).toBe(recipes.length);
+  // The configuration of Jest is run by packaging/.
+  const jest = [...markdown.matchAll(/```js recipe=(\w+)/g)].map(([, name]) => name);
+  expect(jest).toEqual(["jestnext", "jestsetup", "jestplain"]);
+  expect([...markdown.matchAll(/^```[a-z]/gm)].length).toBe(recipes.length + jest.length);
   const path = folder();
   const include = { extends: "../../tsconfig.json", include: ["."] };
   writeFileSync(join(path, "tsconfig.json"), JSON.stringify(include));
