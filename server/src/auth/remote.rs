@@ -17,6 +17,7 @@ use super::fetch::{FetchError, Http};
 use super::moment::Moment;
 use super::{AuthError, Verified, claims};
 use crate::config::{Secret, without_secrets};
+use crate::telemetry::Seldom;
 
 /// How long an answer counts.
 const MAX_AGE: Duration = Duration::from_secs(60);
@@ -35,6 +36,7 @@ pub(super) struct Remote {
     timeout: Duration,
     rules: claims::Rules,
     doors: Doors,
+    seldom: Seldom,
     kept: Mutex<Kept>,
 }
 
@@ -70,6 +72,7 @@ impl Remote {
             timeout,
             rules: claims::Rules::supabase(Some(url)),
             doors: Doors::new(),
+            seldom: Seldom::default(),
             kept: Mutex::new(Kept::new()),
         }
     }
@@ -105,7 +108,9 @@ impl Remote {
 
     async fn ask(&self, token: &str, sub: &str, from: Option<IpAddr>, now: Moment) -> Result<Said, AuthError> {
         let unavailable = |error: &dyn std::fmt::Display| {
-            tracing::warn!(url = %without_secrets(&self.url), %error, "Supabase could not be asked about a token");
+            if let Some(left_out) = self.seldom.admits_now("not asked", ()) {
+                tracing::warn!(url = %without_secrets(&self.url), %error, left_out, "Supabase could not be asked about a token");
+            }
             AuthError::Unavailable
         };
         let answered = async {

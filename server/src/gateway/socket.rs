@@ -36,6 +36,9 @@ use tungstenite::{
 /// be said, the rest for the close frame and the peer's answer.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How much is read of a peer that was told the end, while its own close is waited for. One that sends more is cut off.
+const AFTER_CLOSE_BYTES: u64 = 256 * 1024;
+
 /// How long a socket that can't be read any more stays open for the peer to read the close frame.
 const LINGER: Duration = Duration::from_millis(500);
 
@@ -204,10 +207,14 @@ async fn close<H: Handler>(socket: &mut Socket, handler: &mut H, outbox: &Outbox
 /// be read: then the peer is given a moment.
 async fn finish(socket: &mut Socket) {
     let rest = async {
+        let mut left = AFTER_CLOSE_BYTES;
         loop {
             let next = poll_fn(|cx| {
-                // Nobody is charged any more.
-                socket.get_mut().take_traffic();
+                // No rate holds any more, so what comes has a budget.
+                left = left.saturating_sub(socket.get_mut().take_traffic().bytes);
+                if left == 0 {
+                    return Poll::Ready(None);
+                }
                 socket.poll_next_unpin(cx)
             });
             match next.await {

@@ -29,6 +29,9 @@ pub(super) enum CallError {
     /// The breaker is open.
     #[error("the backend failed again and again and is left alone for {retry_after_ms} ms")]
     Open { retry_after_ms: u64 },
+    /// The user, or the address, has as many questions waiting as may.
+    #[error("too many questions of one user wait for an answer")]
+    Busy,
     /// No answer in time.
     #[error("no answer within WEBHOOK_TIMEOUT")]
     Timeout,
@@ -53,7 +56,7 @@ impl CallError {
         match self {
             Self::Open { .. } | Self::Timeout | Self::Unreachable(_) | Self::Network(_) => true,
             Self::Status(status) => *status >= 500 || matches!(status, 408 | 425 | 429),
-            Self::TooLong => false,
+            Self::TooLong | Self::Busy => false,
         }
     }
 }

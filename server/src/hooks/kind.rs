@@ -4,7 +4,7 @@ use super::call::{Call, Topic};
 use crate::{limits::address, session::Question};
 use parking_lot::Mutex;
 use std::{collections::HashMap, sync::Arc};
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What a request is about. Each kind has its own places and its own breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,6 +50,10 @@ impl Kind {
 
 /// Questions of one kind that are on their way at once; more wait, within their time.
 pub(super) const PLACES: usize = 64;
+
+/// Questions of one kind that one asker has at most, on their way or waiting, however many connections they came by. A question
+/// keeps its message in memory, of 64 KiB at most, also when its connection has gone.
+const MAX_QUESTIONS: usize = 128;
 
 /// Whom a request is counted to: the user, or where there is none, the address.
 pub(super) fn asker(call: &Call) -> String {
@@ -97,18 +101,26 @@ impl Default for Places {
 }
 
 impl Places {
-    /// Waits for a place: first within the asker's share, so that no more than that of one asker wait among the others.
-    pub(super) async fn take(&self, kind: Kind, asker: String) -> Result<Place<'_>, AcquireError> {
-        let key = (kind, asker);
-        let share = self.shares.lock().entry(key.clone()).or_insert_with(|| Arc::new(Semaphore::new(kind.share()))).clone();
-        let share = Share { key, share: Some(share), places: self };
+    /// Waits for a place: first within the asker's share, so that no more than that of one asker wait among the others. `None` at
+    /// once where the asker has as many questions as may wait.
+    pub(super) async fn take(&self, kind: Kind, asker: String) -> Option<Place<'_>> {
+        let share = {
+            let key = (kind, asker);
+            let mut shares = self.shares.lock();
+            let share = shares.entry(key.clone()).or_insert_with(|| Arc::new(Semaphore::new(kind.share())));
+            // The map holds the semaphore once, each question twice: by its share, and by its permit or its wait for one.
+            if Arc::strong_count(share) / 2 >= MAX_QUESTIONS {
+                return None;
+            }
+            Share { key, share: Some(share.clone()), places: self }
+        };
         let of_asker = match &share.share {
             // The permit holds the semaphore too: it goes before the share looks whether anybody is left.
-            Some(share) => Some(share.clone().acquire_owned().await?),
+            Some(share) => Some(share.clone().acquire_owned().await.ok()?),
             None => None,
         };
-        let of_kind = self.kinds[kind.index()].clone().acquire_owned().await?;
-        Ok(Place { _of_kind: of_kind, _of_asker: of_asker, _share: share })
+        let of_kind = self.kinds[kind.index()].clone().acquire_owned().await.ok()?;
+        Some(Place { _of_kind: of_kind, _of_asker: of_asker, _share: share })
     }
 }
 
@@ -120,7 +132,7 @@ mod tests {
     #[test]
     fn nobody_takes_more_than_a_share_and_no_kind_takes_anothers_places() {
         let places = Places::default();
-        let take = |kind, asker: String| places.take(kind, asker).now_or_never().map(Result::unwrap);
+        let take = |kind, asker: String| places.take(kind, asker).now_or_never().map(Option::unwrap);
         let eves: Vec<_> = (0..4).map(|_| take(Kind::Custom, "eve".to_owned()).unwrap()).collect();
         assert!(take(Kind::Custom, "eve".to_owned()).is_none());
         assert!(take(Kind::Custom, "ada".to_owned()).is_some() && take(Kind::Connect, "eve".to_owned()).is_some());
@@ -131,5 +143,21 @@ mod tests {
         assert!(take(Kind::Custom, "ada".to_owned()).is_some());
         drop(others);
         assert!(places.shares.lock().is_empty(), "who has no place is forgotten");
+    }
+
+    #[test]
+    fn one_asker_has_a_bounded_number_of_questions_waiting_by_however_many_connections() {
+        let places = Places::default();
+        let mut waiting: Vec<_> = (0..MAX_QUESTIONS).map(|_| Box::pin(places.take(Kind::Custom, "eve".to_owned()))).collect();
+        let placed: Vec<_> = waiting.iter_mut().filter_map(|take| take.now_or_never()).collect();
+        assert_eq!(placed.len(), Kind::Custom.share());
+        assert!(placed.iter().all(Option::is_some));
+        let over = places.take(Kind::Custom, "eve".to_owned()).now_or_never();
+        assert!(matches!(over, Some(None)), "one more is refused at once");
+        assert!(places.take(Kind::Custom, "ada".to_owned()).now_or_never().flatten().is_some());
+        drop(waiting);
+        assert!(places.take(Kind::Custom, "eve".to_owned()).now_or_never().is_none(), "it waits again");
+        drop(placed);
+        assert!(places.shares.lock().is_empty());
     }
 }

@@ -27,6 +27,7 @@ use crate::{
     handlers::CustomReply,
     hub::Hub,
     session::Verdict,
+    telemetry::Seldom,
 };
 use client::{CallError, Client};
 use kind::{Kind, Places};
@@ -71,6 +72,7 @@ struct Inner {
     events: Vec<HookEvent>,
     flush: Duration,
     tasks: Vec<tokio::task::AbortHandle>,
+    seldom: Seldom,
 }
 
 impl Drop for Inner {
@@ -112,7 +114,19 @@ impl Hooks {
         let tasks = notify::spawn(runtime, &queue, &client, &stats, settings.backoff);
         let (events, flush, lanes) = (settings.events.clone(), settings.flush, RandomState::new());
         let places = Places::default();
-        Ok(Some(Self(Arc::new(Inner { client, queue, stats, hub, clock, places, lanes, events, flush, tasks }))))
+        Ok(Some(Self(Arc::new(Inner {
+            client,
+            queue,
+            stats,
+            hub,
+            clock,
+            places,
+            lanes,
+            events,
+            flush,
+            tasks,
+            seldom: Seldom::default(),
+        }))))
     }
 
     /// Whether it is asked or told about such events.
@@ -148,13 +162,18 @@ impl Hooks {
         let body = match asked.unwrap_or(Err(CallError::Timeout)) {
             Ok(body) => body,
             Err(CallError::Open { retry_after_ms }) => return Err(retry_after_ms),
+            Err(CallError::Busy) => return Err(RETRY_AFTER_MS),
             Err(error) => {
-                tracing::warn!(event, %error, "a webhook question failed");
+                if let Some(left_out) = self.tells("question failed", event) {
+                    tracing::warn!(event, %error, left_out, "a webhook question failed");
+                }
                 return Err(RETRY_AFTER_MS);
             }
         };
         let answer = answer::read(&body).map_err(|what| {
-            tracing::warn!(event, what, "the webhook backend's answer can't be used");
+            if let Some(left_out) = self.tells("answer can't be used", event) {
+                tracing::warn!(event, what, left_out, "the webhook backend's answer can't be used");
+            }
             RETRY_AFTER_MS
         })?;
         for event in answer.publish {
@@ -163,10 +182,14 @@ impl Hooks {
         Ok(answer.decision)
     }
 
+    /// Whether a line of this kind is to be logged now: a client can ask as often as it likes. `Some` has how many were left out.
+    fn tells(&self, kind: &'static str, event: &'static str) -> Option<u64> {
+        self.0.seldom.admits(kind, event, self.0.clock.now_ms())
+    }
+
     async fn post(&self, call: &Call) -> Result<Vec<u8>, CallError> {
         let (kind, asker) = (Kind::of(&call.topic), kind::asker(call));
-        let place = self.0.places.take(kind, asker.clone()).await;
-        let _place = place.map_err(|error| CallError::Network(error.to_string()))?;
+        let _place = self.0.places.take(kind, asker.clone()).await.ok_or(CallError::Busy)?;
         let delivery_id = self.0.hub.new_id("d");
         let body = call.body(&delivery_id, self.0.clock.wall_ms());
         self.0.client.post(kind, &asker, (call.topic.event(), &delivery_id, body)).await
@@ -186,7 +209,9 @@ impl Hooks {
                 Ok(())
             }
             Ok(Err(error)) => {
-                tracing::error!(%error, "an event of the webhook backend's answer was not published");
+                if let Some(left_out) = self.tells("not published", "publish") {
+                    tracing::error!(%error, left_out, "an event of the webhook backend's answer was not published");
+                }
                 Err(RETRY_AFTER_MS)
             }
             Err(_) => Err(RETRY_AFTER_MS),
@@ -208,7 +233,13 @@ impl Hooks {
             Ok(Decision::Nothing | Decision::Reply { .. }) => {
                 stats.unavailable.add();
                 let event = call.topic.event();
-                tracing::warn!(event, "the webhook backend answered neither yes nor no: say {{\"allow\": true}} or deny");
+                if let Some(left_out) = self.tells("neither yes nor no", event) {
+                    tracing::warn!(
+                        event,
+                        left_out,
+                        "the webhook backend answered neither yes nor no: say {{\"allow\": true}} or deny"
+                    );
+                }
                 Verdict::Unavailable { retry_after_ms: RETRY_AFTER_MS }
             }
             Err(retry_after_ms) => {

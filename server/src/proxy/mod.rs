@@ -30,6 +30,7 @@ use self::upstream::{Reply, Upstream};
 pub use self::upstream::{Unreachable, UpstreamError};
 use crate::config::Config;
 use crate::hub::registry::drain_window;
+use crate::telemetry::Seldom;
 
 /// When a client that found no upstream is to try again, in seconds.
 const RETRY_AFTER_SECONDS: &str = "2";
@@ -58,6 +59,7 @@ struct Inner {
     via: String,
     tunnels: Tunnels,
     connect_rate: Option<u32>,
+    seldom: Seldom,
 }
 
 impl Proxy {
@@ -75,6 +77,7 @@ impl Proxy {
             via: format!("1.1 osbackend-{:x}", u64::from_le_bytes(random)),
             tunnels: Tunnels::default(),
             connect_rate: config.limits.connect_rate,
+            seldom: Seldom::default(),
         };
         Ok(Some(Self { inner: Arc::new(inner) }))
     }
@@ -120,7 +123,9 @@ async fn pass_on(State(proxy): State<Proxy>, mut request: Request) -> Response {
         return refusal(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::BadRequest, "only GET, with an upgrade to WebSocket");
     }
     if headers::came_through(request.headers(), &inner.via) {
-        tracing::error!("WS_UPSTREAM leads back to this process: nothing can be passed on");
+        if let Some(left_out) = inner.seldom.admits_now("leads back", ()) {
+            tracing::error!(left_out, "WS_UPSTREAM leads back to this process: nothing can be passed on");
+        }
         return refusal(StatusCode::LOOP_DETECTED, ErrorCode::Unavailable, "WS_UPSTREAM leads back to this server");
     }
     if inner.tunnels.is_draining() {
@@ -140,7 +145,10 @@ async fn pass_on(State(proxy): State<Proxy>, mut request: Request) -> Response {
     let Reply { mut response, connection } = match inner.upstream.ask(query.as_deref(), passed).await {
         Ok(reply) => reply,
         Err(error) => {
-            tracing::warn!(%error, upstream = %inner.upstream, "no answer from WS_UPSTREAM");
+            // Anybody may ask as often as it likes while the upstream is away.
+            if let Some(left_out) = inner.seldom.admits_now("no answer", ()) {
+                tracing::warn!(%error, upstream = %inner.upstream, left_out, "no answer from WS_UPSTREAM");
+            }
             return unavailable(request, "the WebSocket server can't be reached now: try again later").await;
         }
     };

@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 
 use super::prometheus::CONTENT_TYPE;
 use crate::api::{ApiError, CallLimits};
+use crate::limits::address;
 use crate::realtime::Handle;
 
 /// The route of what matches no call.
@@ -100,7 +101,7 @@ pub(crate) async fn observe(State((handle, limits)): State<(Handle, CallLimits)>
         tracing::debug!(%method, path, status = status_code, ms, "request");
     } else {
         let kind = if status.is_server_error() { "request failed" } else { "request" };
-        let alike = (address, caller, &route, status_code);
+        let alike = (address.map(address::group), caller, &route, status_code);
         if let Some(left_out) = meters.seldom.admits(kind, alike, handle.now_ms()) {
             let left_out = Some(left_out).filter(|count| *count > 0);
             if status.is_server_error() {

@@ -5,6 +5,8 @@
 use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hash};
+use std::sync::LazyLock;
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
@@ -37,6 +39,13 @@ struct Window {
 }
 
 impl Seldom {
+    /// As [`Self::admits`], by the process's own clock.
+    pub fn admits_now(&self, kind: &'static str, whom: impl Hash) -> Option<u64> {
+        static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+        let now_ms = WINDOW_MS + u64::try_from(BEGAN.elapsed().as_millis()).unwrap_or(u64::MAX - WINDOW_MS);
+        self.admits(kind, whom, now_ms)
+    }
+
     /// Whether a line of this `kind` about `whom` (an address, a user, a route) is to be logged now. `Some` has how many lines of
     /// the kind were left out since the last one: the line should say so. `kind` is written in the source, so that kinds are few.
     pub fn admits(&self, kind: &'static str, whom: impl Hash, now_ms: u64) -> Option<u64> {

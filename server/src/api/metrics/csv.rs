@@ -51,7 +51,12 @@ async fn next(mut pages: Pages) -> Result<Option<(String, Pages)>, QueryError> {
         None if pages.query.cursor.is_none() => return Ok(None),
         None => {
             let read = pages.handle.metrics_for(pages.asker.clone(), pages.query.clone()).await;
-            read.inspect_err(|error| tracing::warn!(%error, "an export of metrics was broken off"))?
+            read.inspect_err(|error| {
+                let seldom = &pages.handle.shared().meters.seldom;
+                if let Some(left_out) = seldom.admits("export", (), pages.handle.now_ms()) {
+                    tracing::warn!(%error, left_out, "an export of metrics was broken off");
+                }
+            })?
         }
     };
     pages.query.cursor = page.cursor.as_deref().and_then(Cursor::parse);
