@@ -104,7 +104,7 @@ function isPlain(shape: Shape, value: unknown): boolean {
     case "number":
       return Number.isFinite(value);
     case "integer":
-      return Number.isInteger(value) && (value as number) >= 0 && !Object.is(value, -0);
+      return Number.isInteger(value) && (value as number) >= 0;
     case "boolean":
       return typeof value === "boolean";
     default:
