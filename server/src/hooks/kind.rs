@@ -42,6 +42,14 @@ impl Kind {
         }
     }
 
+    /// How many questions one user may have, on their way or waiting.
+    fn most(self) -> usize {
+        match self {
+            Self::Join => MAX_ROOM_QUESTIONS,
+            Self::Connect | Self::Publish | Self::Custom | Self::Notice => MAX_QUESTIONS,
+        }
+    }
+
     /// Its index in [`Self::ALL`].
     pub(super) fn index(self) -> usize {
         self as usize
@@ -51,9 +59,12 @@ impl Kind {
 /// Questions of one kind that are on their way at once; more wait, within their time.
 pub(super) const PLACES: usize = 64;
 
-/// Questions of one kind that one asker has at most, on their way or waiting, however many connections they came by. A question
-/// keeps its message in memory, of 64 KiB at most, also when its connection has gone.
+/// Questions that one asker has at most, on their way or waiting, however many connections they came by. A question keeps its
+/// message in memory, of 64 KiB at most, also when its connection has gone.
 const MAX_QUESTIONS: usize = 128;
+
+/// As [`MAX_QUESTIONS`], about rooms: these keep only a name, and a client comes with all its rooms at once.
+const MAX_ROOM_QUESTIONS: usize = 8_192;
 
 /// Whom a request is counted to: the user, or where there is none, the address.
 pub(super) fn asker(call: &Call) -> String {
@@ -109,7 +120,7 @@ impl Places {
             let mut shares = self.shares.lock();
             let share = shares.entry(key.clone()).or_insert_with(|| Arc::new(Semaphore::new(kind.share())));
             // The map holds the semaphore once, each question twice: by its share, and by its permit or its wait for one.
-            if Arc::strong_count(share) / 2 >= MAX_QUESTIONS {
+            if Arc::strong_count(share) / 2 >= kind.most() {
                 return None;
             }
             Share { key, share: Some(share.clone()), places: self }
