@@ -14,9 +14,20 @@ use super::limits::{UNIT_OF_MANY, Whence};
 use super::query::{Asked, Nothing};
 use super::{Api, ApiError};
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RoomsQuery {
+    /// The name that the page before ended with.
+    after: Option<String>,
+    limit: Option<u32>,
+}
+
 #[derive(Serialize)]
 pub(super) struct Rooms {
     rooms: Vec<Room>,
+    /// Whether there are rooms behind these.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    more: bool,
 }
 
 #[derive(Serialize)]
@@ -32,8 +43,10 @@ pub(super) async fn rooms(
     State(api): State<Api>,
     User(user): User,
     Whence(address): Whence,
-    _: Asked<Nothing>,
+    query: Result<Asked<RoomsQuery>, ApiError>,
 ) -> Result<Json<Rooms>, ApiError> {
+    let Asked(RoomsQuery { after, limit }) = query?;
+    let limit = page_limit(limit, MAX_PAGE)?;
     // Every room is looked at.
     let units = api.handle.totals().rooms as u64 / UNIT_OF_MANY;
     if !user.is_admin() && units > 0 {
@@ -44,14 +57,26 @@ pub(super) async fn rooms(
         true => within_token(Some(&user), room).is_ok(),
         false => api.handle.allowed(Some(&user), room, Action::Join).is_ok(),
     };
-    let all = api.handle.stats().rooms.into_iter().filter(|status| may_see(&status.room));
-    let rooms = all.map(|status| Room {
+    let all = api.handle.stats().rooms.into_iter();
+    let behind = all.filter(|status| after.as_deref().is_none_or(|after| status.room.as_str() > after));
+    // A page ends at its limit: clients make rooms, so an answer with all of them would be as large as they like.
+    let mut seen = behind.filter(|status| may_see(&status.room));
+    let page = seen.by_ref().take(limit).map(|status| Room {
         room: status.room,
         client_count: status.client_count,
         epoch: status.epoch,
         offset: status.offset,
     });
-    Ok(Json(Rooms { rooms: rooms.collect() }))
+    let rooms = page.collect();
+    Ok(Json(Rooms { rooms, more: seen.next().is_some() }))
+}
+
+/// How many a page holds at most.
+fn page_limit(asked: Option<u32>, default: u32) -> Result<usize, ApiError> {
+    match asked.unwrap_or(default) {
+        0 => Err(ApiError::bad_request(format!("limit: must be 1 to {MAX_PAGE}"))),
+        limit => Ok(limit.min(MAX_PAGE) as usize),
+    }
 }
 
 pub(super) async fn presence(
@@ -81,10 +106,7 @@ pub(super) async fn history(
 ) -> Result<Json<History>, ApiError> {
     let room = admitted(&api, caller.as_ref(), room, Action::History)?;
     let Asked(query) = query?;
-    let limit = match query.limit.unwrap_or(100) {
-        0 => return Err(ApiError::bad_request(format!("limit: must be 1 to {MAX_PAGE}"))),
-        limit => limit.min(MAX_PAGE) as usize,
-    };
+    let limit = page_limit(query.limit, 100)?;
     Ok(Json(api.handle.history(room, query.since, limit, query.reverse)?))
 }
 

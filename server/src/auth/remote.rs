@@ -108,7 +108,7 @@ impl Remote {
 
     async fn ask(&self, token: &str, sub: &str, from: Option<IpAddr>, now: Moment) -> Result<Said, AuthError> {
         let unavailable = |error: &dyn std::fmt::Display| {
-            if let Some(left_out) = self.seldom.admits_now("not asked", ()) {
+            if let Some(left_out) = self.seldom.admits_now("not asked", error.to_string()) {
                 tracing::warn!(url = %without_secrets(&self.url), %error, left_out, "Supabase could not be asked about a token");
             }
             AuthError::Unavailable

@@ -60,6 +60,16 @@ async fn both_ports_answer_and_both_take_sockets() {
 }
 
 #[tokio::test]
+async fn a_list_of_rooms_ends_at_a_thousand() {
+    let api = Api::start().await;
+    for n in 0..1_001 {
+        api.server.handle.broadcast_to_room(&format!("agent:{n}"), "note", &json!({})).await.unwrap();
+    }
+    let page = api.get("/api/ws/rooms?limit=5000", Some(&api.admin)).await.ok();
+    assert_eq!((page["rooms"].as_array().unwrap().len(), &page["more"]), (1_000, &json!(true)));
+}
+
+#[tokio::test]
 async fn rooms_are_those_that_one_may_join() {
     let api = Api::start().await;
     for room in ["agent:7", "user:ada", "user:bob"] {
@@ -73,6 +83,16 @@ async fn rooms_are_those_that_one_may_join() {
     assert!(all["rooms"][0]["epoch"].is_string());
     assert_eq!(names(all), ["agent:7", "user:ada", "user:bob"]);
     assert_eq!(names(api.get("/api/ws/rooms", Some(&api.user)).await.ok()), ["agent:7", "user:ada"]);
+    // By pages, each of which says whether there is another.
+    let page = api.get("/api/ws/rooms?limit=2", Some(&api.admin)).await.ok();
+    assert_eq!(page["more"], json!(true));
+    assert_eq!(names(page), ["agent:7", "user:ada"]);
+    let rest = api.get("/api/ws/rooms?limit=2&after=user:ada", Some(&api.admin)).await.ok();
+    assert!(rest.get("more").is_none(), "{rest}");
+    assert_eq!(names(rest), ["user:bob"]);
+    let own = api.get("/api/ws/rooms?limit=2", Some(&api.user)).await.ok();
+    assert!(own.get("more").is_none(), "a room that one may not see is no reason to ask again: {own}");
+    api.get("/api/ws/rooms?limit=0", Some(&api.admin)).await.expect_error(400, "bad_request");
     // An admin's token that its `rooms` claim narrows is told of no other rooms, by neither call.
     let narrow = Token::for_user("root").role("admin").claim("rooms", json!(["agent:*"])).sign(&SECRET.into()).unwrap();
     assert_eq!(names(api.get("/api/ws/rooms", Some(&narrow)).await.ok()), ["agent:7"]);

@@ -106,7 +106,7 @@ async fn run(format: &str) -> (String, Secrets) {
     for (header, path, answer) in [
         (format!("x-api-key: {key}"), "/api/ws/status", 200),
         (format!("authorization: Bearer {key}"), "/api/ws/status", 200),
-        (format!("x-api-key: {key}"), "/api/ws/rooms", 403),
+        (format!("x-api-key: {key}"), "/api/ws/rooms", 401),
         ("x-api-key: osb_a-key-of-nobody".to_owned(), "/api/ws/rooms", 401),
         ("authorization: Bearer osb_a-key-of-nobody".to_owned(), "/api/ws/rooms", 401),
         (format!("x-auth-token: {user}"), "/api/ws/rooms", 200),
