@@ -1,4 +1,5 @@
 /** The one error type of the SDK, and the codes that arise in the browser rather than on the server. */
+import { describe } from "./error-details.js";
 import type { ErrorBody, ErrorCode } from "./generated/protocol.js";
 
 /** Codes of failures that no server sent. */
@@ -56,10 +57,7 @@ export class RealtimeError extends Error {
   constructor(code: RealtimeErrorCode, message: string, details: RealtimeErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.code = code;
-    // Only what is known: an error that is printed shows no row of `undefined`.
-    for (const [name, value] of Object.entries(details)) {
-      if (value !== undefined && name !== "cause") Object.assign(this, { [name]: value });
-    }
+    describe(this, details);
   }
 }
 

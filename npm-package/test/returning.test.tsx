@@ -43,9 +43,12 @@ function countListeners(): () => number {
   return () => [...all.values()].reduce((sum, one) => sum + one, 0);
 }
 
+/** Ends when all timers without a delay that were set before it have run: they fire in the order of their setting. */
+const putOffIsDone = () => new Promise<void>((resolve) => setTimeout(resolve, 0));
+
 /** How many of these clients a collection leaves. */
 async function left(clients: WeakRef<RealtimeClient>[]): Promise<number> {
-  await new Promise((resolve) => setTimeout(resolve));
+  await putOffIsDone();
   collect();
   return clients.filter((client) => client.deref() !== undefined).length;
 }
@@ -145,8 +148,9 @@ test("what is missed while closed is asked for from the last position", async ()
   accepted.send(eventFrame("note", { n: 1 }, "agent:7", 1));
   await heard;
   client.disconnect();
-  // Past the time at which the core is freed.
-  await new Promise((resolve) => setTimeout(resolve, 5));
+  expect(client.state.status).toBe("closed");
+  // By then the core is freed.
+  await putOffIsDone();
   const [again] = await Promise.all([server.accepted(), client.connect()]);
   expect(again.connect.payload.rooms).toEqual([{ room: "agent:7", epoch: "epoch-1", offset: 1 }]);
   await vi.waitFor(() => expect(room.state).toMatchObject({ status: "joined", recovered: true }));
@@ -180,7 +184,7 @@ test("what a recovery brings is marked; what follows it, and a snapshot, is not"
   expect([room.state.offset, client.rooms[0]?.offset]).toEqual([1, 4]);
   marks.splice(0);
 
-  // Who comes later is shown the newest of each key as a snapshot, however it came.
+  // A later listener gets the newest event of each key as a snapshot, however the event came.
   client.replay("dashboard:overview", (one) => mark("late", one));
   expect(marks.splice(0)).toEqual(["late snapshot"]);
 

@@ -14,7 +14,7 @@ beforeAll(async () => {
   await server.start();
   browser = await launch();
   page = await browser.newPage();
-  // What the policy refuses is told on the console, too.
+  // The console also tells of each load that the policy refuses.
   page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
   page.on("pageerror", (error) => errors.push(error.message));
   page.on("request", (request) => {

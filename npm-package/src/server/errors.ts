@@ -1,4 +1,5 @@
 /** How a call to the server's HTTP API fails, and whether it may be tried again. */
+import { describe } from "../error-details.js";
 import type { ErrorBody, ErrorCode } from "../generated/protocol.js";
 
 /** Codes that no server sent. */
@@ -36,10 +37,7 @@ export class BackendError extends Error {
   constructor(code: BackendErrorCode, message: string, details: BackendErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.code = code;
-    // Only what is known: an error that is printed shows no row of `undefined`.
-    for (const [name, value] of Object.entries(details)) {
-      if (value !== undefined && name !== "cause") Object.assign(this, { [name]: value });
-    }
+    describe(this, details);
   }
 }
 

@@ -13,7 +13,7 @@ async function bytesOf(url: URL): Promise<BufferSource> {
   const response = await fetch(url);
   if (!response.ok) throw new Error(`${url.href} answered ${response.status}`);
   const bytes = await response.arrayBuffer();
-  // What a server answers for a path that it doesn't know: its index page, with status 200.
+  // Many servers answer an unknown path with their index page and status 200.
   if (new Uint8Array(bytes)[0] === 0x3c) throw new Error(`${url.href} answered HTML, and no WebAssembly`);
   return bytes;
 }

@@ -60,7 +60,7 @@ mod tests {
     use serde_json::Value;
     use std::collections::BTreeSet;
 
-    /// What has no line in the document: the page and what it loads.
+    /// The calls without a line in the document: the page and the files that it loads.
     const BESIDE: [&str; 4] = ["/openapi", "/openapi/page.js", "/openapi/swagger-ui-bundle.js", "/openapi/swagger-ui.css"];
 
     #[test]

@@ -18,7 +18,7 @@ use crate::embedded;
 #[error("--demo-dir: there is no index.html in {}. Build the demo with `cargo xtask demo`, or leave the flag out", .0.display())]
 pub struct NoPage(PathBuf);
 
-/// What is at `/`.
+/// The page at `/`.
 #[derive(Clone, Debug)]
 pub(super) enum Page {
     /// Built files.

@@ -7,7 +7,7 @@ fn default_of(default: Option<&str>, dev: Option<&str>, quote: &str) -> String {
     dev.map_or_else(|| default.clone(), |dev| format!("{default}; `--dev`: {quote}{dev}{quote}"))
 }
 
-/// What the settings of a group are about, by the group's name in the TOML file.
+/// The subject of each group of settings, by the group's name in the TOML file.
 const GROUPS: [(&str, &str); 7] = [
     ("listen", "ports, TLS, proxies"),
     ("auth", "who may connect"),

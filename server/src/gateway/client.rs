@@ -13,7 +13,10 @@ use crate::{
     limits::{NotAdmitted, Place, Seated, address},
     realtime::Handle,
     session::{Mode, Refusal, Traffic, Verdict},
-    telemetry::meters::{ABNORMAL, EndedBy, Via},
+    telemetry::{
+        LeftOut,
+        meters::{ABNORMAL, EndedBy, Via},
+    },
 };
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -110,7 +113,7 @@ pub(super) fn run(
 }
 
 /// Whether a line of this kind about this client's address is to be logged now, and how many were left out.
-fn admits(handle: &Handle, kind: &'static str, place: &Place, now_ms: u64) -> Option<u64> {
+fn admits(handle: &Handle, kind: &'static str, place: &Place, now_ms: u64) -> Option<LeftOut> {
     handle.shared().meters.seldom.admits(kind, place.ip().map(address::group), now_ms)
 }
 

@@ -27,7 +27,7 @@ use crate::{
     handlers::CustomReply,
     hub::Hub,
     session::Verdict,
-    telemetry::Seldom,
+    telemetry::{LeftOut, Seldom},
 };
 use client::{CallError, Client};
 use kind::{Kind, Places};
@@ -182,8 +182,8 @@ impl Hooks {
         Ok(answer.decision)
     }
 
-    /// Whether a line of this kind is to be logged now: a client can ask as often as it likes. `Some` has how many were left out.
-    fn tells(&self, kind: &'static str, event: &'static str) -> Option<u64> {
+    /// Whether a line of this kind is to be logged now: a client can ask as often as it likes.
+    fn tells(&self, kind: &'static str, event: &'static str) -> Option<LeftOut> {
         self.0.seldom.admits(kind, event, self.0.clock.now_ms())
     }
 

@@ -213,6 +213,7 @@ impl Session {
         now: u64,
     ) -> (Vec<RoomRequest>, Vec<usize>) {
         self.cap_rooms(&mut wanted, &mut refused);
+        let own_room = self.own_room_name();
         let mut asked = Vec::new();
         let mut rooms: Vec<RoomRequest> = Vec::with_capacity(wanted.len() + refused.len() + 1);
         let mut listed = HashSet::with_capacity(wanted.len());
@@ -235,7 +236,7 @@ impl Session {
                     let max_clients = self.settings.policy.max_clients(&room);
                     let presence = self.sees_presence(&room);
                     let returning = self.resumed || position.is_some();
-                    let own = self.own_room_name().as_ref() == Some(&room);
+                    let own = own_room.as_ref() == Some(&room);
                     Ok(JoinRequest { room, position, snapshot: true, max_clients, presence, returning, own })
                 }
                 Err(error) => Err(RoomRefused { room: room.to_string(), error: error.into() }),

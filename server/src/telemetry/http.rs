@@ -103,7 +103,6 @@ pub(crate) async fn observe(State((handle, limits)): State<(Handle, CallLimits)>
         let kind = if status.is_server_error() { "request failed" } else { "request" };
         let alike = (address.map(address::group), caller, &route, status_code);
         if let Some(left_out) = meters.seldom.admits(kind, alike, handle.now_ms()) {
-            let left_out = Some(left_out).filter(|count| *count > 0);
             if status.is_server_error() {
                 tracing::warn!(%method, path, status = status_code, ms, caller, reason, left_out, "request failed");
             } else {

@@ -9,4 +9,4 @@ mod seldom;
 
 pub use logs::{TelemetryError, init};
 pub use prometheus::Exposition;
-pub use seldom::Seldom;
+pub use seldom::{LeftOut, Seldom};

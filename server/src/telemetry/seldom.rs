@@ -5,6 +5,7 @@
 use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hash};
+use std::num::NonZeroU64;
 use std::sync::LazyLock;
 use std::time::Instant;
 
@@ -15,13 +16,16 @@ const WINDOW_MS: u64 = 1_000;
 /// this is at most 2 GB a day, and 600 KB within half a minute.
 const LINES_A_SECOND: usize = 100;
 
+/// How many lines of a kind were left out since the last one, for a field of the line; `None` leaves the field out.
+pub type LeftOut = Option<NonZeroU64>;
+
 /// Decides which lines are logged: one per kind, subject and second, and `LINES_A_SECOND` in all.
 ///
 /// ```
 /// let seldom = osbackend_server::telemetry::Seldom::default();
-/// assert_eq!(seldom.admits("refused", "192.0.2.7", 5_000), Some(0));
+/// assert_eq!(seldom.admits("refused", "192.0.2.7", 5_000), Some(None));
 /// assert_eq!(seldom.admits("refused", "192.0.2.7", 5_100), None);
-/// assert_eq!(seldom.admits("refused", "192.0.2.7", 6_000), Some(1)); // one was left out
+/// assert_eq!(seldom.admits("refused", "192.0.2.7", 6_000), Some(std::num::NonZeroU64::new(1))); // one was left out
 /// ```
 #[derive(Debug, Default)]
 pub struct Seldom {
@@ -39,16 +43,15 @@ struct Window {
 }
 
 impl Seldom {
-    /// As [`Self::admits`], by the process's own clock.
-    pub fn admits_now(&self, kind: &'static str, whom: impl Hash) -> Option<u64> {
+    /// As [`Self::admits`], by the process's own clock, for callers without one. One `Seldom` is asked by one clock only.
+    pub fn admits_now(&self, kind: &'static str, whom: impl Hash) -> Option<LeftOut> {
         static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
-        let now_ms = WINDOW_MS + u64::try_from(BEGAN.elapsed().as_millis()).unwrap_or(u64::MAX - WINDOW_MS);
-        self.admits(kind, whom, now_ms)
+        self.admits(kind, whom, u64::try_from(BEGAN.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 
     /// Whether a line of this `kind` about `whom` (an address, a user, a route) is to be logged now. `Some` has how many lines of
     /// the kind were left out since the last one: the line should say so. `kind` is written in the source, so that kinds are few.
-    pub fn admits(&self, kind: &'static str, whom: impl Hash, now_ms: u64) -> Option<u64> {
+    pub fn admits(&self, kind: &'static str, whom: impl Hash, now_ms: u64) -> Option<LeftOut> {
         let key = self.hasher.hash_one((kind, whom));
         let mut window = self.window.lock();
         // A clock that goes back begins a window, too.
@@ -57,7 +60,7 @@ impl Seldom {
             window.told.clear();
         }
         if window.told.len() < LINES_A_SECOND && window.told.insert(key) {
-            return Some(window.left_out.remove(kind).unwrap_or(0));
+            return Some(window.left_out.remove(kind).and_then(NonZeroU64::new));
         }
         *window.left_out.entry(kind).or_default() += 1;
         None
@@ -73,8 +76,8 @@ mod tests {
         let seldom = Seldom::default();
         let told = (0..3_000).filter(|ms| seldom.admits("refused", "192.0.2.7", 10_000 + ms).is_some()).count();
         assert_eq!(told, 3);
-        assert_eq!(seldom.admits("refused", "192.0.2.8", 12_999), Some(999), "another address has its own line");
-        assert_eq!(seldom.admits("failed", "192.0.2.7", 12_999), Some(0), "another kind, too");
+        assert_eq!(seldom.admits("refused", "192.0.2.8", 12_999), Some(NonZeroU64::new(999)), "another address has its own line");
+        assert_eq!(seldom.admits("failed", "192.0.2.7", 12_999), Some(None), "another kind, too");
     }
 
     #[test]
@@ -82,7 +85,7 @@ mod tests {
         let seldom = Seldom::default();
         let told = (0..10_000).filter(|address| seldom.admits("refused", address, 5_000).is_some()).count();
         assert_eq!(told, LINES_A_SECOND);
-        assert_eq!(seldom.admits("refused", 1, 6_000), Some(10_000 - LINES_A_SECOND as u64));
+        assert_eq!(seldom.admits("refused", 1, 6_000), Some(NonZeroU64::new(10_000 - LINES_A_SECOND as u64)));
         assert!(seldom.admits("refused", 1, 4_000).is_some(), "a clock that was set back silences nothing");
     }
 }

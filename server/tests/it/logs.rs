@@ -1,11 +1,13 @@
 //! No token and no secret is ever in the log, however much is logged; and what whoever runs it needs to see is.
 
+use std::time::Instant;
+
 use serde_json::{Value, json};
 
 use osbackend_server::auth::api_key::generate;
 use osbackend_server::auth::mint::Token;
 
-use crate::support::{Connecting, Served, osbackend, request, send};
+use crate::support::{Backend, Connecting, Served, WEBHOOK_SECRET, osbackend, request, send};
 
 const SECRET: &str = "a secret for the log's tests, 32 bytes and more";
 
@@ -181,7 +183,7 @@ async fn a_call_is_one_line_and_a_flood_of_calls_is_one_line_a_second() {
     command.env("JWT_SECRET", SECRET).env("API_RATE_PER_IP", "0");
     let served = Served::start(command).await;
     let admin = Token::for_user("root").role("admin").sign(&SECRET.into()).unwrap();
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     for _ in 0..300 {
         request(served.http, "GET", "/api/ws/rooms", Some(&admin), "").await.ok();
         request(served.http, "GET", "/api/ws/rooms", Some("a.b.c"), "").await.expect_error(401, "unauthorized");
@@ -197,4 +199,43 @@ async fn a_call_is_one_line_and_a_flood_of_calls_is_one_line_a_second() {
     let of_calls = log.lines().filter(|line| line.contains("/api/ws/")).count();
     assert!(of_calls <= 3 * (seconds + 2), "more than one line for a call:\n{log}");
     assert!(seconds < 2 || log.contains("left_out="), "{log}");
+}
+
+/// A flood of requests that need an upstream, while it is away, and one of messages that need a backend, while it fails.
+#[tokio::test]
+async fn an_upstream_or_a_backend_that_is_away_is_one_line_a_second_however_often_it_is_asked_for() {
+    let mut command = osbackend(&["gateway", "--host", "127.0.0.1", "--port", "0", "--drain", "0"]);
+    // Port 1 of loopback: nobody listens there.
+    command.env("WS_UPSTREAM", "ws://127.0.0.1:1");
+    let gateway = Served::start(command).await;
+    let began = Instant::now();
+    for _ in 0..300 {
+        assert_eq!(request(gateway.http, "GET", "/ws", None, "").await.status, 503);
+    }
+    assert_lines(gateway, began, "no answer from WS_UPSTREAM").await;
+
+    let mut backend = Backend::start().await;
+    let mut command = osbackend(&["serve", "--port", "0", "--ws-port", "0", "--host", "127.0.0.1", "--drain", "0"]);
+    command.env("JWT_SECRET", SECRET).env("WEBHOOK_URL", format!("http://{}/hook", backend.address));
+    command.env("WEBHOOK_SECRET", WEBHOOK_SECRET).env("WEBHOOK_EVENTS", "custom").env("MESSAGE_RATE", "0");
+    let served = Served::start(command).await;
+    let user = Token::for_user("ada").sign(&SECRET.into()).unwrap();
+    let mut client = Connecting::new(served.ws).query(&user).open().await;
+    client.expect("connection_established").await;
+    let began = Instant::now();
+    for _ in 0..300 {
+        client.send_text(json!({"type": "call:start", "payload": {}, "id": 1}).to_string()).await;
+        // One user's failures do not open the breaker.
+        backend.next("custom").await.status(500);
+        client.expect_error("unavailable").await;
+    }
+    assert_lines(served, began, "a webhook question failed").await;
+}
+
+async fn assert_lines(served: Served, began: Instant, what: &str) {
+    let seconds = usize::try_from(began.elapsed().as_secs()).unwrap();
+    served.signal("TERM");
+    let (_, log) = served.ended().await;
+    let lines = log.lines().filter(|line| line.contains(what)).count();
+    assert!((1..=seconds + 2).contains(&lines), "{lines} lines in {seconds} s:\n{log}");
 }

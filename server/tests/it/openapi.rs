@@ -148,7 +148,7 @@ async fn the_page_reads_the_document_and_may_load_nothing_from_elsewhere() {
     let server = TestServer::start().await;
     let page = request(server.http, "GET", "/openapi", None, "").await;
     assert!(page.head.contains("content-type: text/html") && page.head.contains("default-src 'none'"), "{}", page.head);
-    // What it names is there, and of this server.
+    // The files that it names are there, and come from this server.
     for (path, kind) in [
         ("openapi/page.js", "text/javascript"),
         ("openapi/swagger-ui-bundle.js", "text/javascript"),

@@ -29,7 +29,7 @@ impl Visitor<'_> for Whole {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<u64, E> {
-        // What is over the most that a u64 holds becomes that: the event's rule has a lower limit.
+        // A number over the limit of a u64 becomes that limit: the event's rule has a lower one.
         if value >= 0.0 && value.fract() == 0.0 {
             Ok(value as u64)
         } else {

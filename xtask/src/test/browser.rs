@@ -70,7 +70,7 @@ pub(super) fn tabs(project: &Project) -> Result<()> {
         .run()
 }
 
-/// What Chromium, Firefox and WebKit have to do; the tests start the server themselves.
+/// The tests that Chromium, Firefox and WebKit all have to pass; they start the server themselves.
 pub(super) fn engines(project: &Project) -> Result<()> {
     let browser = chromium::ensure()?;
     let others = engines::ensure()?;

@@ -10,7 +10,7 @@ use crate::project::Project;
 use crate::sh::cmd;
 use crate::stamp::Stamp;
 
-/// Where the list is, seen from the checkout.
+/// The path of the list, from the checkout's root.
 const SCHEMATHESIS: &str = "xtask/schemathesis/requirements.txt";
 
 /// schemathesis, which asks an API whether it is as its document says.
@@ -20,7 +20,7 @@ pub(crate) fn ensure_schemathesis(project: &Project) -> Result<PathBuf> {
     let bin = venv.join(if cfg!(windows) { "Scripts" } else { "bin" });
     let program = bin.join(format!("schemathesis{}", std::env::consts::EXE_SUFFIX));
     let list = project.path(SCHEMATHESIS);
-    // What pip wrote last; the folder as a whole has files that change by use.
+    // The file that pip wrote last: the folder as a whole has files that change by use.
     let kept = format!("{folder}/requirements.txt");
     let stamp = Stamp::new(project, "schemathesis", &[SCHEMATHESIS], &[&kept])?;
     if program.is_file() && stamp.is_fresh()? {

@@ -1,4 +1,4 @@
-//! What wasm-bindgen's script does when it is imported, put off until it is used: a page of tests (jsdom in Jest) has neither
+//! Puts the work that wasm-bindgen's script does at import off until its first use: a page of tests (jsdom in Jest) has neither
 //! `TextDecoder` nor `TextEncoder`, and who only imports the package needs none.
 
 use anyhow::{Result, anyhow, ensure};

@@ -8,7 +8,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::extract::{ConnectInfo, Request};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -72,8 +72,6 @@ pub(super) struct Bounds {
     pub(super) connections: HttpConnections,
     pub(super) trusted_proxies: Arc<[IpNet]>,
     pub(super) seldom: Arc<Seldom>,
-    /// What [`Self::seldom`] counts its seconds from.
-    pub(super) began: Instant,
 }
 
 impl Bounds {
@@ -83,9 +81,7 @@ impl Bounds {
     }
 
     fn tell_refused(&self, address: IpAddr) {
-        let now_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        if let Some(left_out) = self.seldom.admits("http_connections", address::group(address), now_ms) {
-            let left_out = Some(left_out).filter(|count| *count > 0);
+        if let Some(left_out) = self.seldom.admits_now("http_connections", address::group(address)) {
             let why = "MAX_HTTP_CONNECTIONS_PER_IP; if this is a proxy, name it in TRUSTED_PROXIES";
             tracing::info!(%address, why, left_out, "HTTP connection refused");
         }

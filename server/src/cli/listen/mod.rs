@@ -8,7 +8,7 @@ mod tls;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use tokio::sync::{mpsc, watch};
@@ -188,6 +188,5 @@ fn bounds(config: &Config) -> Bounds {
         connections: HttpConnections::new(most),
         trusted_proxies: config.listen.trusted_proxies.clone().into(),
         seldom: Arc::default(),
-        began: Instant::now(),
     }
 }

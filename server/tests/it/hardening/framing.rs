@@ -70,6 +70,24 @@ async fn ping_flood() {
     bystander.goes_on().await;
 }
 
+/// After the decision to close, no rate is charged any more: what still comes is bounded by its bytes.
+#[tokio::test]
+async fn a_flood_after_the_close_is_cut_off() {
+    let server = TestServer::start().await;
+    let mut bystander = Bystander::join(&server).await;
+    let mut raw = attacker(&server).await;
+    raw.send(true, opcode::BINARY, b"x").await;
+    assert_eq!(raw.closed().await.0, 1003);
+    // Pings of two bytes of head, a mask of zeros and 120 bytes. The buffers of two kernels hold some MiB beside the 256 KiB.
+    let pings = [&[0x89_u8, 0x80 | 120][..], &[0; 124]].concat().repeat(1_000);
+    let (mut taken, most) = (0, 64 * 1024 * 1024);
+    while taken < most && raw.socket.write_all(&pings).await.is_ok() {
+        taken += pings.len();
+    }
+    assert!(taken < most, "{taken} bytes were read of a client that was told the end");
+    bystander.goes_on().await;
+}
+
 #[tokio::test]
 async fn a_few_pings_are_answered() {
     let server = TestServer::start().await;
